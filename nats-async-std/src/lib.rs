@@ -1,0 +1,51 @@
+//! A NATS client for async-std.
+//!
+//! The names are those of `async-nats`, which needs tokio. All of it is [`nats_client`] on the [`AsyncStd`]
+//! runtime.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), nats_async_std::Error> {
+//! let client = nats_async_std::connect("nats://localhost:4222").await?;
+//! client.publish("greetings", "hello".into()).await?;
+//! client.flush().await?;
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod runtime;
+
+pub use nats_client::client::{DrainError, ReconnectError};
+pub use nats_client::{
+    AsServerAddr, Client, ClientError, ConnectError, ConnectErrorKind, EndReason, Error, Event,
+    FlushError, FlushErrorKind, HeaderMap, HeaderName, HeaderValue, Message, PendingPolicy,
+    PublishError, PublishErrorKind, Request, RequestError, RequestErrorKind, ServerAddr,
+    ServerError, ServerInfo, Statistics, StatusCode, Subject, SubjectError, SubscribeError,
+    SubscribeErrorKind, Subscriber, ToServerAddrs, ToSubject, TryPublishError, Unfinished,
+    UnsubscribeError, client, connection, error, header, message, status, subject,
+};
+pub use runtime::AsyncStd;
+
+/// The settings of a client: see [`nats_client::ConnectOptions`].
+pub type ConnectOptions = nats_client::ConnectOptions<AsyncStd>;
+
+/// Connects to a server, with the default options.
+///
+/// # Errors
+///
+/// See [`connect_with_options`].
+pub async fn connect<A: ToServerAddrs>(addrs: A) -> Result<Client, ConnectError> {
+    connect_with_options(addrs, ConnectOptions::new()).await
+}
+
+/// Connects to one of several servers, or with other options: see [`nats_client::connect_with_options`].
+///
+/// # Errors
+///
+/// No server could be reached, or it refused. The kind and the text say why.
+pub async fn connect_with_options<A: ToServerAddrs>(
+    addrs: A,
+    options: ConnectOptions,
+) -> Result<Client, ConnectError> {
+    nats_client::connect_with_options(addrs, options).await
+}

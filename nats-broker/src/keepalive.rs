@@ -1,0 +1,124 @@
+//! Everything that happens by itself: keepalive probes, the time to introduce oneself, lame duck mode.
+
+use core::time::Duration;
+
+use nats_proto::wire::encoder;
+use nats_proto::{Instant, Rng};
+
+use crate::Broker;
+use crate::config::Config;
+use crate::event::SessionId;
+use crate::operations::error_text;
+use crate::session::Phase;
+
+/// After so long without a probe, one is sent even to a client that is busy, to measure the round trip.
+const ROUND_TRIP_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// The longest pause between two connections that a lame duck closes.
+const LONGEST_LAME_DUCK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Lame duck mode, once begun.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LameDuck {
+    /// When the next connection is closed; none if none is left.
+    next: Option<Instant>,
+    pause: Duration,
+}
+
+impl LameDuck {
+    pub(crate) fn new(now: Instant, config: &Config, clients: usize) -> Self {
+        let spread = config.lame_duck_duration.saturating_sub(config.lame_duck_grace);
+        let clients = u32::try_from(clients).unwrap_or(u32::MAX).max(1);
+        // At least a nanosecond, so that every deadline lies after the one before it.
+        let pause = (spread / clients).clamp(Duration::from_nanos(1), LONGEST_LAME_DUCK_PAUSE);
+        Self { next: Some(now + config.lame_duck_grace), pause }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Between half of the pause and the whole.
+    fn random_pause(&self, rng: &mut Rng) -> Duration {
+        let nanos = u64::try_from(self.pause.as_nanos()).unwrap_or(u64::MAX);
+        let half = nanos.div_ceil(2);
+        Duration::from_nanos(half.saturating_add(rng.below(nanos.saturating_sub(half))))
+    }
+}
+
+impl Broker {
+    pub(crate) fn handle_timers(&mut self, now: Instant) {
+        while let Some((deadline, id)) = self.timers.first().copied() {
+            if deadline > now {
+                break;
+            }
+            self.timers.remove(&(deadline, id));
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.deadline = None;
+                if session.phase == Phase::Introducing && self.config.auth.is_required() {
+                    self.refuse(id, error_text::AUTHENTICATION_TIMEOUT);
+                } else {
+                    self.probe(now, id);
+                }
+            }
+        }
+        while let Some(duck) = self.lame_duck {
+            if duck.next.is_none_or(|next| next > now) {
+                break;
+            }
+            let oldest = self.sessions.values().find(|session| !session.is_closing()).map(|found| found.id);
+            let next = oldest.and(duck.next).map(|next| next + duck.random_pause(&mut self.rng));
+            self.lame_duck = Some(LameDuck { next, ..duck });
+            if let Some(oldest) = oldest {
+                self.hang_up(oldest);
+            }
+        }
+    }
+
+    /// Sets the time of the first probe after CONNECT, which comes early.
+    pub(crate) fn schedule_first_probe(&mut self, id: SessionId, now: Instant) {
+        let interval = self.config.first_ping.min(self.config.ping_interval);
+        let fifth = u64::try_from((interval / 5).as_nanos()).unwrap_or(u64::MAX);
+        let delay = interval.saturating_add(Duration::from_nanos(self.rng.below(fifth)));
+        if !self.config.ping_interval.is_zero() {
+            self.set_deadline(id, now + delay);
+        }
+    }
+
+    /// Sets the time of the next probe.
+    pub(crate) fn schedule_probe(&mut self, id: SessionId, now: Instant) {
+        if !self.config.ping_interval.is_zero() {
+            self.set_deadline(id, now + self.config.ping_interval);
+        }
+    }
+
+    pub(crate) fn set_deadline(&mut self, id: SessionId, deadline: Instant) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            if let Some(before) = session.deadline.replace(deadline) {
+                self.timers.remove(&(before, id));
+            }
+            self.timers.insert((deadline, id));
+        }
+    }
+
+    /// Sends PING, unless the client was heard of lately, or gives it up if it owes too many PONGs.
+    fn probe(&mut self, now: Instant, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let is_active = now - session.last_in < self.config.ping_interval;
+        let is_measured = session.last_probe.is_some_and(|probe| now - probe <= ROUND_TRIP_INTERVAL);
+        if !(is_active && is_measured) {
+            if session.pings_out >= self.config.max_pings_out {
+                self.refuse(id, error_text::STALE_CONNECTION);
+                return;
+            }
+            session.pings_out = session.pings_out.saturating_add(1);
+            session.last_probe = Some(now);
+            self.send(id, encoder::ping);
+        }
+        if self.is_open(id) {
+            self.schedule_probe(id, now);
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! From a subject to the subscriptions that match it.
+//!
+//! A trie with one level a token. The nodes lie in one vector and are named by their index, and every walk
+//! has its own stack: a subject with thousands of tokens must not be able to exhaust the call stack, neither
+//! when it is matched nor when the trie is dropped. All maps are ordered, so that no order of delivery ever
+//! depends on hashing.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+/// A subscription's place in the table of subscriptions. Ordered by age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SubscriptionKey {
+    /// Counts up, so that a slot that is used again has another key.
+    pub(crate) serial: u64,
+    /// The slot in the table.
+    pub(crate) slot: usize,
+}
+
+/// Why a subject cannot be subscribed to: an empty token, or something after `>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InvalidSubject;
+
+/// What matches a subject.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Matches {
+    /// Each of these gets the message.
+    pub(crate) plain: Vec<SubscriptionKey>,
+    /// One member of each of these gets it. Members with the same group name belong together even if they
+    /// subscribed to different subjects.
+    pub(crate) queues: Vec<(Bytes, Vec<SubscriptionKey>)>,
+}
+
+/// The trie.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    nodes: Vec<Node>,
+    free: Vec<usize>,
+    generation: u64,
+    stack: Vec<(usize, usize)>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    children: BTreeMap<Box<[u8]>, usize>,
+    /// Below `*`.
+    star: Option<usize>,
+    /// Below `>`.
+    rest: Option<usize>,
+    plain: Vec<SubscriptionKey>,
+    queues: BTreeMap<Bytes, Vec<SubscriptionKey>>,
+}
+
+impl Node {
+    fn is_unused(&self) -> bool {
+        self.children.is_empty()
+            && self.star.is_none()
+            && self.rest.is_none()
+            && self.plain.is_empty()
+            && self.queues.is_empty()
+    }
+
+    fn child(&self, token: &[u8]) -> Option<usize> {
+        match token {
+            b"*" => self.star,
+            b">" => self.rest,
+            _ => self.children.get(token).copied(),
+        }
+    }
+}
+
+/// The index of the node that all subjects begin at.
+const ROOT: usize = 0;
+
+impl Routes {
+    pub(crate) fn new() -> Self {
+        Self { nodes: Vec::from([Node::default()]), free: Vec::new(), generation: 0, stack: Vec::new() }
+    }
+
+    /// Changes with every change of the routes: what was matched before it can be reused as long as this
+    /// stays the same.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Routes `subject`, which may have wildcards, to `key`.
+    pub(crate) fn insert(
+        &mut self,
+        subject: &[u8],
+        queue: Option<&Bytes>,
+        key: SubscriptionKey,
+    ) -> Result<(), InvalidSubject> {
+        if !is_valid_pattern(subject) {
+            return Err(InvalidSubject);
+        }
+        self.generation = self.generation.wrapping_add(1);
+        let mut at = ROOT;
+        for token in tokens(subject) {
+            at = match self.nodes.get(at).and_then(|node| node.child(token)) {
+                Some(next) => next,
+                None => self.add_child(at, token),
+            };
+        }
+        if let Some(node) = self.nodes.get_mut(at) {
+            // Keys only ever grow, so that pushing keeps the order that `remove` searches by.
+            match queue {
+                None => node.plain.push(key),
+                Some(queue) => node.queues.entry(queue.clone()).or_default().push(key),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes `key` out again; `subject` and `queue` are those that it was inserted with.
+    pub(crate) fn remove(&mut self, subject: &[u8], queue: Option<&Bytes>, key: SubscriptionKey) {
+        self.generation = self.generation.wrapping_add(1);
+        let mut path = Vec::new();
+        let mut at = ROOT;
+        for token in tokens(subject) {
+            let Some(next) = self.nodes.get(at).and_then(|node| node.child(token)) else {
+                return;
+            };
+            path.push((at, token, next));
+            at = next;
+        }
+        if let Some(node) = self.nodes.get_mut(at) {
+            match queue {
+                None => take_out(&mut node.plain, key),
+                Some(queue) => {
+                    if let Some(members) = node.queues.get_mut(queue) {
+                        take_out(members, key);
+                        if members.is_empty() {
+                            node.queues.remove(queue);
+                        }
+                    }
+                }
+            }
+        }
+        for (parent, token, child) in path.into_iter().rev() {
+            if !self.nodes.get(child).is_some_and(Node::is_unused) {
+                break;
+            }
+            if let Some(parent) = self.nodes.get_mut(parent) {
+                match token {
+                    b"*" => parent.star = None,
+                    b">" => parent.rest = None,
+                    _ => {
+                        parent.children.remove(token);
+                    }
+                }
+            }
+            self.free.push(child);
+        }
+    }
+
+    /// Puts everything that matches `subject` into `found`, which is emptied first.
+    ///
+    /// A subject with an empty token matches nothing, not even `>`. A `*` or `>` in `subject` is an ordinary
+    /// token.
+    pub(crate) fn find(&mut self, subject: &[u8], found: &mut Matches) {
+        found.plain.clear();
+        found.queues.clear();
+        if tokens(subject).any(<[u8]>::is_empty) {
+            return;
+        }
+        let mut stack = core::mem::take(&mut self.stack);
+        stack.clear();
+        stack.push((ROOT, 0));
+        while let Some((at, start)) = stack.pop() {
+            let (Some(node), Some(rest)) = (self.nodes.get(at), subject.get(start..)) else {
+                continue;
+            };
+            let (token, next_start) = match memchr_dot(rest) {
+                Some(dot) => (rest.get(..dot).unwrap_or_default(), start.checked_add(dot + 1)),
+                None => (rest, None),
+            };
+            // Wildcards are nodes of their own: a published `*` or `>` has no literal node to reach.
+            let literal = match token {
+                b"*" | b">" => None,
+                _ => node.children.get(token).copied(),
+            };
+            self.collect(node.rest, found);
+            match next_start {
+                // The last one pushed is visited first: `*` before the literal token, as the real server does.
+                Some(next_start) => {
+                    stack.extend(literal.map(|child| (child, next_start)));
+                    stack.extend(node.star.map(|child| (child, next_start)));
+                }
+                None => {
+                    self.collect(literal, found);
+                    self.collect(node.star, found);
+                }
+            }
+        }
+        self.stack = stack;
+    }
+
+    fn collect(&self, node: Option<usize>, found: &mut Matches) {
+        let Some(node) = node.and_then(|index| self.nodes.get(index)) else {
+            return;
+        };
+        found.plain.extend_from_slice(&node.plain);
+        for (name, members) in &node.queues {
+            match found.queues.iter_mut().find(|(other, _)| other == name) {
+                Some((_, all)) => all.extend_from_slice(members),
+                None => found.queues.push((name.clone(), members.clone())),
+            }
+        }
+    }
+
+    fn add_child(&mut self, parent: usize, token: &[u8]) -> usize {
+        let child = match self.free.pop() {
+            Some(unused) => unused,
+            None => {
+                self.nodes.push(Node::default());
+                self.nodes.len() - 1
+            }
+        };
+        if let Some(parent) = self.nodes.get_mut(parent) {
+            match token {
+                b"*" => parent.star = Some(child),
+                b">" => parent.rest = Some(child),
+                _ => {
+                    parent.children.insert(token.into(), child);
+                }
+            }
+        }
+        child
+    }
+}
+
+fn take_out(keys: &mut Vec<SubscriptionKey>, key: SubscriptionKey) {
+    if let Ok(index) = keys.binary_search(&key) {
+        keys.remove(index);
+    }
+}
+
+fn tokens(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
+    subject.split(|byte| *byte == b'.')
+}
+
+fn memchr_dot(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| *byte == b'.')
+}
+
+/// Whether `subject` can be subscribed to: no empty token, and nothing after `>`. A token such as `a*` is
+/// an ordinary one.
+fn is_valid_pattern(subject: &[u8]) -> bool {
+    let mut ended = false;
+    tokens(subject).all(|token| {
+        let valid = !token.is_empty() && !ended;
+        ended = token == b">";
+        valid
+    })
+}
+
+/// Whether `subject` is one to publish to: no empty token, and no token that is a wildcard.
+pub(crate) fn is_literal(subject: &[u8]) -> bool {
+    tokens(subject).all(|token| !matches!(token, b"" | b"*" | b">"))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+    use alloc::vec;
+
+    use super::*;
+
+    fn key(serial: u64) -> SubscriptionKey {
+        SubscriptionKey { serial, slot: 0 }
+    }
+
+    fn routes(patterns: &[&str]) -> Routes {
+        let mut routes = Routes::new();
+        for (serial, pattern) in patterns.iter().enumerate() {
+            routes.insert(pattern.as_bytes(), None, key(serial as u64)).unwrap();
+        }
+        routes
+    }
+
+    fn find(routes: &mut Routes, subject: &str) -> Vec<u64> {
+        let mut found = Matches::default();
+        routes.find(subject.as_bytes(), &mut found);
+        found.plain.iter().map(|key| key.serial).collect()
+    }
+
+    #[test]
+    fn wildcards_match_whole_tokens() {
+        let patterns = ["a.b", "a.*", "a.>", "*.b", ">", "*", "a", "a*", "a.*.c"];
+        let mut routes = routes(&patterns);
+        let mut hits = |subject: &str| {
+            let mut serials = find(&mut routes, subject);
+            serials.sort_unstable();
+            serials
+        };
+        assert_eq!(hits("a"), [4, 5, 6]);
+        assert_eq!(hits("a.b"), [0, 1, 2, 3, 4]);
+        assert_eq!(hits("a.b.c"), [2, 4, 8]);
+        assert_eq!(hits("a.b.d"), [2, 4]);
+        assert_eq!(hits("b.b"), [3, 4]);
+        assert_eq!(hits("a*"), [4, 5, 7]);
+        assert_eq!(hits("ax"), [4, 5]);
+        assert_eq!(hits("a.*"), [1, 2, 4]);
+        assert_eq!(hits("a.>"), [1, 2, 4]);
+    }
+
+    #[test]
+    fn a_subject_with_an_empty_token_matches_nothing() {
+        let mut routes = routes(&[">", "*", "*.*", "*.*.*"]);
+        for subject in ["", ".", "a.", ".a", "a..b"] {
+            assert!(find(&mut routes, subject).is_empty(), "{subject:?}");
+        }
+    }
+
+    #[test]
+    fn malformed_patterns_are_refused() {
+        let mut routes = Routes::new();
+        for pattern in ["", ".", "a.", ".a", "a..b", "a.>.b", ">.>", ">.a", ">."] {
+            assert_eq!(routes.insert(pattern.as_bytes(), None, key(1)), Err(InvalidSubject), "{pattern:?}");
+        }
+        assert_eq!(routes.nodes.len(), 1);
+    }
+
+    #[test]
+    fn a_queue_group_is_one_over_all_matching_subjects() {
+        let mut routes = Routes::new();
+        let (blue, red) = (Bytes::from_static(b"blue"), Bytes::from_static(b"red"));
+        routes.insert(b"a.*", Some(&blue), key(1)).unwrap();
+        routes.insert(b"a.b", Some(&blue), key(2)).unwrap();
+        routes.insert(b"a.b", Some(&red), key(3)).unwrap();
+        let mut found = Matches::default();
+        routes.find(b"a.b", &mut found);
+        assert_eq!(found.queues, [(blue, vec![key(2), key(1)]), (red, vec![key(3)])]);
+    }
+
+    #[test]
+    fn what_is_removed_leaves_no_node_behind() {
+        let patterns = ["a.b.c", "a.b", "a.*.>", ">", "*.b.c.d"];
+        let mut routes = routes(&patterns);
+        for (serial, pattern) in patterns.iter().enumerate() {
+            routes.remove(pattern.as_bytes(), None, key(serial as u64));
+        }
+        assert!(find(&mut routes, "a.b.c").is_empty());
+        assert!(routes.nodes.iter().all(Node::is_unused));
+        assert_eq!(routes.free.len(), routes.nodes.len() - 1);
+    }
+
+    #[test]
+    fn removing_one_of_several_keeps_the_others() {
+        let mut routes = routes(&["a.b", "a.b", "a.c"]);
+        routes.remove(b"a.b", None, key(0));
+        assert_eq!(find(&mut routes, "a.b"), [1]);
+        assert_eq!(find(&mut routes, "a.c"), [2]);
+        // What is not there can be removed without harm.
+        routes.remove(b"a.b", None, key(0));
+        routes.remove(b"x.y.z", None, key(0));
+        assert_eq!(find(&mut routes, "a.b"), [1]);
+    }
+
+    #[test]
+    fn thousands_of_tokens_need_no_deep_stack() {
+        let mut subject = String::from("a");
+        subject.push_str(&".a".repeat(200_000));
+        let mut routes = routes(&[&subject]);
+        assert_eq!(find(&mut routes, &subject), [0]);
+    }
+
+    #[test]
+    fn literal_subjects_have_neither_wildcards_nor_empty_tokens() {
+        for subject in ["a", "a.b", "a*", "a.>b", "*a"] {
+            assert!(is_literal(subject.as_bytes()), "{subject:?}");
+        }
+        for subject in ["", "*", ">", "a.*", "a.>", "a..b", "a."] {
+            assert!(!is_literal(subject.as_bytes()), "{subject:?}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! One client's task: reads, writes, and closes.
+
+use core::cell::RefCell;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
+use std::boxed::Box;
+use std::io::{self, IoSlice};
+use std::thread_local;
+use std::vec;
+use std::vec::Vec;
+
+use bytes::BytesMut;
+use futures_io::{AsyncRead, AsyncWrite};
+use nats_client::Runtime;
+use nats_proto::wire::OutBuf;
+
+use super::shared::{Fate, Link, Task};
+use crate::SessionId;
+
+/// Bytes asked for in one read.
+const READ_SIZE: usize = 64 * 1024;
+
+/// Slices given to one vectored write.
+const SLICES: usize = 64;
+
+/// Reads and writes in a row before other tasks get their turn.
+const TURNS: usize = 16;
+
+/// How long a client that publishes to slow ones waits between two reads, as in the real server.
+const STALL: Duration = Duration::from_millis(5);
+
+/// How long a connection that is being closed may take to write what is left, and then to be read from until
+/// the client closes its side. Closing earlier, with unread bytes, could destroy the -ERR on its way.
+const LINGER: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// Where reads go first. One for each thread: thousands of idle connections need no buffers.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
+}
+
+/// A timer that may be off.
+struct Alarm<R: Runtime>(Option<Pin<Box<R::Sleep>>>);
+
+impl<R: Runtime> Alarm<R> {
+    fn set(&mut self, after: Duration) {
+        self.0 = Some(Box::pin(R::sleep(after)));
+    }
+
+    /// Ready if it was set and has gone off.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Some(sleep) => sleep.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// One client's connection.
+pub(super) struct Connection<R: Runtime> {
+    stream: R::Stream,
+    session: SessionId,
+    input: BytesMut,
+    out: OutBuf,
+    /// Set while reading is put off.
+    stall: Alarm<R>,
+    /// Set while there is something that the client does not take.
+    write_timeout: Alarm<R>,
+    /// The last field: when the task counts as ended, the stream is closed.
+    shared: Task,
+}
+
+impl<R: Runtime> Connection<R> {
+    pub(super) fn new(shared: Task, stream: R::Stream, client_ip: &str) -> Self {
+        let session = shared.with_now(|core, now| {
+            let session = core.broker.handle_connect(now, client_ip);
+            core.links.insert(session, Link::default());
+            session
+        });
+        Self {
+            stream,
+            session,
+            input: BytesMut::new(),
+            out: OutBuf::new(),
+            stall: Alarm(None),
+            write_timeout: Alarm(None),
+            shared,
+        }
+    }
+
+    /// Serves the client until one side has had enough.
+    pub(super) async fn run(mut self) {
+        let fate = poll_fn(|cx| self.poll_open(cx)).await;
+        self.leave();
+        if fate == Fate::Hangup {
+            let mut alarm = Alarm::<R>(None);
+            alarm.set(LINGER);
+            poll_fn(|cx| match alarm.poll(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => self.poll_farewell(cx).map(drop),
+            })
+            .await;
+        }
+    }
+
+    /// Reads and writes until the connection is to be closed.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Fate> {
+        for _ in 0..TURNS {
+            let fate = self.collect(cx);
+            if fate != Fate::Open {
+                return Poll::Ready(fate);
+            }
+            let written = match self.poll_write(cx) {
+                Poll::Ready(Ok(written)) => written,
+                Poll::Ready(Err(_)) => return Poll::Ready(Fate::Abort),
+                Poll::Pending if self.write_timeout.poll(cx).is_ready() => return Poll::Ready(Fate::Abort),
+                Poll::Pending => false,
+            };
+            let read = match self.poll_read(cx) {
+                // A client that only closed its side may still wait for answers.
+                Poll::Ready(Ok(false)) => return Poll::Ready(Fate::Hangup),
+                Poll::Ready(Ok(true)) => true,
+                Poll::Ready(Err(_)) => return Poll::Ready(Fate::Abort),
+                Poll::Pending => false,
+            };
+            if !written && !read {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Fetches what the broker has for this client, and makes sure that the task is woken when there is more.
+    fn collect(&mut self, cx: &mut Context<'_>) -> Fate {
+        let mut core = self.shared.lock();
+        core.broker.poll_transmit(self.session, &mut self.out);
+        let Some(link) = core.links.get_mut(&self.session) else {
+            return Fate::Abort;
+        };
+        if !link.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            link.waker = Some(cx.waker().clone());
+        }
+        link.fate
+    }
+
+    /// Writes something; false if there is nothing to write.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.out.is_empty() {
+            return Poll::Ready(Ok(false));
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        for (slice, chunk) in slices.iter_mut().zip(self.out.chunks()) {
+            *slice = IoSlice::new(chunk);
+            count += 1;
+        }
+        let slices = slices.get(..count).unwrap_or_default();
+        match Pin::new(&mut self.stream).poll_write_vectored(cx, slices) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(count)) => {
+                self.out.advance(count);
+                self.write_timeout.0 = None;
+                Poll::Ready(Ok(true))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                if self.write_timeout.0.is_none() {
+                    self.write_timeout.set(self.shared.write_timeout);
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Reads once and lets the broker handle it; false if the client has closed its side.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.stall.0.is_some() {
+            ready!(self.stall.poll(cx));
+            self.stall.0 = None;
+        }
+        let stream = Pin::new(&mut self.stream);
+        let input = &mut self.input;
+        let count = ready!(SCRATCH.with_borrow_mut(|scratch| {
+            stream.poll_read(cx, scratch).map_ok(|count| {
+                input.extend_from_slice(scratch.get(..count).unwrap_or_default());
+                count
+            })
+        }))?;
+        if count == 0 {
+            return Poll::Ready(Ok(false));
+        }
+        let is_stalled = self.shared.with_now(|core, now| {
+            // What is for this client itself needs no wake-up: the loop fetches it next.
+            if let Some(link) = core.links.get_mut(&self.session) {
+                link.waker = None;
+            }
+            core.broker.handle_input(now, self.session, &mut self.input);
+            core.broker.is_stalled(self.session)
+        });
+        if is_stalled {
+            self.stall.set(STALL);
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// Lets the broker forget this client.
+    fn leave(&mut self) {
+        let session = self.session;
+        let mut rest = OutBuf::new();
+        self.shared.with(|core| {
+            core.broker.poll_transmit(session, &mut rest);
+            core.broker.handle_disconnect(session);
+            core.links.remove(&session);
+        });
+        self.out.append(&mut rest);
+    }
+
+    /// Writes what is left, tells the client that no more will come, and waits until it has understood.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() {
+            ready!(self.poll_write(cx))?;
+        }
+        ready!(Pin::new(&mut self.stream).poll_close(cx))?;
+        loop {
+            let stream = Pin::new(&mut self.stream);
+            let read = SCRATCH.with_borrow_mut(|scratch| stream.poll_read(cx, scratch));
+            if ready!(read)? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<R: Runtime> Drop for Connection<R> {
+    /// The runtime may drop the task before it has ended.
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,199 @@
+//! The server loop, over real sockets.
+
+mod support;
+#[path = "support/tokio_runtime.rs"]
+mod tokio_runtime;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use nats_broker::{Config, ServerConfig, ServerHandle, serve};
+use support::memory;
+use support::script::World;
+use support::tcp::Tcp;
+use tokio::runtime::Runtime;
+use tokio_runtime::Tokio;
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+fn start(runtime: &Runtime, config: impl Into<ServerConfig>) -> ServerHandle {
+    runtime.block_on(serve::<Tokio>(config)).unwrap()
+}
+
+/// A connection that has got through the handshake.
+fn client(addr: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.write_all(b"CONNECT {\"verbose\":false,\"protocol\":1}\r\nPING\r\n").unwrap();
+    for expected in ["INFO ", "PONG\r\n", "INFO "] {
+        assert!(line(&mut stream).starts_with(expected));
+    }
+    stream
+}
+
+/// Reads a line, and not a byte more.
+fn line(stream: &mut TcpStream) -> String {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while !line.ends_with(b"\n") && stream.read(&mut byte).unwrap() == 1 {
+        line.push(byte[0]);
+    }
+    String::from_utf8(line).unwrap()
+}
+
+/// Whether the server has nothing more to say and has closed the connection.
+fn is_at_end(stream: &mut TcpStream) -> bool {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).is_ok() && rest.is_empty()
+}
+
+#[test]
+fn every_script_gives_the_same_over_tcp() {
+    let runtime = runtime();
+    let failures: Vec<String> = support::scripts()
+        .iter()
+        .filter_map(|script| {
+            let server = start(&runtime, memory::config(script));
+            let failure = script.run(&mut Tcp::new(server.addr())).err();
+            runtime.block_on(server.shutdown());
+            failure
+        })
+        .collect();
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn after_shutdown_the_port_can_be_bound_again() {
+    let runtime = runtime();
+    let first = start(&runtime, Config::default());
+    let addr = first.addr();
+    let mut stays = client(addr);
+    runtime.block_on(first.shutdown());
+    assert!(is_at_end(&mut stays));
+    assert!(TcpStream::connect(addr).is_err());
+    let mut config = ServerConfig::default();
+    config.addr = addr;
+    for _ in 0..3 {
+        let again = start(&runtime, config.clone());
+        assert_eq!(again.addr(), addr);
+        client(addr);
+        runtime.block_on(again.shutdown());
+    }
+}
+
+#[test]
+fn a_dropped_handle_stops_the_broker() {
+    let runtime = runtime();
+    let server = start(&runtime, Config::default());
+    let mut stays = client(server.addr());
+    drop(server);
+    assert!(is_at_end(&mut stays));
+}
+
+#[test]
+fn a_handle_outlives_its_runtime_without_harm() {
+    let runtime = runtime();
+    let server = start(&runtime, Config::default());
+    let mut stays = client(server.addr());
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    assert!(is_at_end(&mut stays));
+    assert_eq!(server.statistics().connections, 0);
+    server.disconnect_all();
+    server.lame_duck();
+    // All tasks are gone, so that there is nothing to wait for.
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(server.shutdown());
+}
+
+#[test]
+fn disconnected_clients_may_come_back() {
+    let runtime = runtime();
+    let server = start(&runtime, Config::default());
+    let (mut one, mut two) = (client(server.addr()), client(server.addr()));
+    assert_eq!(server.statistics().connections, 2);
+    server.disconnect_all();
+    assert!(is_at_end(&mut one));
+    assert!(is_at_end(&mut two));
+    client(server.addr());
+    assert_eq!(server.statistics().total_connections, 3);
+}
+
+#[test]
+fn a_lame_duck_tells_its_clients_and_listens_no_more() {
+    let runtime = runtime();
+    let mut config = Config::default();
+    config.lame_duck_grace = Duration::from_millis(50);
+    config.lame_duck_duration = Duration::from_millis(100);
+    let server = start(&runtime, config);
+    let mut stays = client(server.addr());
+    server.lame_duck();
+    assert!(line(&mut stays).contains("\"ldm\":true"));
+    assert!(is_at_end(&mut stays));
+    assert!(TcpStream::connect(server.addr()).is_err());
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off_while_others_get_everything() {
+    const MESSAGES: usize = 400;
+    const SIZE: usize = 256 * 1024;
+    let runtime = runtime();
+    let mut config = Config::default();
+    config.max_pending = 8 * 1024 * 1024;
+    let server = start(&runtime, config);
+    let mut idle = client(server.addr());
+    let mut reader = client(server.addr());
+    for subscriber in [&mut idle, &mut reader] {
+        subscriber.write_all(b"SUB flood 1\r\nPING\r\n").unwrap();
+        assert_eq!(line(subscriber), "PONG\r\n");
+    }
+    let mut publisher = client(server.addr());
+    let payload: Vec<u8> = (0..SIZE).map(|index| (index % 251) as u8).collect();
+    let expected = payload.clone();
+    let reading = std::thread::spawn(move || {
+        let mut payload = vec![0; SIZE + 2];
+        for _ in 0..MESSAGES {
+            assert_eq!(line(&mut reader), format!("MSG flood 1 {SIZE}\r\n"));
+            reader.read_exact(&mut payload).unwrap();
+            assert!(payload[..SIZE] == expected);
+        }
+    });
+    for _ in 0..MESSAGES {
+        publisher.write_all(format!("PUB flood {SIZE}\r\n").as_bytes()).unwrap();
+        publisher.write_all(&payload).unwrap();
+        publisher.write_all(b"\r\n").unwrap();
+    }
+    reading.join().unwrap();
+    assert_eq!(server.statistics().slow_consumers, 1);
+    // What had reached the socket can still be read; then there is an end.
+    let mut rest = Vec::new();
+    let _ = idle.read_to_end(&mut rest);
+    assert!(rest.len() < MESSAGES * SIZE);
+}
+
+#[test]
+fn what_is_buffered_is_written_before_the_connection_is_closed() {
+    let runtime = runtime();
+    let server = start(&runtime, Config::default());
+    let mut stream = client(server.addr());
+    // A client that closes its side still gets what it asked for.
+    stream.write_all(b"SUB a 1\r\nPUB a 1\r\nx\r\nPING\r\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "MSG a 1 1\r\nx\r\nPONG\r\n");
+}
+
+#[test]
+fn clients_over_tcp_are_told_where_they_come_from() {
+    let runtime = runtime();
+    let server = start(&runtime, Config::default());
+    assert_eq!(server.url(), format!("nats://{}", server.addr()));
+    let mut world = Tcp::new(server.addr());
+    world.connect('A');
+    let mut info = Vec::new();
+    assert!(world.receive('A', &mut info));
+    let info = String::from_utf8(info).unwrap();
+    assert!(info.contains("\"client_ip\":\"127.0.0.1\""), "{info}");
+    assert!(info.contains(&format!("\"port\":{}", server.addr().port())), "{info}");
+}

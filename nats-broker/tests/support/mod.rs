@@ -1,0 +1,21 @@
+//! What tests of the broker share.
+
+// Each test binary uses its own part.
+#![allow(dead_code)]
+
+pub(crate) mod memory;
+pub(crate) mod script;
+pub(crate) mod tcp;
+
+/// All scripts.
+pub(crate) fn scripts() -> Vec<script::Script> {
+    [
+        include_str!("../scripts/connecting.txt"),
+        include_str!("../scripts/publishing.txt"),
+        include_str!("../scripts/headers.txt"),
+        include_str!("../scripts/violations.txt"),
+    ]
+    .into_iter()
+    .flat_map(script::parse)
+    .collect()
+}

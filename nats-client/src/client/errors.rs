@@ -1,0 +1,226 @@
+//! The errors of a client's operations.
+//!
+//! The kinds whose names are known from `async-nats` have the same variants, so that a `match` written for them
+//! stays complete. Details are in the source: the typed error of the protocol core.
+
+use std::fmt;
+
+use bytes::Bytes;
+use nats_proto::connection;
+
+use crate::error::Error;
+
+macro_rules! kinds {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant => $text,)*
+                })
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Why a message was not published.
+    PublishErrorKind {
+        /// Headers and payload are larger than the server accepts.
+        MaxPayloadExceeded => "max payload size exceeded",
+        /// The subject, or the reply subject, is not one.
+        InvalidSubject => "invalid subject",
+        /// The message was not accepted: the client is closed or draining, the buffer is full and the policy
+        /// is not to wait, or the server does not know headers. The source is a
+        /// [`nats_proto::connection::PublishError`].
+        Send => "failed to send message",
+    }
+}
+
+kinds! {
+    /// Why a request got no reply.
+    RequestErrorKind {
+        /// The reply did not come in time.
+        TimedOut => "request timed out",
+        /// Nobody listens to the subject.
+        NoResponders => "no responders",
+        /// The subject is not one.
+        InvalidSubject => "invalid subject",
+        /// Headers and payload are larger than the server accepts.
+        MaxPayloadExceeded => "max payload size exceeded",
+        /// Something else: the client is closed, the buffer is full. The source says what.
+        Other => "request failed",
+    }
+}
+
+kinds! {
+    /// Why a subscription was not made.
+    SubscribeErrorKind {
+        /// The subject is not one that can be subscribed to.
+        InvalidSubject => "invalid subject",
+        /// The name of the queue group is empty or has spaces.
+        InvalidQueueName => "invalid queue name",
+        /// The client is closed or draining.
+        Other => "subscribe failed",
+    }
+}
+
+kinds! {
+    /// Why a flush did not succeed.
+    FlushErrorKind {
+        /// The client is closed.
+        SendError => "failed to send flush request",
+        /// It took too long, or the link broke and it is not known whether the server has everything. The
+        /// source is a [`nats_proto::connection::FlushError`].
+        FlushError => "flush failed",
+    }
+}
+
+/// Why a message was not published.
+pub type PublishError = Error<PublishErrorKind>;
+/// Why a request got no reply.
+pub type RequestError = Error<RequestErrorKind>;
+/// Why a subscription was not made.
+pub type SubscribeError = Error<SubscribeErrorKind>;
+/// Why a flush did not succeed.
+pub type FlushError = Error<FlushErrorKind>;
+
+impl From<connection::PublishError> for PublishError {
+    fn from(error: connection::PublishError) -> Self {
+        Self::with_source(publish_kind(&error), error)
+    }
+}
+
+fn publish_kind(error: &connection::PublishError) -> PublishErrorKind {
+    use connection::PublishError as Core;
+    match error {
+        Core::InvalidSubject(_) | Core::InvalidReply(_) => PublishErrorKind::InvalidSubject,
+        Core::MaxPayloadExceeded { .. } => PublishErrorKind::MaxPayloadExceeded,
+        _ => PublishErrorKind::Send,
+    }
+}
+
+impl From<connection::PublishError> for RequestError {
+    fn from(error: connection::PublishError) -> Self {
+        let kind = match publish_kind(&error) {
+            PublishErrorKind::InvalidSubject => RequestErrorKind::InvalidSubject,
+            PublishErrorKind::MaxPayloadExceeded => RequestErrorKind::MaxPayloadExceeded,
+            PublishErrorKind::Send => RequestErrorKind::Other,
+        };
+        Self::with_source(kind, error)
+    }
+}
+
+impl From<connection::RequestError> for RequestError {
+    fn from(error: connection::RequestError) -> Self {
+        match error {
+            connection::RequestError::TimedOut => Self::new(RequestErrorKind::TimedOut),
+            connection::RequestError::NoResponders => Self::new(RequestErrorKind::NoResponders),
+            error => Self::with_source(RequestErrorKind::Other, error),
+        }
+    }
+}
+
+impl From<PublishError> for RequestError {
+    fn from(error: PublishError) -> Self {
+        Self::with_source(RequestErrorKind::Other, error)
+    }
+}
+
+impl From<SubscribeError> for RequestError {
+    fn from(error: SubscribeError) -> Self {
+        let kind = match error.kind() {
+            SubscribeErrorKind::InvalidSubject => RequestErrorKind::InvalidSubject,
+            SubscribeErrorKind::InvalidQueueName | SubscribeErrorKind::Other => {
+                RequestErrorKind::Other
+            }
+        };
+        Self::with_source(kind, error)
+    }
+}
+
+impl From<connection::SubscribeError> for SubscribeError {
+    fn from(error: connection::SubscribeError) -> Self {
+        use connection::SubscribeError as Core;
+        let kind = match error {
+            Core::InvalidSubject(_) => SubscribeErrorKind::InvalidSubject,
+            Core::InvalidQueueGroup(_) => SubscribeErrorKind::InvalidQueueName,
+            _ => SubscribeErrorKind::Other,
+        };
+        Self::with_source(kind, error)
+    }
+}
+
+impl From<connection::FlushError> for FlushError {
+    fn from(error: connection::FlushError) -> Self {
+        let kind = match error {
+            connection::FlushError::Closed => FlushErrorKind::SendError,
+            _ => FlushErrorKind::FlushError,
+        };
+        Self::with_source(kind, error)
+    }
+}
+
+/// A message that [`try_publish`](super::Client::try_publish) refused, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TryPublishError {
+    /// Why.
+    pub error: connection::PublishError,
+    /// The payload, for another attempt.
+    pub payload: Bytes,
+}
+
+impl TryPublishError {
+    /// Whether there was no room in the buffer: another attempt may succeed.
+    pub fn is_full(&self) -> bool {
+        matches!(self.error, connection::PublishError::BufferFull { .. })
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> PublishErrorKind {
+        publish_kind(&self.error)
+    }
+}
+
+impl fmt::Display for TryPublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind(), self.error)
+    }
+}
+
+impl std::error::Error for TryPublishError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+macro_rules! closed {
+    ($(#[$doc:meta])* $name:ident, $text:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name;
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($text)
+            }
+        }
+
+        impl std::error::Error for $name {}
+    };
+}
+
+closed! {
+    /// There is nothing to drain: the client is closed.
+    DrainError, "failed to drain: the client is closed"
+}
+
+closed! {
+    /// There is no way to reconnect: the client is closed.
+    ReconnectError, "failed to reconnect: the client is closed"
+}

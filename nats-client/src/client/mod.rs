@@ -1,0 +1,390 @@
+//! The client: publishing, subscribing, and the life of the connection.
+
+mod errors;
+mod request;
+mod sink;
+pub mod traits;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nats_proto::connection::{self, Unfinished};
+use nats_proto::{
+    HeaderMap, OutboundMessage, Outgoing, ServerAddr, ServerInfo, ToSubject,
+};
+
+pub use crate::statistics::Statistics;
+pub use errors::{
+    DrainError, FlushError, FlushErrorKind, PublishError, PublishErrorKind, ReconnectError,
+    RequestError, RequestErrorKind, SubscribeError, SubscribeErrorKind, TryPublishError,
+};
+pub use request::Request;
+
+use crate::connection::State;
+use crate::mailbox::Mailbox;
+use crate::shared::{Change, Handle, Registration};
+use crate::subscriber::Subscriber;
+
+/// A handle to a connection. Clones share it; all of its methods can be called from any thread.
+///
+/// A message that is accepted while there is no connection is kept and sent on the next one, within
+/// [`pending_limit`](crate::ConnectOptions::pending_limit). When the last client and the last [`Subscriber`]
+/// are dropped, what is buffered still goes out (for at most 5 s), and the connection ends.
+#[derive(Debug)]
+pub struct Client {
+    handle: Handle,
+    /// What this handle, used as a sink, has not got rid of.
+    waiting: Option<Box<sink::Waiting>>,
+}
+
+impl Clone for Client {
+    fn clone(&self) -> Self {
+        Self::new(self.handle.clone())
+    }
+}
+
+/// Publishing.
+impl Client {
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self {
+            handle,
+            waiting: None,
+        }
+    }
+
+    /// Publishes a message: returns when it is in the buffer. Waits while the buffer is full.
+    ///
+    /// Whether it has reached the server is known after a [`flush`](Self::flush), or from
+    /// [`delivery_statistics`](Self::delivery_statistics). If the future is dropped while it waits, the message
+    /// is not published.
+    ///
+    /// # Errors
+    ///
+    /// The subject is not one, the payload is larger than the server accepts, or the client is closed or
+    /// draining. Nothing is published then.
+    pub async fn publish<S: ToSubject>(
+        &self,
+        subject: S,
+        payload: Bytes,
+    ) -> Result<(), PublishError> {
+        let subject = subject.to_subject();
+        self.send(Outgoing::new(&subject, &payload)).await
+    }
+
+    /// Like [`publish`](Self::publish), with headers. They count towards the size of the message.
+    ///
+    /// # Errors
+    ///
+    /// See [`publish`](Self::publish).
+    pub async fn publish_with_headers<S: ToSubject>(
+        &self,
+        subject: S,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<(), PublishError> {
+        let subject = subject.to_subject();
+        let message = Outgoing {
+            headers: Some(&headers),
+            ..Outgoing::new(&subject, &payload)
+        };
+        self.send(message).await
+    }
+
+    /// Like [`publish`](Self::publish), with a subject to which answers shall come.
+    ///
+    /// # Errors
+    ///
+    /// See [`publish`](Self::publish).
+    pub async fn publish_with_reply<S: ToSubject, R: ToSubject>(
+        &self,
+        subject: S,
+        reply: R,
+        payload: Bytes,
+    ) -> Result<(), PublishError> {
+        let (subject, reply) = (subject.to_subject(), reply.to_subject());
+        let message = Outgoing {
+            reply: Some(&reply),
+            ..Outgoing::new(&subject, &payload)
+        };
+        self.send(message).await
+    }
+
+    /// Like [`publish`](Self::publish), with a subject to which answers shall come, and headers.
+    ///
+    /// # Errors
+    ///
+    /// See [`publish`](Self::publish).
+    pub async fn publish_with_reply_and_headers<S: ToSubject, R: ToSubject>(
+        &self,
+        subject: S,
+        reply: R,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<(), PublishError> {
+        let (subject, reply) = (subject.to_subject(), reply.to_subject());
+        let message = Outgoing {
+            subject: &subject,
+            reply: Some(&reply),
+            headers: Some(&headers),
+            payload: &payload,
+        };
+        self.send(message).await
+    }
+
+    /// Like [`publish`](Self::publish), for a message that owns its parts.
+    ///
+    /// # Errors
+    ///
+    /// See [`publish`](Self::publish).
+    pub async fn publish_message(&self, message: OutboundMessage) -> Result<(), PublishError> {
+        self.send(sink::outgoing(&message)).await
+    }
+
+    /// Publishes a message if that is possible without waiting, and gives the payload back otherwise.
+    ///
+    /// # Errors
+    ///
+    /// The buffer is full ([`TryPublishError::is_full`]), or as [`publish`](Self::publish).
+    pub fn try_publish<S: ToSubject>(
+        &self,
+        subject: S,
+        payload: Bytes,
+    ) -> Result<(), TryPublishError> {
+        let subject = subject.to_subject();
+        self.handle
+            .publish(Outgoing::new(&subject, &payload))
+            .map_err(|error| TryPublishError { error, payload })
+    }
+
+    async fn send(&self, message: Outgoing<'_>) -> Result<(), PublishError> {
+        match self.handle.publish(message) {
+            Ok(()) => Ok(()),
+            Err(error) if self.handle.waits(&error) => self.send_when_possible(message).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn send_when_possible(&self, message: Outgoing<'_>) -> Result<(), PublishError> {
+        let handle = &self.handle;
+        let mut room = Registration::new(handle, |core| &mut core.room);
+        poll_fn(|cx| {
+            let mut driver = None;
+            let result = room.attempt(cx.waker(), |core| {
+                let result = core.conn.publish(message);
+                driver = core.wake_for_output();
+                match result {
+                    Err(error) if handle.waits(&error) => None,
+                    result => Some(result),
+                }
+            });
+            if let Some(driver) = driver {
+                driver.wake();
+            }
+            match result {
+                Some(result) => Poll::Ready(result.map_err(PublishError::from)),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+/// Subscribing.
+impl Client {
+    /// Subscribes to a subject, which may have wildcards. The subscription survives reconnects.
+    ///
+    /// Returns at once, before the server knows of it; what this client publishes afterwards comes after it. To
+    /// be sure of messages of other clients, [`flush`](Self::flush) first.
+    ///
+    /// # Errors
+    ///
+    /// The subject is not one, or the client is closed or draining.
+    pub async fn subscribe<S: ToSubject>(&self, subject: S) -> Result<Subscriber, SubscribeError> {
+        self.subscribe_with(&subject.to_subject(), None)
+    }
+
+    /// Like [`subscribe`](Self::subscribe), as a member of a queue group: each message goes to one of them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`subscribe`](Self::subscribe), or the name of the group is not one.
+    pub async fn queue_subscribe<S: ToSubject>(
+        &self,
+        subject: S,
+        queue_group: String,
+    ) -> Result<Subscriber, SubscribeError> {
+        self.subscribe_with(&subject.to_subject(), Some(&queue_group))
+    }
+
+    fn subscribe_with(
+        &self,
+        subject: &str,
+        queue: Option<&str>,
+    ) -> Result<Subscriber, SubscribeError> {
+        let settings = &self.handle.settings;
+        let mailbox = Arc::new(Mailbox::new(
+            settings.subscription_messages,
+            settings.subscription_bytes,
+        ));
+        let known = Arc::clone(&mailbox);
+        let id = self.handle.change(|core| {
+            if core.ended.is_some() {
+                return Err(connection::SubscribeError::Closed);
+            }
+            let id = core.conn.subscribe(subject, queue)?;
+            core.changes.push(Change::Added(id, known));
+            Ok(id)
+        })?;
+        Ok(Subscriber::new(self.handle.clone(), id, mailbox))
+    }
+
+    /// A subject that nobody else has, to receive replies.
+    pub fn new_inbox(&self) -> String {
+        self.handle.lock().conn.new_inbox()
+    }
+}
+
+/// The life of the connection.
+impl Client {
+    /// Begins to end the client in good order: all subscriptions stop, their subscribers get what is still to
+    /// come, then everything that is buffered goes out and the client closes, all within
+    /// [`drain_timeout`](crate::ConnectOptions::drain_timeout).
+    ///
+    /// Returns at once; [`closed`](Self::closed) waits for the end.
+    ///
+    /// # Errors
+    ///
+    /// The client is closed.
+    pub async fn drain(&self) -> Result<(), DrainError> {
+        let now = self.handle.now();
+        self.handle.change(|core| {
+            if core.ended.is_some() {
+                return Err(DrainError);
+            }
+            core.conn.drain(now);
+            Ok(())
+        })
+    }
+
+    /// Sends what is buffered, for at most [`flush_timeout`](crate::ConnectOptions::flush_timeout), closes the
+    /// connection, and says what could not be sent. Subscribers get what has already come, and then end.
+    ///
+    /// If the future is dropped, the client closes all the same.
+    pub async fn close(&self) -> Unfinished {
+        let now = self.handle.now();
+        let timeout = self.handle.settings.flush_timeout;
+        self.handle.change(|core| {
+            if core.ended.is_none() {
+                core.conn.close(now, timeout);
+            }
+        });
+        self.closed().await
+    }
+
+    /// Waits until the client is at its end, after [`drain`](Self::drain), [`close`](Self::close), or when no
+    /// server can be reached any more, and says what could not be sent.
+    pub async fn closed(&self) -> Unfinished {
+        let mut watch = Registration::new(&self.handle, |core| &mut core.watchers);
+        poll_fn(|cx| match watch.attempt(cx.waker(), |core| core.ended) {
+            Some(unfinished) => Poll::Ready(unfinished),
+            None => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Gives up the connection there is and connects anew at once.
+    ///
+    /// # Errors
+    ///
+    /// The client is closed.
+    pub async fn force_reconnect(&self) -> Result<(), ReconnectError> {
+        let now = self.handle.now();
+        self.handle.change(|core| {
+            if core.ended.is_some() {
+                return Err(ReconnectError);
+            }
+            core.conn.force_reconnect(now);
+            Ok(())
+        })
+    }
+}
+
+/// What is known.
+impl Client {
+    /// Whether the client is connected.
+    pub fn connection_state(&self) -> State {
+        State::of(&self.handle.lock().conn)
+    }
+
+    /// What the connected (or last connected) server says of itself; empty before the first connection.
+    pub fn server_info(&self) -> ServerInfo {
+        self.try_server_info().unwrap_or_default()
+    }
+
+    /// What the connected (or last connected) server says of itself; `None` before the first connection.
+    pub fn try_server_info(&self) -> Option<ServerInfo> {
+        self.handle.lock().conn.server_info().cloned()
+    }
+
+    /// The servers that are known, given and discovered.
+    pub fn servers(&self) -> Vec<ServerAddr> {
+        self.handle.lock().conn.servers()
+    }
+
+    /// The largest sum of headers and payload that the server accepts, in bytes.
+    pub fn max_payload(&self) -> usize {
+        self.handle.lock().conn.max_payload()
+    }
+
+    /// Whether the server's version is at least `major.minor.patch`; false before the first connection.
+    pub fn is_server_compatible(&self, major: i64, minor: i64, patch: i64) -> bool {
+        version(&self.server_info().version).is_some_and(|version| version >= [major, minor, patch])
+    }
+
+    /// How long requests wait for their replies.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.handle.settings.request_timeout
+    }
+
+    /// Counters, brought up to date now.
+    pub fn statistics(&self) -> Arc<Statistics> {
+        self.handle.statistics.store(&self.delivery_statistics());
+        Arc::clone(&self.handle.statistics)
+    }
+
+    /// What has become of everything that was published, exactly and at one instant: see
+    /// [`nats_proto::connection::Statistics`].
+    pub fn delivery_statistics(&self) -> connection::Statistics {
+        self.handle.lock().conn.statistics()
+    }
+}
+
+/// The first three numbers of a version; missing ones are zero.
+fn version(text: &str) -> Option<[i64; 3]> {
+    let text = text.strip_prefix('v').unwrap_or(text);
+    let mut parts = text.splitn(3, '.').map(|part| {
+        let digits = part.find(|c: char| !c.is_ascii_digit());
+        part.get(..digits.unwrap_or(part.len()))
+            .and_then(|digits| digits.parse().ok())
+    });
+    let major = parts.next()??;
+    let mut next = || parts.next().flatten().unwrap_or(0);
+    Some([major, next(), next()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn versions_are_compared_number_by_number() {
+        assert_eq!(version("2.10.26"), Some([2, 10, 26]));
+        assert_eq!(version("v2.9"), Some([2, 9, 0]));
+        assert_eq!(version("2.15.1-beta.3"), Some([2, 15, 1]));
+        assert_eq!(version(""), None);
+        assert!(version("2.9.30") < version("2.10.0"));
+    }
+}

@@ -1,0 +1,256 @@
+//! How a client comes into being.
+
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use nats_proto::connection::{Connection, DialError};
+use nats_proto::{Instant, ServerAddr};
+
+use crate::client::Client;
+use crate::driver::Driver;
+use crate::error::Error;
+use crate::event::{EventQueue, run_callbacks};
+use crate::options::{ConnectOptions, display_addr};
+use crate::runtime::Runtime;
+use crate::shared::{Clock, Handle, Registration, Shared};
+use crate::to_server_addrs::ToServerAddrs;
+
+/// Servers that the text of a failed connect names at most.
+const NAMED_FAILURES: usize = 8;
+
+/// Why a client could not connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectErrorKind {
+    /// A server address, or another setting, cannot be used.
+    ServerParse,
+    /// A host name could not be resolved.
+    Dns,
+    /// Signing the server's nonce has failed.
+    Authentication,
+    /// The server refuses the credentials, or asks for some.
+    AuthorizationViolation,
+    /// The server did not answer in time.
+    TimedOut,
+    /// TLS is required.
+    Tls,
+    /// The server could not be reached, or hung up.
+    Io,
+    /// Every server was tried as often as the settings allow.
+    MaxReconnects,
+}
+
+impl fmt::Display for ConnectErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ServerParse => "unusable settings",
+            Self::Dns => "host name not resolved",
+            Self::Authentication => "signing the nonce failed",
+            Self::AuthorizationViolation => "authorization violation",
+            Self::TimedOut => "timed out",
+            Self::Tls => "TLS error",
+            Self::Io => "server not reached",
+            Self::MaxReconnects => "maximum number of reconnects reached",
+        })
+    }
+}
+
+/// Why a client could not connect: the text names the servers that were tried and what to look at.
+pub type ConnectError = Error<ConnectErrorKind>;
+
+impl From<std::io::Error> for ConnectError {
+    fn from(error: std::io::Error) -> Self {
+        Self::with_source(ConnectErrorKind::Io, error)
+    }
+}
+
+/// What is known of the first connection.
+#[derive(Debug, Default)]
+pub(crate) struct Startup {
+    /// Whether it came up, or why it never will.
+    pub(crate) result: Option<Result<(), Option<nats_proto::connection::ConnectError>>>,
+    /// The attempts that failed before.
+    failures: Vec<(ServerAddr, nats_proto::connection::ConnectError)>,
+}
+
+impl Startup {
+    /// Notes an attempt that failed.
+    pub(crate) fn failed(
+        &mut self,
+        server: &ServerAddr,
+        error: &nats_proto::connection::ConnectError,
+    ) {
+        if self.result.is_some() {
+            return;
+        }
+        self.failures.retain(|(known, _)| known != server);
+        if self.failures.len() < NAMED_FAILURES {
+            self.failures.push((server.clone(), error.clone()));
+        }
+    }
+
+    /// Notes the outcome; the first one stands.
+    pub(crate) fn settle(&mut self, result: Result<(), Option<nats_proto::connection::ConnectError>>) {
+        self.result.get_or_insert(result);
+    }
+
+    /// The outcome for whoever waits in `connect`.
+    fn outcome(&self) -> Option<Result<(), ConnectError>> {
+        match self.result.as_ref()? {
+            Ok(()) => Some(Ok(())),
+            Err(error) => Some(Err(self.error(error.as_ref()))),
+        }
+    }
+
+    fn error(&self, last: Option<&nats_proto::connection::ConnectError>) -> ConnectError {
+        use nats_proto::connection::ConnectError as Core;
+        // A refusal of the credentials says more than that other servers could not be reached.
+        let refused = self
+            .failures
+            .iter()
+            .map(|(_, error)| error)
+            .find(|error| matches!(error, Core::Authorization(_)));
+        let told = match last {
+            Some(Core::MaxReconnects) | None => {
+                self.failures.last().map(|(_, error)| error)
+            }
+            last => last,
+        };
+        let Some(error) = refused.or(told).or(last) else {
+            return ConnectError::with_source(ConnectErrorKind::Io, "the client was closed");
+        };
+        let (kind, hint) = explain(error);
+        let mut text = String::new();
+        for (server, error) in &self.failures {
+            text.push_str(&format!("{}: {error}; ", display_addr(server)));
+        }
+        if self.failures.is_empty() {
+            text.push_str(&format!("{error}; "));
+        }
+        text.push_str(hint);
+        ConnectError::with_source(kind, text)
+    }
+}
+
+/// The kind of a failure, and what its reader may look at.
+fn explain(
+    error: &nats_proto::connection::ConnectError,
+) -> (ConnectErrorKind, &'static str) {
+    use nats_proto::connection::ConnectError as Core;
+    match error {
+        Core::Dial(DialError::Resolve(_)) => {
+            (ConnectErrorKind::Dns, "check the spelling of the host name")
+        }
+        Core::Dial(DialError::Unsupported(_)) | Core::TlsRequired => (
+            ConnectErrorKind::Tls,
+            "this version speaks plain TCP only: use a nats:// address of a server that does not require TLS",
+        ),
+        Core::Authorization(_) => (
+            ConnectErrorKind::AuthorizationViolation,
+            "check the user name and password, or the token",
+        ),
+        Core::TimedOut => (
+            ConnectErrorKind::TimedOut,
+            "check that a NATS server listens there and that no firewall is in between",
+        ),
+        Core::MaxReconnects => (ConnectErrorKind::MaxReconnects, "check that the servers are up"),
+        _ => (
+            ConnectErrorKind::Io,
+            "check that a NATS server is running at this address",
+        ),
+    }
+}
+
+/// Connects to a server with the default options: see [`connect_with_options`].
+///
+/// # Errors
+///
+/// See [`connect_with_options`].
+pub async fn connect<R: Runtime>(addrs: impl ToServerAddrs) -> Result<Client, ConnectError> {
+    connect_with_options(addrs, ConnectOptions::<R>::default()).await
+}
+
+/// Connects to one of the servers at `addrs`.
+///
+/// Returns when the first connection is up; with
+/// [`ConnectOptions::retry_on_initial_connect`], at once. From then on the connection is kept up, or brought up
+/// again, in the background. Dropping the future gives up.
+///
+/// # Errors
+///
+/// No server could be reached, or it refused. The kind and the text say why.
+pub async fn connect_with_options<R: Runtime>(
+    addrs: impl ToServerAddrs,
+    options: ConnectOptions<R>,
+) -> Result<Client, ConnectError> {
+    let servers: Vec<ServerAddr> = addrs
+        .to_server_addrs()
+        .map_err(|error| ConnectError::with_source(ConnectErrorKind::ServerParse, error))?
+        .collect();
+    check(&servers)?;
+    let parts = options.into_parts(servers);
+    let retries = parts.config.retry_on_initial_connect;
+    let shuffle = !parts.config.retain_servers_order;
+    let seed = seed();
+    let clock = Clock {
+        now: R::now,
+        origin: R::now(),
+    };
+    let conn = Connection::new(Arc::new(parts.config), seed, Instant::ZERO)
+        .map_err(|error| ConnectError::with_source(ConnectErrorKind::ServerParse, error))?;
+    let events = parts.callback.map(|callback| {
+        let queue = Arc::new(EventQueue::default());
+        R::spawn(run_callbacks(Arc::clone(&queue), callback));
+        queue
+    });
+    let read_buffer = parts.settings.read_buffer;
+    let shared = Arc::new(Shared::new(conn, clock, parts.settings, events));
+    let handle = Handle::new(Arc::clone(&shared));
+    R::spawn(Driver::<R>::new(shared, read_buffer, shuffle.then_some(seed)));
+    if !retries {
+        started(&handle).await?;
+    }
+    Ok(Client::new(handle))
+}
+
+/// Waits until the first connection is up, or cannot be.
+async fn started(shared: &Shared) -> Result<(), ConnectError> {
+    let mut watch = Registration::new(shared, |core| &mut core.watchers);
+    std::future::poll_fn(|cx| {
+        match watch.attempt(cx.waker(), |core| core.startup.outcome()) {
+            Some(outcome) => std::task::Poll::Ready(outcome),
+            None => std::task::Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Refuses at once what no attempt could reach.
+fn check(servers: &[ServerAddr]) -> Result<(), ConnectError> {
+    for server in servers {
+        let problem = if server.is_websocket() {
+            "WebSocket addresses are not supported by this version; use nats://"
+        } else if server.tls_required() {
+            "TLS is not supported by this version; use nats:// and a server that does not require TLS"
+        } else {
+            continue;
+        };
+        return Err(ConnectError::with_source(
+            ConnectErrorKind::Tls,
+            format!("{}: {problem}", display_addr(server)),
+        ));
+    }
+    Ok(())
+}
+
+/// Entropy for inboxes, jitter and shuffling: std seeds its hash maps from the operating system.
+fn seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    for (index, word) in seed.chunks_exact_mut(8).enumerate() {
+        let mut hasher = RandomState::new().build_hasher();
+        hasher.write_usize(index);
+        word.copy_from_slice(&hasher.finish().to_le_bytes());
+    }
+    seed
+}

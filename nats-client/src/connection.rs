@@ -1,0 +1,38 @@
+//! The state of a connection.
+
+use std::fmt;
+
+use nats_proto::Connection;
+use nats_proto::connection::State as CoreState;
+
+/// Whether a client is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It has not been connected yet.
+    Pending,
+    /// It is connected.
+    Connected,
+    /// It has been connected and is not now.
+    Disconnected,
+}
+
+impl State {
+    pub(crate) fn of(conn: &Connection) -> Self {
+        match conn.state() {
+            CoreState::Connected | CoreState::Draining => Self::Connected,
+            CoreState::Closed => Self::Disconnected,
+            _ if conn.statistics().connects == 0 => Self::Pending,
+            _ => Self::Disconnected,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::Connected => "connected",
+            Self::Disconnected => "disconnected",
+        })
+    }
+}

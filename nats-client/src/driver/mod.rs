@@ -1,0 +1,486 @@
+//! The future in the background that owns the socket of one client.
+//!
+//! It is polled as one task, so reading and writing need no locks between them, and neither waits for the
+//! other. Every round reads, books what came under the shared lock, leaves it in the mailboxes, and writes.
+
+mod dial;
+mod dispatch;
+mod read;
+mod write;
+
+use std::future::Future;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_io::AsyncWrite;
+use nats_proto::connection::{
+    Delivery, DialError, DisconnectReason, EndReason, Event as CoreEvent, FlushError,
+    RequestError, Route, Unfinished,
+};
+use nats_proto::wire::{OutBuf, ServerOps};
+use nats_proto::{Connection, DecodeError, DialId, Instant, Rng};
+
+use crate::event::{ClientError, Event};
+use crate::runtime::Runtime;
+use crate::shared::{Core, Reply, Shared, wake_all};
+use dial::Dial;
+use dispatch::Router;
+use read::Reader;
+
+/// Rounds of one poll before other tasks of the runtime get their turn.
+const ROUNDS: usize = 16;
+
+/// The longest sleep. Waking early is harmless, and no runtime has trouble with an hour.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+
+/// Drives one client. Ends when its connection is closed.
+pub(crate) struct Driver<R: Runtime> {
+    shared: Arc<Shared>,
+    stream: Option<R::Stream>,
+    dial: Option<Dial<R>>,
+    sleep: Option<(Instant, Pin<Box<R::Sleep>>)>,
+    reader: Reader,
+    /// What is being written.
+    out: OutBuf,
+    unflushed: bool,
+    router: Router,
+    news: News,
+    batch: Batch,
+    /// All subscriptions are drained; the application has not taken everything yet.
+    draining: bool,
+    /// Something has begun that the next round must look at.
+    begun: bool,
+    /// For the order of a server's addresses.
+    rng: Option<Rng>,
+    released: bool,
+}
+
+/// What happened to the socket and is not told to the core yet.
+#[derive(Default)]
+struct News {
+    dialled: Option<(DialId, Result<(), DialError>)>,
+    inbound: usize,
+    decode_error: Option<DecodeError>,
+    /// A write failed; what the server may have said before is read first.
+    broken: Option<DisconnectReason>,
+    lost: Option<DisconnectReason>,
+}
+
+/// What one round works on, kept for its memory.
+#[derive(Default)]
+struct Batch {
+    ops: ServerOps,
+    chunk: Bytes,
+    deliveries: Vec<Delivery>,
+    events: Vec<CoreEvent>,
+    wakers: Vec<Waker>,
+    slow: Vec<u64>,
+}
+
+/// A stream and an attempt that are over.
+type Garbage<R> = (Option<<R as Runtime>::Stream>, Option<Dial<R>>);
+
+// The futures in it are boxed, and nothing is pinned in place.
+impl<R: Runtime> Unpin for Driver<R> {}
+
+impl<R: Runtime> Driver<R> {
+    /// A driver; `seed` puts the addresses of a server into a random order.
+    pub(crate) fn new(shared: Arc<Shared>, read_buffer: usize, seed: Option<[u8; 32]>) -> Self {
+        Self {
+            shared,
+            stream: None,
+            dial: None,
+            sleep: None,
+            reader: Reader::new(read_buffer),
+            out: OutBuf::new(),
+            unflushed: false,
+            router: Router::default(),
+            news: News::default(),
+            batch: Batch::default(),
+            draining: false,
+            begun: false,
+            rng: seed.map(Rng::from_seed),
+            released: false,
+        }
+    }
+
+    /// Sees how the attempt to connect is doing. True if it has ended.
+    fn poll_dial(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(dial) = &mut self.dial else {
+            return false;
+        };
+        let Poll::Ready(result) = dial.attempt.as_mut().poll(cx) else {
+            return false;
+        };
+        let id = dial.id;
+        self.dial = None;
+        let result = result.map(|stream| {
+            self.reader.reset();
+            self.stream = Some(stream);
+        });
+        self.news.dialled = Some((id, result));
+        true
+    }
+
+    /// Reads and decodes once. True if something came.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(stream) = &mut self.stream else {
+            return false;
+        };
+        let lost = match self.reader.poll_fill(stream, cx) {
+            Poll::Ready(Ok(0)) => DisconnectReason::Eof,
+            Poll::Ready(Ok(count)) => {
+                self.news.inbound = count;
+                self.news.decode_error = self.reader.decode(&mut self.batch.ops).err();
+                return true;
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => return true,
+            Poll::Ready(Err(error)) => DisconnectReason::Io(error.to_string()),
+            Poll::Pending => match self.news.broken.take() {
+                Some(broken) => broken,
+                None => return false,
+            },
+        };
+        self.news.lost = Some(self.news.broken.take().unwrap_or(lost));
+        self.stream = None;
+        self.unflushed = false;
+        true
+    }
+
+    /// Writes once. True if there may be more to do.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(stream) = &mut self.stream else {
+            return false;
+        };
+        if self.news.broken.is_some() {
+            return false;
+        }
+        let result = if !self.out.is_empty() {
+            self.unflushed = true;
+            write::poll_write(stream, &mut self.out, cx)
+        } else if self.unflushed {
+            let flushed = Pin::new(stream).poll_flush(cx);
+            self.unflushed = flushed.is_pending();
+            flushed
+        } else {
+            return false;
+        };
+        match result {
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => true,
+            Poll::Ready(Err(error)) => {
+                self.news.broken = Some(DisconnectReason::Io(error.to_string()));
+                true
+            }
+            Poll::Pending => false,
+        }
+    }
+
+    /// Sees to it that the task is woken at `deadline`. True if that is now.
+    fn poll_sleep(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = deadline else {
+            self.sleep = None;
+            return false;
+        };
+        let now = self.shared.now();
+        let mut due = false;
+        loop {
+            match &mut self.sleep {
+                // A sleep that ends too early costs one look.
+                Some((armed, sleep)) if *armed <= deadline => {
+                    if sleep.as_mut().poll(cx).is_pending() {
+                        return due;
+                    }
+                    self.sleep = None;
+                    due = true;
+                }
+                _ => {
+                    let wait = deadline.saturating_duration_since(now);
+                    if wait.is_zero() {
+                        return true;
+                    }
+                    let sleep = R::sleep(wait.min(LONGEST_SLEEP));
+                    self.sleep = Some((deadline, Box::pin(sleep)));
+                }
+            }
+        }
+    }
+
+    /// Tells the core what has happened, and learns what to do. Gives the next deadline.
+    fn book(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
+        let shared = Arc::clone(&self.shared);
+        let now = shared.now();
+        let mut core = shared.lock();
+        // First, so that whatever changes after the lock is released wakes this task.
+        let old = match &core.driver {
+            Some(waker) if waker.will_wake(cx.waker()) => None,
+            _ => core.driver.replace(cx.waker().clone()),
+        };
+        self.router.apply(&mut core.changes);
+        self.tell(&mut core, now);
+        if self.draining && self.router.is_consumed() {
+            self.draining = false;
+            core.conn.handle_drained(now);
+        }
+        if core.conn.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            core.conn.handle_timeout(now);
+        }
+        core.timers.fire(now, &mut self.batch.wakers);
+        let garbage = self.take_events(&mut core, now);
+        let swapped =
+            self.stream.is_some() && self.out.is_empty() && core.conn.poll_transmit(&mut self.out);
+        if (swapped || !self.batch.events.is_empty()) && !core.room.is_empty() {
+            core.room.take_all(&mut self.batch.wakers);
+        }
+        shared.statistics.store(&core.conn.statistics());
+        let deadline = core.deadline();
+        core.armed = deadline;
+        drop(core);
+        drop((old, garbage));
+        deadline
+    }
+
+    fn tell(&mut self, core: &mut Core, now: Instant) {
+        let (news, batch) = (&mut self.news, &mut self.batch);
+        let conn = &mut core.conn;
+        if let Some((id, result)) = news.dialled.take() {
+            conn.handle_dial(now, id, result);
+        }
+        if news.inbound > 0 {
+            conn.handle_inbound(mem::take(&mut news.inbound));
+        }
+        if !batch.ops.is_empty() {
+            batch.chunk = batch.ops.chunk.clone();
+            conn.handle_ops(now, &mut batch.ops, &mut batch.deliveries);
+            for delivery in &batch.deliveries {
+                if let Route::Request(id) = delivery.route {
+                    let reply = Reply {
+                        chunk: batch.chunk.clone(),
+                        frame: delivery.frame,
+                    };
+                    batch.wakers.extend(core.requests.complete(id, Ok(reply)));
+                }
+            }
+        }
+        let conn = &mut core.conn;
+        if let Some(error) = news.decode_error.take() {
+            conn.handle_decode_error(error);
+        }
+        if let Some(reason) = news.lost.take() {
+            conn.handle_disconnect(now, reason, mem::take(&mut self.out));
+        }
+    }
+
+    /// Handles what concerns the socket and the waiting futures; keeps the rest for after the lock. Returns the
+    /// streams and attempts that are over, to be dropped after it.
+    fn take_events(&mut self, core: &mut Core, now: Instant) -> Garbage<R> {
+        let mut garbage = (None, None);
+        while let Some(event) = core.conn.poll_event() {
+            match event {
+                CoreEvent::Dial { id, server } => {
+                    if let Some(rng) = &mut self.rng {
+                        rng.next_u64();
+                    }
+                    self.give_up(&mut garbage);
+                    self.dial = Some(Dial::new(id, server, self.rng.clone()));
+                    self.begun = true;
+                }
+                CoreEvent::Hangup => {
+                    self.give_up(&mut garbage);
+                    let unsent = mem::take(&mut self.out);
+                    core.conn
+                        .handle_disconnect(now, DisconnectReason::Requested, unsent);
+                }
+                CoreEvent::RequestFailed { request, error } => {
+                    let waker = core.requests.complete(request, Err(error));
+                    self.batch.wakers.extend(waker);
+                }
+                CoreEvent::Flushed { flush, result } => {
+                    let waker = core.flushes.complete(flush, result);
+                    self.batch.wakers.extend(waker);
+                }
+                event => {
+                    note(core, &event);
+                    self.batch.events.push(event);
+                }
+            }
+        }
+        garbage
+    }
+
+    fn give_up(&mut self, garbage: &mut Garbage<R>) {
+        garbage.0 = self.stream.take().or(garbage.0.take());
+        garbage.1 = self.dial.take().or(garbage.1.take());
+        self.news.broken = None;
+        self.unflushed = false;
+    }
+
+    /// Does what must not be done under the lock. True at the end.
+    fn dispatch(&mut self) -> bool {
+        let batch = &mut self.batch;
+        self.router.deliver(
+            &batch.chunk,
+            &batch.deliveries,
+            &mut batch.wakers,
+            &mut batch.slow,
+        );
+        batch.deliveries.clear();
+        batch.chunk = Bytes::new();
+        batch.ops.clear();
+        for sid in batch.slow.drain(..) {
+            self.shared.emit(Event::SlowConsumer(sid));
+        }
+        let mut closed = None;
+        let mut events = mem::take(&mut self.batch.events);
+        for event in events.drain(..) {
+            if let CoreEvent::Closed { unfinished, .. } = &event {
+                closed = Some(*unfinished);
+            }
+            self.react(event);
+        }
+        self.batch.events = events;
+        wake_all(&mut self.batch.wakers);
+        if let Some(unfinished) = closed {
+            self.release(unfinished);
+        }
+        closed.is_some()
+    }
+
+    fn react(&mut self, event: CoreEvent) {
+        let lost = |error| Event::ClientError(error);
+        let shared = &self.shared;
+        match event {
+            CoreEvent::Connected { .. } => shared.emit(Event::Connected),
+            CoreEvent::Disconnected { reason } => {
+                shared.emit(lost(ClientError::ConnectionLost(reason)));
+                shared.emit(Event::Disconnected);
+            }
+            CoreEvent::ConnectFailed { server, error } => {
+                shared.emit(lost(ClientError::ConnectFailed { server, error }));
+            }
+            CoreEvent::ServersDiscovered(servers) => {
+                shared.emit(Event::ServersDiscovered(servers));
+            }
+            CoreEvent::SubscriptionEnded {
+                subscription,
+                reason,
+            } => self
+                .router
+                .finish(subscription, reason, &mut self.batch.wakers),
+            CoreEvent::LameDuck => shared.emit(Event::LameDuckMode),
+            CoreEvent::ServerError(error) => shared.emit(Event::ServerError(error)),
+            CoreEvent::Dropped { count } => shared.emit(Event::Dropped(count)),
+            CoreEvent::Draining => shared.emit(Event::Draining),
+            CoreEvent::SubscriptionsDrained => (self.draining, self.begun) = (true, true),
+            CoreEvent::Closed { error, .. } => match error {
+                None => {}
+                Some(nats_proto::connection::ConnectError::MaxReconnects) => {
+                    shared.emit(lost(ClientError::MaxReconnects));
+                }
+                Some(error) => shared.emit(lost(ClientError::Other(error.to_string()))),
+            },
+            _ => {}
+        }
+    }
+
+    /// Lets go of everything and everyone, once.
+    fn release(&mut self, unfinished: Unfinished) {
+        if mem::replace(&mut self.released, true) {
+            return;
+        }
+        let garbage = (self.stream.take(), self.dial.take(), self.sleep.take());
+        let wakers = &mut self.batch.wakers;
+        let mut core = self.shared.lock();
+        let driver = core.driver.take();
+        core.ended = Some(unfinished);
+        core.startup.settle(Err(None));
+        let closed = || Err(RequestError::Closed);
+        core.requests.waiters.complete_all(closed, wakers);
+        let closed = || Err(FlushError::Closed);
+        core.flushes.waiters.complete_all(closed, wakers);
+        core.flushes.keys.clear();
+        core.room.take_all(wakers);
+        core.watchers.take_all(wakers);
+        core.timers.fire(Instant::from_nanos(u64::MAX), wakers);
+        self.router.apply(&mut core.changes);
+        drop(core);
+        self.router.finish_all(&EndReason::Closed, wakers);
+        drop((garbage, driver));
+        wake_all(wakers);
+        self.shared.emit(Event::Closed);
+        if let Some(events) = &self.shared.events {
+            events.close();
+        }
+    }
+}
+
+/// Notes what `connect` waits for.
+fn note(core: &mut Core, event: &CoreEvent) {
+    match event {
+        CoreEvent::ConnectFailed { server, error } => core.startup.failed(server, error),
+        CoreEvent::Connected { .. } => core.startup.settle(Ok(())),
+        CoreEvent::Closed { error, .. } => core.startup.settle(Err(error.clone())),
+        _ => {}
+    }
+}
+
+/// Brings a connection to its end that nobody drives any more.
+fn cut_short(conn: &mut Connection, now: Instant, mut unsent: OutBuf) -> Unfinished {
+    // Closing takes a hang-up and a deadline that has passed, in the worst case one after the other.
+    for _ in 0..4 {
+        conn.close(now, Duration::ZERO);
+        conn.handle_disconnect(now, DisconnectReason::Requested, mem::take(&mut unsent));
+        conn.handle_timeout(now);
+        while let Some(event) = conn.poll_event() {
+            if let CoreEvent::Closed { unfinished, .. } = event {
+                return unfinished;
+            }
+        }
+    }
+    Unfinished::default()
+}
+
+impl<R: Runtime> Future for Driver<R> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        for _ in 0..ROUNDS {
+            let mut again = this.poll_dial(cx);
+            again |= this.poll_read(cx);
+            let deadline = this.book(cx);
+            if this.dispatch() {
+                return Poll::Ready(());
+            }
+            again |= this.poll_write(cx);
+            again |= mem::take(&mut this.begun);
+            if !again && !this.poll_sleep(deadline, cx) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// A driver that is dropped before its end (with its runtime, or by a panic) must leave nobody waiting.
+impl<R: Runtime> Drop for Driver<R> {
+    fn drop(&mut self) {
+        if self.released {
+            return;
+        }
+        let mut unfinished = Unfinished::default();
+        // After a panic the core may not be in order; nobody will ask it for anything any more.
+        if !std::thread::panicking() {
+            let now = self.shared.now();
+            let unsent = mem::take(&mut self.out);
+            unfinished = cut_short(&mut self.shared.lock().conn, now, unsent);
+        }
+        self.release(unfinished);
+    }
+}

@@ -1,0 +1,103 @@
+//! Errors: one type, generic over small enums of kinds.
+
+use std::fmt::{self, Debug, Display};
+
+/// Any error, as the source of another.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// An error of one operation: what kind it is of, and what caused it.
+///
+/// The kind is for matching. Where the protocol core refused something, the source is its own typed error
+/// (for example [`nats_proto::connection::PublishError`]), to be had by downcasting.
+#[derive(Debug)]
+pub struct Error<Kind>
+where
+    Kind: Clone + Debug + Display + PartialEq,
+{
+    kind: Kind,
+    source: Option<BoxError>,
+}
+
+impl<Kind> Error<Kind>
+where
+    Kind: Clone + Debug + Display + PartialEq,
+{
+    /// An error without a cause.
+    pub fn new(kind: Kind) -> Self {
+        Self { kind, source: None }
+    }
+
+    /// An error with its cause.
+    pub fn with_source<S>(kind: Kind, source: S) -> Self
+    where
+        S: Into<BoxError>,
+    {
+        Self {
+            kind,
+            source: Some(source.into()),
+        }
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> Kind {
+        self.kind.clone()
+    }
+}
+
+impl<Kind> Display for Error<Kind>
+where
+    Kind: Clone + Debug + Display + PartialEq,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Some(source) => write!(f, "{}: {source}", self.kind),
+            None => write!(f, "{}", self.kind),
+        }
+    }
+}
+
+impl<Kind> std::error::Error for Error<Kind>
+where
+    Kind: Clone + Debug + Display + PartialEq,
+{
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source
+            .as_ref()
+            .map(|source| source.as_ref() as &(dyn std::error::Error + 'static))
+    }
+}
+
+impl<Kind> From<Kind> for Error<Kind>
+where
+    Kind: Clone + Debug + Display + PartialEq,
+{
+    fn from(kind: Kind) -> Self {
+        Self::new(kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::PublishErrorKind;
+    use std::error::Error as _;
+
+    #[test]
+    fn the_text_names_the_kind_and_then_the_cause() {
+        let bare = Error::new(PublishErrorKind::Send);
+        assert_eq!(bare.to_string(), PublishErrorKind::Send.to_string());
+        let caused = Error::with_source(PublishErrorKind::Send, "closed");
+        assert_eq!(
+            caused.to_string(),
+            format!("{}: closed", PublishErrorKind::Send)
+        );
+    }
+
+    #[test]
+    fn the_cause_can_be_downcast() {
+        let cause = nats_proto::connection::PublishError::Closed;
+        let error = Error::with_source(PublishErrorKind::Send, cause.clone());
+        let source = error.source().and_then(|source| source.downcast_ref());
+        assert_eq!(source, Some(&cause));
+    }
+}

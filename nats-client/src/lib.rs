@@ -1,0 +1,65 @@
+//! The runtime-neutral half of the NATS client.
+//!
+//! [`Client`], [`Subscriber`] and [`ConnectOptions`] over any async runtime that can implement [`Runtime`]; the
+//! protocol itself is the state machine of [`nats_proto`]. Programs use this crate through an adapter,
+//! `nats-tokio` or `nats-async-std`, which has the same names without the type of the runtime.
+//!
+//! # How it works
+//!
+//! A client is one [`nats_proto::Connection`] under a lock, and one *driver*: a future in the background that
+//! owns the socket. Publishing encodes into the connection's buffer under the lock, and wakes the driver only
+//! if it has nothing to write; the driver swaps the buffer for an empty one and writes it after releasing the
+//! lock. What comes in is decoded without the lock, booked under it batch by batch, and left in the mailboxes
+//! of the subscriptions, each with a lock of its own; a waiting subscriber is woken once a batch.
+//!
+//! # Memory of messages
+//!
+//! The payload of a message (and its subject, if it is long) is a slice of the read buffer it came in, so that
+//! nothing is copied. A message that is kept for long keeps that buffer alive: 64 KiB, or
+//! [`ConnectOptions::read_buffer_capacity`], or as much as the largest message in it needed. To keep a small
+//! part of a stream for long, copy it: `Bytes::copy_from_slice(&message.payload)`. Messages that wait for a
+//! subscriber that lags behind are bounded in number and bytes, and are moved out of buffers that are mostly
+//! others'.
+#![forbid(unsafe_code)]
+
+pub mod client;
+mod connect;
+pub mod connection;
+mod driver;
+pub mod error;
+mod event;
+mod mailbox;
+mod options;
+pub mod runtime;
+mod shared;
+mod statistics;
+mod subscriber;
+mod timers;
+mod to_server_addrs;
+mod waiters;
+
+#[cfg(test)]
+mod testing;
+
+pub use client::{
+    Client, FlushError, FlushErrorKind, PublishError, PublishErrorKind, Request, RequestError,
+    RequestErrorKind, SubscribeError, SubscribeErrorKind, TryPublishError,
+};
+pub use connect::{ConnectError, ConnectErrorKind, connect, connect_with_options};
+pub use error::BoxError as Error;
+pub use event::{ClientError, Event};
+pub use nats_proto::connection::{EndReason, PendingPolicy, Unfinished};
+pub use nats_proto::{
+    HeaderMap, HeaderName, HeaderValue, Message, ServerAddr, ServerError, ServerInfo, StatusCode,
+    Subject, SubjectError, ToSubject, header, status, subject,
+};
+pub use options::ConnectOptions;
+pub use runtime::Runtime;
+pub use statistics::Statistics;
+pub use subscriber::{Subscriber, UnsubscribeError};
+pub use to_server_addrs::{AsServerAddr, ToServerAddrs};
+
+/// Messages, received and to be published.
+pub mod message {
+    pub use nats_proto::{Message, OutboundMessage};
+}

@@ -1,0 +1,45 @@
+//! What the client needs from an async runtime.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+/// Sockets, timers and tasks of an async runtime: all that differs between tokio, async-std and others.
+///
+/// Implemented by a type without values; every method is called from inside the runtime. Everything above
+/// (protocol, buffering, retries, timeouts) is shared.
+pub trait Runtime: Send + Sync + 'static {
+    /// A connected TCP stream, with `TCP_NODELAY` set. Vectored writes should reach the socket as such.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+    /// A listening TCP socket.
+    type Listener: Send + Sync + 'static;
+    /// A timer.
+    type Sleep: Future<Output = ()> + Send + 'static;
+
+    /// The time of the clock that `sleep` goes by.
+    fn now() -> Instant;
+
+    /// A timer that ends after `duration`.
+    fn sleep(duration: Duration) -> Self::Sleep;
+
+    /// Runs `future` in the background.
+    fn spawn(future: impl Future<Output = ()> + Send + 'static);
+
+    /// The addresses of a host name (or of a literal address), in the resolver's order.
+    fn resolve(host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
+    /// Opens a connection.
+    fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Listens on `addr`.
+    fn bind(addr: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> + Send;
+
+    /// Where a listener listens.
+    fn local_addr(listener: &Self::Listener) -> io::Result<SocketAddr>;
+
+    /// The next connection of a listener.
+    fn accept(listener: &Self::Listener) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}

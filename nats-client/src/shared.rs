@@ -1,0 +1,379 @@
+//! What clients, subscribers and the driver share.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use nats_proto::connection::{
+    Connection, FlushError, PublishError, RequestError, SubscriptionId, Unfinished,
+};
+use nats_proto::wire::MessageFrame;
+use nats_proto::{FlushId, Instant, Outgoing, RequestId};
+
+use crate::connect::Startup;
+use crate::event::{Event, EventQueue};
+use crate::mailbox::Mailbox;
+use crate::options::Settings;
+
+use crate::statistics::Statistics;
+use crate::timers::Timers;
+use crate::waiters::{WakerSet, Waiters};
+
+/// How long the last publishes may take to go out when the last handle is gone.
+const PARTING_TIME: Duration = Duration::from_secs(5);
+
+/// Everything about one client that its handles and its driver share.
+///
+/// There is one lock. It is held for as long as it takes to encode a message or to book a batch; nothing is
+/// woken, dropped or called back under it. A mailbox may be locked while it is held, not the other way round.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    core: Mutex<Core>,
+    clock: Clock,
+    pub(crate) settings: Settings,
+    pub(crate) statistics: Arc<Statistics>,
+    pub(crate) events: Option<Arc<EventQueue>>,
+    /// Clients and subscribers.
+    handles: AtomicUsize,
+}
+
+/// The runtime's clock, without its type, as the protocol core reads it.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    pub(crate) now: fn() -> std::time::Instant,
+    pub(crate) origin: std::time::Instant,
+}
+
+/// What is under the lock.
+pub(crate) struct Core {
+    pub(crate) conn: Connection,
+    /// The driver's waker, unless it has been woken already or is running.
+    pub(crate) driver: Option<Waker>,
+    /// When the driver will look again by itself.
+    pub(crate) armed: Option<Instant>,
+    /// Subscriptions that the driver does not know yet, and those it need not know any longer, in order.
+    pub(crate) changes: Vec<Change>,
+    pub(crate) requests: Requests,
+    pub(crate) flushes: Flushes,
+    /// Publishers that wait for room in the buffer.
+    pub(crate) room: WakerSet,
+    /// Those who wait for the first connection or for the end.
+    pub(crate) watchers: WakerSet,
+    pub(crate) timers: Timers,
+    pub(crate) startup: Startup,
+    /// Set at the end: nobody drives the connection any more.
+    pub(crate) ended: Option<Unfinished>,
+}
+
+/// A change of the set of subscriptions.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Added(SubscriptionId, Arc<Mailbox>),
+    Removed(SubscriptionId),
+}
+
+/// The requests that wait for their replies.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    pub(crate) waiters: Waiters<Result<Reply, RequestError>>,
+    /// From the index of a [`RequestId`], which the core uses again as soon as the request is over, to the
+    /// waiter, whose outcome may be taken much later.
+    routes: Vec<u32>,
+}
+
+/// A reply, to be turned into a message by whoever waits for it.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) chunk: Bytes,
+    pub(crate) frame: MessageFrame,
+}
+
+impl Requests {
+    pub(crate) fn insert(&mut self, id: RequestId, waker: Waker) -> u32 {
+        let key = self.waiters.insert(waker);
+        if self.routes.len() <= id.index() {
+            self.routes.resize(id.index() + 1, u32::MAX);
+        }
+        if let Some(route) = self.routes.get_mut(id.index()) {
+            *route = key;
+        }
+        key
+    }
+
+    #[must_use = "to be woken after the lock"]
+    pub(crate) fn complete(
+        &mut self,
+        id: RequestId,
+        outcome: Result<Reply, RequestError>,
+    ) -> Option<Waker> {
+        let key = *self.routes.get(id.index())?;
+        self.waiters.complete(key, outcome)
+    }
+}
+
+/// The flushes that wait for their fences.
+#[derive(Debug, Default)]
+pub(crate) struct Flushes {
+    pub(crate) waiters: Waiters<Result<(), FlushError>>,
+    pub(crate) keys: HashMap<FlushId, u32>,
+}
+
+impl Flushes {
+    #[must_use = "to be woken after the lock"]
+    pub(crate) fn complete(
+        &mut self,
+        id: FlushId,
+        outcome: Result<(), FlushError>,
+    ) -> Option<Waker> {
+        let key = self.keys.remove(&id)?;
+        self.waiters.complete(key, outcome)
+    }
+}
+
+impl Core {
+    pub(crate) fn new(conn: Connection) -> Self {
+        Self {
+            conn,
+            driver: None,
+            armed: None,
+            changes: Vec::new(),
+            requests: Requests::default(),
+            flushes: Flushes::default(),
+            room: WakerSet::default(),
+            watchers: WakerSet::default(),
+            timers: Timers::default(),
+            startup: Startup::default(),
+            ended: None,
+        }
+    }
+
+    /// When the driver must look again.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match (self.conn.poll_timeout(), self.timers.first()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// The driver's waker, if what was just published or requested is news to it: bytes for an empty buffer, or
+    /// a nearer deadline.
+    pub(crate) fn wake_for_output(&mut self) -> Option<Waker> {
+        if self.conn.take_wake() {
+            self.driver.take()
+        } else {
+            None
+        }
+    }
+
+    /// The driver's waker, if it sleeps for longer than until the first of `timers`.
+    pub(crate) fn wake_for_deadline(&mut self) -> Option<Waker> {
+        let earlier = match (self.timers.first(), self.armed) {
+            (Some(deadline), Some(armed)) => deadline < armed,
+            (deadline, _) => deadline.is_some(),
+        };
+        if earlier { self.driver.take() } else { None }
+    }
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core")
+            .field("state", &self.conn.state())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        conn: Connection,
+        clock: Clock,
+        settings: Settings,
+        events: Option<Arc<EventQueue>>,
+    ) -> Self {
+        Self {
+            core: Mutex::new(Core::new(conn)),
+            clock,
+            settings,
+            statistics: Arc::default(),
+            events,
+            handles: AtomicUsize::new(0),
+        }
+    }
+
+    /// A panic under the lock leaves nothing half done that a later call could trip over: go on.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Queues a message: the way of every publish.
+    pub(crate) fn publish(&self, message: Outgoing<'_>) -> Result<(), PublishError> {
+        let mut core = self.lock();
+        core.conn.publish(message)?;
+        let driver = core.wake_for_output();
+        drop(core);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        Ok(())
+    }
+
+    /// Queues a request that `waker`'s task waits for, or registers it among those who wait for room.
+    pub(crate) fn request(
+        &self,
+        message: Outgoing<'_>,
+        deadline: Instant,
+        waker: &Waker,
+        room: &mut Option<u64>,
+    ) -> Poll<Result<(RequestId, u32), PublishError>> {
+        let mut core = self.lock();
+        let id = match core.conn.request(message, deadline) {
+            Ok(id) => id,
+            Err(error) if self.waits(&error) => {
+                let old = core.room.register(room, waker);
+                drop(core);
+                drop(old);
+                return Poll::Pending;
+            }
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        let key = core.requests.insert(id, waker.clone());
+        let driver = core.wake_for_output();
+        drop(core);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        Poll::Ready(Ok((id, key)))
+    }
+
+    /// Runs `change` under the lock and wakes the driver: for everything that is not done for each message.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
+        let mut core = self.lock();
+        let result = change(&mut core);
+        let driver = core.driver.take();
+        drop(core);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        result
+    }
+
+    /// Whether an async publisher waits for room instead of giving `error` to its caller.
+    pub(crate) fn waits(&self, error: &PublishError) -> bool {
+        match error {
+            PublishError::BufferFull { connected, .. } => {
+                *connected || self.settings.wait_while_disconnected
+            }
+            _ => false,
+        }
+    }
+
+    /// Tells the callback, if there is one. Not to be called under the lock.
+    pub(crate) fn emit(&self, event: Event) {
+        if let Some(events) = &self.events {
+            events.push(event);
+        }
+    }
+}
+
+impl Clock {
+    pub(crate) fn now(&self) -> Instant {
+        let elapsed = (self.now)().saturating_duration_since(self.origin);
+        Instant::ZERO + elapsed
+    }
+}
+
+/// A client or subscriber. When the last one is dropped, what is buffered goes out and the connection ends.
+#[derive(Debug)]
+pub(crate) struct Handle(Arc<Shared>);
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        shared.handles.fetch_add(1, Ordering::Relaxed);
+        Self(shared)
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.0))
+    }
+}
+
+impl Deref for Handle {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let now = self.now();
+            self.change(|core| {
+                if core.ended.is_none() {
+                    core.conn.close(now, PARTING_TIME);
+                }
+            });
+        }
+    }
+}
+
+/// A place in one of the sets of wakers, given up when dropped.
+pub(crate) struct Registration<'a> {
+    shared: &'a Shared,
+    set: fn(&mut Core) -> &mut WakerSet,
+    key: Option<u64>,
+}
+
+impl<'a> Registration<'a> {
+    pub(crate) fn new(shared: &'a Shared, set: fn(&mut Core) -> &mut WakerSet) -> Self {
+        Self {
+            shared,
+            set,
+            key: None,
+        }
+    }
+
+    /// Runs `attempt` under the lock and, if it gives nothing, registers `waker` before the lock is released.
+    pub(crate) fn attempt<T>(
+        &mut self,
+        waker: &Waker,
+        attempt: impl FnOnce(&mut Core) -> Option<T>,
+    ) -> Option<T> {
+        let mut core = self.shared.lock();
+        let result = attempt(&mut core);
+        let old = if result.is_none() {
+            (self.set)(&mut core).register(&mut self.key, waker)
+        } else {
+            None
+        };
+        drop(core);
+        drop(old);
+        result
+    }
+}
+
+impl Drop for Registration<'_> {
+    fn drop(&mut self) {
+        if self.key.is_some() {
+            let old = (self.set)(&mut self.shared.lock()).remove(&mut self.key);
+            drop(old);
+        }
+    }
+}
+
+/// Wakes everyone, keeping the memory of the list. Not to be called under the lock.
+pub(crate) fn wake_all(wakers: &mut Vec<Waker>) {
+    wakers.drain(..).for_each(Waker::wake);
+}

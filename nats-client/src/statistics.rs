@@ -1,0 +1,33 @@
+//! Counters that can be read at any time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a client has done since it was made, over all reconnects.
+///
+/// The driver brings the counters up to date whenever it has sent or received something;
+/// [`Client::statistics`](crate::Client::statistics) does so as well.
+#[derive(Debug, Default)]
+pub struct Statistics {
+    /// Bytes received.
+    pub in_bytes: AtomicU64,
+    /// Bytes handed out for writing.
+    pub out_bytes: AtomicU64,
+    /// Messages received for a subscription or a request.
+    pub in_messages: AtomicU64,
+    /// Messages accepted for publishing, requests and replies among them.
+    pub out_messages: AtomicU64,
+    /// Connections that came up.
+    pub connects: AtomicU64,
+}
+
+impl Statistics {
+    pub(crate) fn store(&self, counted: &nats_proto::connection::Statistics) {
+        self.in_bytes.store(counted.bytes_in, Ordering::Relaxed);
+        self.out_bytes.store(counted.bytes_out, Ordering::Relaxed);
+        self.in_messages
+            .store(counted.messages_in, Ordering::Relaxed);
+        self.out_messages
+            .store(counted.published, Ordering::Relaxed);
+        self.connects.store(counted.connects, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,177 @@
+//! Subscriptions.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use nats_proto::connection::{EndReason, SubscriptionId};
+use nats_proto::Message;
+
+use crate::event::Event;
+use crate::mailbox::{Hand, Mailbox, Taken};
+use crate::shared::{Change, Core, Handle};
+
+/// A subscription: a stream of the messages that come for it.
+///
+/// The stream ends after [`unsubscribe`](Self::unsubscribe), after as many messages as
+/// [`unsubscribe_after`](Self::unsubscribe_after) says, after a drain, when the server refuses the
+/// subscription, and when the client closes; [`end_reason`](Self::end_reason) tells which. It survives
+/// reconnects. Messages that came before the end are given out first. Dropping it ends the subscription.
+///
+/// If the subscriber does not keep up, messages beyond
+/// [`subscription_capacity`](crate::ConnectOptions::subscription_capacity) are dropped, counted and told of by
+/// an [`Event`]; other subscriptions go on.
+pub struct Subscriber {
+    handle: Handle,
+    id: SubscriptionId,
+    mailbox: Arc<Mailbox>,
+    hand: Hand,
+}
+
+/// The subscription could not be changed because the client is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnsubscribeError;
+
+impl fmt::Display for UnsubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("failed to unsubscribe: the client is closed")
+    }
+}
+
+impl std::error::Error for UnsubscribeError {}
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber")
+            .field("sid", &self.id.sid())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Subscriber {
+    pub(crate) fn new(handle: Handle, id: SubscriptionId, mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            handle,
+            id,
+            mailbox,
+            hand: Hand::default(),
+        }
+    }
+
+    /// Ends the subscription at once. What has already come is still given out.
+    ///
+    /// # Errors
+    ///
+    /// The client is closed.
+    pub async fn unsubscribe(&mut self) -> Result<(), UnsubscribeError> {
+        let id = self.id;
+        self.change(|core| {
+            if core.conn.unsubscribe(id).is_ok() {
+                core.changes.push(Change::Removed(id));
+            }
+        })?;
+        // Nobody but this subscriber can be waiting here, and it is not.
+        self.mailbox.finish(None, &mut Vec::new());
+        Ok(())
+    }
+
+    /// Ends the subscription when it has got `count` messages in all, those before this call among them; at
+    /// once if it has got as many already.
+    ///
+    /// # Errors
+    ///
+    /// The client is closed.
+    pub async fn unsubscribe_after(&mut self, count: u64) -> Result<(), UnsubscribeError> {
+        let id = self.id;
+        self.change(|core| {
+            // A subscription that has ended cannot get more than it may.
+            let _ = core.conn.unsubscribe_after(id, count);
+        })
+    }
+
+    /// Ends the subscription once the server has delivered all that it had for it. The stream goes on until
+    /// then, and ends after the last message.
+    ///
+    /// # Errors
+    ///
+    /// The client is closed.
+    pub async fn drain(&mut self) -> Result<(), UnsubscribeError> {
+        let id = self.id;
+        self.change(|core| {
+            // A subscription that has ended has nothing to drain.
+            let _ = core.conn.drain_subscription(id);
+        })
+    }
+
+    /// The subscription's number, as in [`Event::SlowConsumer`].
+    pub fn sid(&self) -> u64 {
+        self.id.sid()
+    }
+
+    /// Messages that were dropped because too many were waiting.
+    pub fn dropped(&self) -> u64 {
+        self.mailbox.dropped()
+    }
+
+    /// Why nothing more comes; `None` before the end and after [`unsubscribe`](Self::unsubscribe).
+    ///
+    /// A violation of permissions is [`EndReason::Refused`]. Messages may still be waiting.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.mailbox.end_reason()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Core)) -> Result<(), UnsubscribeError> {
+        self.handle.change(|core| {
+            if core.ended.is_some() {
+                return Err(UnsubscribeError);
+            }
+            change(core);
+            Ok(())
+        })
+    }
+
+    fn recovered(&self, missed: Option<u64>) {
+        if let Some(dropped) = missed {
+            let sid = self.id.sid();
+            self.handle.emit(Event::SlowConsumerRecovered { sid, dropped });
+        }
+    }
+}
+
+impl Stream for Subscriber {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let this = &mut *self;
+        loop {
+            if let Some((message, awaited)) = this.mailbox.next(&mut this.hand) {
+                if awaited {
+                    this.handle.change(|_| ());
+                }
+                return Poll::Ready(Some(message));
+            }
+            match this.mailbox.take(&mut this.hand, cx.waker()) {
+                Taken::Messages(missed) => this.recovered(missed),
+                Taken::Nothing(missed) => {
+                    this.recovered(missed);
+                    return Poll::Pending;
+                }
+                Taken::End => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.mailbox.abandon();
+        let id = self.id;
+        self.handle.change(|core| {
+            if core.ended.is_none() && core.conn.unsubscribe(id).is_ok() {
+                core.changes.push(Change::Removed(id));
+            }
+        });
+    }
+}

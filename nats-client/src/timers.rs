@@ -1,0 +1,77 @@
+//! Deadlines of futures that the protocol core knows nothing of.
+//!
+//! A `Client` names no runtime, so it cannot sleep; the driver can, and wakes these futures in time.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::task::Waker;
+
+use nats_proto::Instant;
+
+/// The deadline of one future: when, and a number that no other one has.
+pub(crate) type TimerKey = (Instant, u64);
+
+/// The futures that want to be woken at some time.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    next: u64,
+    waiting: BTreeMap<TimerKey, Waker>,
+}
+
+impl Timers {
+    /// The earliest deadline.
+    pub(crate) fn first(&self) -> Option<Instant> {
+        self.waiting.keys().next().map(|(deadline, _)| *deadline)
+    }
+
+    /// Adds a deadline.
+    pub(crate) fn insert(&mut self, deadline: Instant, waker: Waker) -> TimerKey {
+        let key = (deadline, self.next);
+        self.next = self.next.wrapping_add(1);
+        self.waiting.insert(key, waker);
+        key
+    }
+
+    /// Renews the waker of a deadline that has not come; gives back the one it replaces.
+    #[must_use = "to be dropped after the lock"]
+    pub(crate) fn renew(&mut self, key: TimerKey, waker: &Waker) -> Option<Waker> {
+        let old = self.waiting.get_mut(&key)?;
+        (!old.will_wake(waker)).then(|| mem::replace(old, waker.clone()))
+    }
+
+    /// Forgets a deadline.
+    #[must_use = "to be dropped after the lock"]
+    pub(crate) fn remove(&mut self, key: TimerKey) -> Option<Waker> {
+        self.waiting.remove(&key)
+    }
+
+    /// Takes out everyone whose time has come.
+    pub(crate) fn fire(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
+        while let Some(entry) = self.waiting.first_entry()
+            && entry.key().0 <= now
+        {
+            wakers.push(entry.remove());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_fire_in_order_and_once() {
+        let mut timers = Timers::default();
+        let at = Instant::from_millis;
+        timers.insert(at(20), Waker::noop().clone());
+        timers.insert(at(10), Waker::noop().clone());
+        let removed = timers.insert(at(5), Waker::noop().clone());
+        assert!(timers.remove(removed).is_some());
+        assert_eq!(timers.first(), Some(at(10)));
+        let mut wakers = Vec::new();
+        timers.fire(at(10), &mut wakers);
+        assert_eq!((wakers.len(), timers.first()), (1, Some(at(20))));
+        timers.fire(at(30), &mut wakers);
+        assert_eq!((wakers.len(), timers.first()), (2, None));
+    }
+}

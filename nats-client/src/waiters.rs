@@ -1,0 +1,182 @@
+//! Futures that wait for the driver.
+//!
+//! Nothing here wakes or drops a waker: both may run code of the executor, which may come back for the lock
+//! under which these structures are used. So wakers are handed out, to be woken or dropped after it.
+
+use std::mem;
+use std::task::Waker;
+
+/// Tasks that want to look again when something has changed.
+#[derive(Debug, Default)]
+pub(crate) struct WakerSet {
+    next: u64,
+    list: Vec<(u64, Waker)>,
+}
+
+impl WakerSet {
+    /// Adds or renews the waker of the task that holds `key`. Gives back the one it replaces.
+    #[must_use = "to be dropped after the lock"]
+    pub(crate) fn register(&mut self, key: &mut Option<u64>, waker: &Waker) -> Option<Waker> {
+        if let Some(known) = *key
+            && let Some((_, old)) = self.list.iter_mut().find(|(key, _)| *key == known)
+        {
+            return (!old.will_wake(waker)).then(|| mem::replace(old, waker.clone()));
+        }
+        *key = Some(self.next);
+        self.list.push((self.next, waker.clone()));
+        self.next = self.next.wrapping_add(1);
+        None
+    }
+
+    /// Forgets the task that holds `key`.
+    #[must_use = "to be dropped after the lock"]
+    pub(crate) fn remove(&mut self, key: &mut Option<u64>) -> Option<Waker> {
+        let key = key.take()?;
+        let index = self.list.iter().position(|(known, _)| *known == key)?;
+        Some(self.list.swap_remove(index).1)
+    }
+
+    /// Moves all wakers to `wakers`, to be woken after the lock.
+    pub(crate) fn take_all(&mut self, wakers: &mut Vec<Waker>) {
+        wakers.extend(self.list.drain(..).map(|(_, waker)| waker));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+/// Futures that each wait for an outcome of their own.
+#[derive(Debug)]
+pub(crate) struct Waiters<T> {
+    entries: Vec<Entry<T>>,
+    free: Vec<u32>,
+}
+
+/// What there is of one waiting future.
+#[derive(Debug)]
+pub(crate) enum Entry<T> {
+    /// Nobody.
+    Free,
+    /// A future that has not seen its outcome because there is none.
+    Waiting(Waker),
+    /// An outcome that its future has not seen.
+    Done(T),
+}
+
+impl<T> Default for Waiters<T> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
+impl<T> Waiters<T> {
+    /// Adds a future; the key is its own until it takes its outcome or is removed.
+    pub(crate) fn insert(&mut self, waker: Waker) -> u32 {
+        if let Some(key) = self.free.pop()
+            && let Some(entry) = self.entries.get_mut(key as usize)
+        {
+            *entry = Entry::Waiting(waker);
+            return key;
+        }
+        self.entries.push(Entry::Waiting(waker));
+        // Four thousand million futures do not fit into memory.
+        (self.entries.len() - 1) as u32
+    }
+
+    /// Leaves an outcome. Gives the waker of the future that waits for it.
+    #[must_use = "to be woken after the lock"]
+    pub(crate) fn complete(&mut self, key: u32, outcome: T) -> Option<Waker> {
+        let entry = self.entries.get_mut(key as usize)?;
+        if !matches!(entry, Entry::Waiting(_)) {
+            return None;
+        }
+        match mem::replace(entry, Entry::Done(outcome)) {
+            Entry::Waiting(waker) => Some(waker),
+            Entry::Free | Entry::Done(_) => None,
+        }
+    }
+
+    /// Leaves an outcome for everyone who has none.
+    pub(crate) fn complete_all(&mut self, outcome: impl Fn() -> T, wakers: &mut Vec<Waker>) {
+        for key in 0..self.entries.len() {
+            wakers.extend(self.complete(key as u32, outcome()));
+        }
+    }
+
+    /// The outcome, if there is one: the key is free then. Otherwise renews the waker, and gives back the
+    /// one it replaces.
+    pub(crate) fn poll(&mut self, key: u32, waker: &Waker) -> Result<T, Option<Waker>> {
+        match self.entries.get_mut(key as usize) {
+            Some(Entry::Waiting(old)) if old.will_wake(waker) => Err(None),
+            Some(Entry::Waiting(old)) => Err(Some(mem::replace(old, waker.clone()))),
+            _ => match self.remove(key) {
+                Entry::Done(outcome) => Ok(outcome),
+                Entry::Free | Entry::Waiting(_) => Err(None),
+            },
+        }
+    }
+
+    /// Forgets a future.
+    #[must_use = "to be dropped after the lock"]
+    pub(crate) fn remove(&mut self, key: u32) -> Entry<T> {
+        let Some(entry) = self.entries.get_mut(key as usize) else {
+            return Entry::Free;
+        };
+        let removed = mem::replace(entry, Entry::Free);
+        if !matches!(removed, Entry::Free) {
+            self.free.push(key);
+        }
+        removed
+    }
+
+    /// Futures that have not taken an outcome.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_taken_once_and_frees_its_place() {
+        let mut waiters = Waiters::default();
+        let a = waiters.insert(Waker::noop().clone());
+        let b = waiters.insert(Waker::noop().clone());
+        assert!(waiters.complete(a, 'a').is_some());
+        assert!(waiters.complete(a, 'x').is_none());
+        assert_eq!(waiters.poll(a, Waker::noop()).ok(), Some('a'));
+        assert!(waiters.poll(b, Waker::noop()).is_err());
+        assert_eq!(waiters.len(), 1);
+        assert_eq!(waiters.insert(Waker::noop().clone()), a);
+    }
+
+    #[test]
+    fn a_removed_future_is_gone() {
+        let mut waiters = Waiters::default();
+        let key = waiters.insert(Waker::noop().clone());
+        assert!(matches!(waiters.remove(key), Entry::Waiting(_)));
+        assert!(waiters.complete(key, ()).is_none());
+        assert!(matches!(waiters.remove(key), Entry::Free));
+        assert_eq!(waiters.len(), 0);
+    }
+
+    #[test]
+    fn a_task_is_registered_once_and_again_after_it_was_woken() {
+        let (mut set, mut key, mut wakers) = (WakerSet::default(), None, Vec::new());
+        assert!(set.register(&mut key, Waker::noop()).is_none());
+        assert!(set.register(&mut key, Waker::noop()).is_none());
+        set.take_all(&mut wakers);
+        assert_eq!(wakers.len(), 1);
+        assert!(set.is_empty());
+        assert!(set.register(&mut key, Waker::noop()).is_none());
+        assert!(set.remove(&mut key).is_some());
+        assert!(set.is_empty());
+    }
+}

@@ -1,0 +1,149 @@
+//! A NATS client on `std::net` alone: no async runtime, no thread but this one. It publishes to itself,
+//! answers its own requests, and goes on when the server is restarted in the middle:
+//!
+//! `cargo run --release -p nats-proto --example blocking -- [--url nats://127.0.0.1:4222]`
+
+use std::error::Error;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use nats_proto::connection::{DialError, DisconnectReason};
+use nats_proto::wire::OutBuf;
+use nats_proto::{Config, Connection, Event, Instant, Outgoing, ServerAddr};
+
+/// One each 100 ms.
+const ROUNDS: u32 = 100;
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection and all the I/O that it needs.
+struct Client {
+    connection: Connection,
+    stream: Option<TcpStream>,
+    input: BytesMut,
+    output: OutBuf,
+    origin: std::time::Instant,
+}
+
+impl Client {
+    fn now(&self) -> Instant {
+        Instant::ZERO + self.origin.elapsed()
+    }
+
+    /// Does what the connection asks for until there is an event for the application, or it is `until`.
+    fn next_event(&mut self, until: Instant) -> Option<Event> {
+        loop {
+            while let Some(event) = self.connection.poll_event() {
+                match event {
+                    Event::Dial { id, server } => {
+                        let dialled = self.dial(&server).map_err(|e| DialError::Io(e.to_string()));
+                        self.connection.handle_dial(self.now(), id, dialled);
+                    }
+                    Event::Hangup => self.disconnect(DisconnectReason::Requested),
+                    event => return Some(event),
+                }
+            }
+            match self.transmit().and_then(|()| self.receive(until)) {
+                Ok(()) if self.now() >= until => return None,
+                Ok(()) => self.connection.handle_timeout(self.now()),
+                Err(error) => self.disconnect(DisconnectReason::Io(error.to_string())),
+            }
+        }
+    }
+
+    fn dial(&mut self, server: &ServerAddr) -> io::Result<()> {
+        let mut addrs = (server.host(), server.port()).to_socket_addrs()?;
+        let addr = addrs.next().ok_or(ErrorKind::AddrNotAvailable)?;
+        let stream = self.stream.insert(TcpStream::connect_timeout(&addr, TIMEOUT)?);
+        stream.set_nodelay(true)
+    }
+    fn transmit(&mut self) -> io::Result<()> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        while self.connection.poll_transmit(&mut self.output) {
+            while !self.output.is_empty() {
+                let written = stream.write(self.output.chunks().next().unwrap_or_default())?;
+                self.output.advance(written);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for bytes, but not longer than the connection or the application wants to.
+    fn receive(&mut self, until: Instant) -> io::Result<()> {
+        let deadline = self.connection.poll_timeout().unwrap_or(until).min(until);
+        let wait = (deadline - self.now()).max(Duration::from_millis(1));
+        let Some(stream) = &mut self.stream else {
+            std::thread::sleep(wait);
+            return Ok(());
+        };
+        let mut buffer = [0; 16 * 1024];
+        stream.set_read_timeout(Some(wait))?;
+        match stream.read(&mut buffer) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(count) => self.input.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        self.connection.receive(self.now(), &mut self.input);
+        Ok(())
+    }
+
+    fn disconnect(&mut self, reason: DisconnectReason) {
+        self.stream = None;
+        self.input.clear();
+        let unsent = std::mem::take(&mut self.output);
+        self.connection.handle_disconnect(self.now(), reason, unsent);
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let url = match (args.next().as_deref(), args.next(), args.next()) {
+        (None, ..) => String::from("nats://127.0.0.1:4222"),
+        (Some("--url"), Some(url), None) => url,
+        _ => return Err("usage: blocking [--url nats://host:port]".into()),
+    };
+    let seed = std::array::from_fn(|i| (std::process::id() >> (i % 4 * 8)) as u8);
+    let config = Config::new(vec![url.parse()?]);
+    let mut client = Client {
+        connection: Connection::new(config.into(), seed, Instant::ZERO)?,
+        stream: None,
+        input: BytesMut::new(),
+        output: OutBuf::new(),
+        origin: std::time::Instant::now(),
+    };
+    let ticks = client.connection.subscribe("blocking.tick", None)?;
+    let echo = client.connection.subscribe("blocking.echo", None)?;
+    let (mut round, mut received, mut replies, mut next_round) = (0, 0, 0, Instant::ZERO);
+    let result = loop {
+        // What is published without a connection waits for the next one.
+        if client.now() >= next_round && round < ROUNDS {
+            round += 1;
+            next_round = client.now() + Duration::from_millis(100);
+            let (payload, deadline) = (format!("round {round}").into(), client.now() + TIMEOUT);
+            client.connection.publish(Outgoing::new("blocking.tick", &payload))?;
+            client.connection.request(Outgoing::new("blocking.echo", &payload), deadline)?;
+        } else if client.now() >= next_round {
+            next_round = client.now() + Duration::MAX;
+            client.connection.drain(client.now());
+        }
+        match client.next_event(next_round) {
+            Some(Event::Message { subscription, .. }) if subscription == ticks => received += 1,
+            Some(Event::Message { subscription, message }) if subscription == echo => {
+                let reply = message.reply.ok_or("a request without a reply subject")?;
+                client.connection.publish(Outgoing::new(&reply, &message.payload))?;
+            }
+            Some(Event::Reply { .. }) => replies += 1,
+            Some(Event::SubscriptionsDrained) => client.connection.handle_drained(client.now()),
+            Some(Event::Closed { error, .. }) => break error.map_or(Ok(()), |e| Err(e.into())),
+            Some(event) => println!("{event:?}"),
+            None => {}
+        }
+    };
+    let statistics = client.connection.statistics();
+    println!("{ROUNDS} rounds: {received} ticks, {replies} replies, {statistics:?}");
+    result
+}

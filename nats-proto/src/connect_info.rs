@@ -1,0 +1,187 @@
+//! CONNECT: what a client says about itself.
+
+use alloc::string::String;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a client says about itself and wants of the server.
+///
+/// This struct is the whole of what is ever sent: no other setting of a client can reach the wire by accident.
+/// `Debug` does not show secrets.
+///
+/// The flags that a client leaves out mean what a `nats-server` takes them for: verbose, pedantic and echo are
+/// then **true**, all others false. [`Default`] has them all false.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectInfo {
+    /// Whether the server acknowledges every operation with +OK.
+    #[serde(default = "yes")]
+    pub verbose: bool,
+    /// Whether the server checks subjects strictly.
+    #[serde(default = "yes")]
+    pub pedantic: bool,
+    /// Whether the client wants messages that it published itself. Needs protocol 1 on both sides if false.
+    #[serde(default = "yes")]
+    pub echo: bool,
+    /// Whether the client wants TLS.
+    #[serde(default)]
+    pub tls_required: bool,
+    /// The user's JWT. Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt: Option<String>,
+    /// The user's public nkey. Not shown, like the secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nkey: Option<String>,
+    /// The signed nonce, in base64url without padding. Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sig: Option<String>,
+    /// The user name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The password. Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<String>,
+    /// The token. Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_token: Option<String>,
+    /// The name of the client, shown by monitoring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The language of the client.
+    #[serde(default)]
+    pub lang: String,
+    /// The version of the client.
+    #[serde(default)]
+    pub version: String,
+    /// The version of the protocol: with 1, the server may send INFO at any time.
+    #[serde(default)]
+    pub protocol: u8,
+    /// Whether the client understands headers.
+    #[serde(default)]
+    pub headers: bool,
+    /// Whether the server shall answer requests that nobody listens to with status 503. Needs `headers`.
+    #[serde(default)]
+    pub no_responders: bool,
+}
+
+impl fmt::Debug for ConnectInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Destructured, so that a new field is an error here until somebody has decided whether it is secret.
+        let Self {
+            verbose,
+            pedantic,
+            echo,
+            tls_required,
+            jwt,
+            nkey,
+            sig,
+            user,
+            pass,
+            auth_token,
+            name,
+            lang,
+            version,
+            protocol,
+            headers,
+            no_responders,
+        } = self;
+        f.debug_struct("ConnectInfo")
+            .field("verbose", verbose)
+            .field("pedantic", pedantic)
+            .field("echo", echo)
+            .field("tls_required", tls_required)
+            .field("jwt", &redacted(jwt))
+            .field("nkey", &redacted(nkey))
+            .field("sig", &redacted(sig))
+            .field("user", user)
+            .field("pass", &redacted(pass))
+            .field("auth_token", &redacted(auth_token))
+            .field("name", name)
+            .field("lang", lang)
+            .field("version", version)
+            .field("protocol", protocol)
+            .field("headers", headers)
+            .field("no_responders", no_responders)
+            .finish()
+    }
+}
+
+fn redacted(secret: &Option<String>) -> Option<fmt::Arguments<'static>> {
+    secret.as_ref().map(|_| format_args!("<redacted>"))
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_never_shows_a_secret() {
+        let secret = || Some(String::from("canary-4711"));
+        let info = ConnectInfo {
+            jwt: secret(),
+            nkey: secret(),
+            sig: secret(),
+            pass: secret(),
+            auth_token: secret(),
+            user: Some("derek".into()),
+            ..ConnectInfo::default()
+        };
+        for text in [format!("{info:?}"), format!("{info:#?}")] {
+            assert!(!text.contains("canary"), "{text}");
+            assert_eq!(text.matches("<redacted>").count(), 5);
+            assert!(text.contains("derek"));
+        }
+    }
+
+    #[test]
+    fn flags_left_out_mean_verbose_pedantic_and_echo() {
+        let info: ConnectInfo = serde_json::from_str("{}").unwrap();
+        assert!(info.verbose && info.pedantic && info.echo);
+        assert!(!info.headers && !info.no_responders && !info.tls_required);
+        assert_eq!(info.protocol, 0);
+    }
+
+    #[test]
+    fn every_flag_is_sent_and_absent_options_are_not() {
+        assert_eq!(
+            serde_json::to_string(&ConnectInfo::default()).unwrap(),
+            r#"{"verbose":false,"pedantic":false,"echo":false,"tls_required":false,"lang":"","version":"","protocol":0,"headers":false,"no_responders":false}"#
+        );
+    }
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        let some = |text: &str| Some(String::from(text));
+        let info = ConnectInfo {
+            echo: true,
+            jwt: some("j"),
+            nkey: some("n"),
+            sig: some("s"),
+            user: some("u\"\r\n"),
+            pass: some("p"),
+            auth_token: some("t"),
+            name: some("c"),
+            lang: "rust".into(),
+            version: "0.1.0".into(),
+            protocol: 1,
+            headers: true,
+            no_responders: true,
+            ..ConnectInfo::default()
+        };
+        let json = serde_json::to_string(&info).unwrap();
+        assert!(!json.contains(['\r', '\n']));
+        assert_eq!(serde_json::from_str::<ConnectInfo>(&json).unwrap(), info);
+    }
+
+    #[test]
+    fn ignores_unknown_fields_and_accepts_null_options() {
+        let info: ConnectInfo =
+            serde_json::from_str(r#"{"user":null,"account":"x","verbose":false}"#).unwrap();
+        assert_eq!(info.user, None);
+        assert!(!info.verbose);
+    }
+}

@@ -1,0 +1,194 @@
+//! What a connection is told once, when it is made.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use crate::wire::Limits;
+use crate::{ServerAddr, SubjectError, subject};
+
+/// How to introduce oneself. Asked for anew on every attempt; never shown by `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Auth {
+    /// Nothing but what the server's URL carries.
+    #[default]
+    None,
+    /// User name and password. What a server's URL carries comes first.
+    UserPassword {
+        /// The user name.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// A token.
+    Token(String),
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::UserPassword { .. } => "UserPassword(..)",
+            Self::Token(_) => "Token(..)",
+        })
+    }
+}
+
+/// What happens to a publish when the buffer is full while there is no connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PendingPolicy {
+    /// It is refused with [`PublishError::BufferFull`](crate::connection::PublishError::BufferFull); an async front waits for room.
+    #[default]
+    Wait,
+    /// It is refused for good: an async front returns the error instead of waiting.
+    Error,
+    /// The oldest buffered publishes make room and count as dropped.
+    DropOldest,
+}
+
+/// A function from the number of the attempt (from 1) to the wait before it.
+pub type ReconnectDelay = Arc<dyn Fn(usize) -> Duration + Send + Sync>;
+
+/// The settings of a [`Connection`](crate::Connection). `Config::new(servers)` has the defaults of ADR-40.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The servers to begin with; at least one.
+    pub servers: Vec<ServerAddr>,
+    /// Name shown in the server's monitoring.
+    pub name: Option<String>,
+    /// How to introduce oneself.
+    pub auth: Auth,
+    /// Name of the client library in CONNECT.
+    pub lang: String,
+    /// Version of the client library in CONNECT.
+    pub version: String,
+    /// Whether the server must not deliver one's own messages. Default: false.
+    pub no_echo: bool,
+    /// Whether the server acknowledges every operation with +OK. Default: false.
+    pub verbose: bool,
+    /// Whether the server checks subjects more strictly. Default: false.
+    pub pedantic: bool,
+    /// Time from dialling to the first PONG. Default: 5 s.
+    pub connect_timeout: Duration,
+    /// Time between keepalive probes; zero turns them off. Default: 2 min.
+    pub ping_interval: Duration,
+    /// Probes without any inbound byte after which a connection is stale. Default: 2.
+    pub max_pings_outstanding: u32,
+    /// Whether to reconnect at all. Default: true.
+    pub reconnect: bool,
+    /// Attempts in a row at one server before it is given up; `None` for no end. Default: 60.
+    pub max_reconnects: Option<usize>,
+    /// The least time between two attempts at the same server. Default: 2 s.
+    pub reconnect_wait: Duration,
+    /// At most so much is added to the wait at random. Default: 100 ms.
+    pub reconnect_jitter: Duration,
+    /// Replaces wait and jitter.
+    pub reconnect_delay: Option<ReconnectDelay>,
+    /// Whether a failing first connect is retried like a reconnect. Default: false.
+    pub retry_on_initial_connect: bool,
+    /// Whether servers are tried in the given order instead of a random one. Default: false.
+    pub retain_servers_order: bool,
+    /// Whether servers that INFO tells of are ignored. Default: false.
+    pub ignore_discovered_servers: bool,
+    /// Bytes of publishes that may wait while there is no connection; zero refuses them all. Default: 8 MiB.
+    pub pending_limit: usize,
+    /// What happens when that many wait.
+    pub pending_policy: PendingPolicy,
+    /// Bytes that may be queued for writing on a connection before publishers must wait. Default: 1 MiB.
+    pub send_limit: usize,
+    /// Prefix of inboxes. Default: `_INBOX`.
+    pub inbox_prefix: String,
+    /// Whether the subjects of publishes are not checked. Default: false.
+    pub skip_subject_validation: bool,
+    /// Time that draining may take. Default: 30 s.
+    pub drain_timeout: Duration,
+    /// Bounds on what the server may send.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The defaults, with these servers.
+    pub fn new(servers: Vec<ServerAddr>) -> Self {
+        Self {
+            servers,
+            name: None,
+            auth: Auth::None,
+            lang: String::from("rust"),
+            version: String::from(env!("CARGO_PKG_VERSION")),
+            no_echo: false,
+            verbose: false,
+            pedantic: false,
+            connect_timeout: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(120),
+            max_pings_outstanding: 2,
+            reconnect: true,
+            max_reconnects: Some(60),
+            reconnect_wait: Duration::from_secs(2),
+            reconnect_jitter: Duration::from_millis(100),
+            reconnect_delay: None,
+            retry_on_initial_connect: false,
+            retain_servers_order: false,
+            ignore_discovered_servers: false,
+            pending_limit: 8 * 1024 * 1024,
+            pending_policy: PendingPolicy::Wait,
+            send_limit: 1024 * 1024,
+            inbox_prefix: String::from("_INBOX"),
+            skip_subject_validation: false,
+            drain_timeout: Duration::from_secs(30),
+            limits: Limits::default(),
+        }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.servers.is_empty() {
+            return Err(ConfigError::NoServers);
+        }
+        // An inbox is published to and subscribed to: neither wildcards nor empty tokens will do.
+        subject::validate_subscribe(&self.inbox_prefix).map_err(ConfigError::InvalidInboxPrefix)?;
+        if self.inbox_prefix.contains(['*', '>']) {
+            return Err(ConfigError::WildcardInboxPrefix(self.inbox_prefix.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Why a configuration cannot work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no server to connect to.
+    NoServers,
+    /// The inbox prefix is not a subject.
+    InvalidInboxPrefix(SubjectError),
+    /// The inbox prefix has wildcards.
+    WildcardInboxPrefix(String),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoServers => f.write_str("no server address is given"),
+            Self::InvalidInboxPrefix(error) => write!(f, "the inbox prefix is not valid: {error}"),
+            Self::WildcardInboxPrefix(prefix) => {
+                write!(f, "the inbox prefix {prefix:?} has wildcards")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("servers", &self.servers)
+            .field("name", &self.name)
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,157 @@
+//! The way to a good end: drain and close.
+
+use core::time::Duration;
+
+use super::event::{EndReason, Event, SubscriptionId};
+use super::fences::Purpose;
+use super::state::{Link, Next};
+use super::{Connection, DisconnectReason, UnknownSubscription};
+use crate::Instant;
+use crate::wire::encoder;
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// UNSUBs are out; the server may still deliver what it had.
+    Subscriptions,
+    /// Nothing more comes; the application works on what it has got, and may publish.
+    Application,
+    /// What is published is on its way; nothing more is accepted.
+    Flush,
+}
+
+/// A connection on its way to the end. It outlives links: what is to be flushed waits for the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ending {
+    pub(super) stage: Stage,
+    pub(super) deadline: Instant,
+}
+
+impl Connection {
+    /// Drains every subscription, then flushes and closes, all within
+    /// [`Config::drain_timeout`](super::Config::drain_timeout).
+    ///
+    /// New subscriptions are refused from now on, publishes once the application is done with what it has
+    /// got. While there is no link, publishes that are kept wait for one. At the deadline the connection
+    /// closes with whatever is left; [`Event::Closed`] tells how much.
+    pub fn drain(&mut self, now: Instant) {
+        if self.ending.is_some() || self.link == Link::Closed {
+            return;
+        }
+        let deadline = now + self.config.drain_timeout;
+        self.ending = Some(Ending { stage: Stage::Subscriptions, deadline });
+        self.emit(Event::Draining);
+        if self.link == Link::Connected {
+            for subscription in self.subscriptions.iter_mut().filter(|s| !s.draining) {
+                subscription.draining = true;
+                encoder::unsubscribe(&mut self.outgoing, subscription.id.sid, None);
+            }
+            self.ping(Purpose::DrainAll);
+        } else {
+            self.subscriptions_drained();
+        }
+    }
+
+    /// The application is done with everything delivered before [`Event::SubscriptionsDrained`].
+    pub fn handle_drained(&mut self, now: Instant) {
+        if let Some(ending) = &mut self.ending
+            && ending.stage == Stage::Application
+        {
+            ending.stage = Stage::Flush;
+            let deadline = ending.deadline;
+            self.start_final_flush(now, deadline);
+        }
+    }
+
+    /// Flushes what is buffered, within `timeout`, and closes. Without a connection, closes at once.
+    ///
+    /// Subscriptions end; what the server had on its way to them is lost, unlike with
+    /// [`drain`](Self::drain), which this cuts short if it is under way.
+    pub fn close(&mut self, now: Instant, timeout: Duration) {
+        let deadline = now + timeout;
+        match &mut self.link {
+            Link::Closed => {}
+            Link::Backoff { .. } => self.close_now(None),
+            Link::HangingUp { next, .. } => *next = Next::Close(None),
+            Link::Connected => {
+                if self.ending.is_some_and(|ending| ending.stage == Stage::Flush) {
+                    return;
+                }
+                self.end_all_subscriptions(EndReason::Closed);
+                self.ending = Some(Ending { stage: Stage::Flush, deadline });
+                self.start_final_flush(now, deadline);
+            }
+            _ => self.hang_up(DisconnectReason::Requested, None, Next::Close(None)),
+        }
+    }
+
+    /// Ends a subscription once the server has delivered all it had for it:
+    /// [`Event::SubscriptionEnded`] follows.
+    ///
+    /// # Errors
+    ///
+    /// It has ended already.
+    pub fn drain_subscription(&mut self, id: SubscriptionId) -> Result<(), UnknownSubscription> {
+        let connected = self.link == Link::Connected;
+        let subscription = self.subscriptions.get_mut(id).ok_or(UnknownSubscription)?;
+        if subscription.draining {
+            return Ok(());
+        }
+        if connected {
+            subscription.draining = true;
+            encoder::unsubscribe(&mut self.outgoing, id.sid, None);
+            self.ping(Purpose::DrainSubscription(id));
+        } else {
+            self.end_subscription(id, EndReason::Drained);
+        }
+        Ok(())
+    }
+
+    /// The server has no subscription of ours any more.
+    pub(super) fn subscriptions_drained(&mut self) {
+        self.end_all_subscriptions(EndReason::Drained);
+        if let Some(ending) = &mut self.ending
+            && ending.stage == Stage::Subscriptions
+        {
+            ending.stage = Stage::Application;
+            self.emit(Event::SubscriptionsDrained);
+        }
+    }
+
+    fn start_final_flush(&mut self, now: Instant, deadline: Instant) {
+        if deadline <= now {
+            self.wake.attention();
+        }
+        if self.link == Link::Connected {
+            if let Some(sid) = self.requests.close_inbox() {
+                encoder::unsubscribe(&mut self.outgoing, sid, None);
+            }
+            self.ping(Purpose::Close);
+        } else if self.ledger.pending() == 0 {
+            self.finish_ending();
+        }
+    }
+
+    /// A new link is up: what the old one was not able to finish goes on.
+    pub(super) fn resume_ending(&mut self) {
+        match self.ending.map(|ending| ending.stage) {
+            Some(Stage::Flush) => self.ping(Purpose::Close),
+            Some(Stage::Subscriptions | Stage::Application) | None => {}
+        }
+    }
+
+    /// Everything has arrived.
+    pub(super) fn finish_ending(&mut self) {
+        if let Link::Backoff { .. } = self.link {
+            self.close_now(None);
+        } else {
+            self.hang_up(DisconnectReason::Requested, None, Next::Close(None));
+        }
+    }
+
+    pub(super) fn end_all_subscriptions(&mut self, reason: EndReason) {
+        for subscription in self.subscriptions.remove_if(|_| true) {
+            self.emit(Event::SubscriptionEnded { subscription, reason: reason.clone() });
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The errors of a connection's verbs, and why connections end.
+
+use alloc::string::String;
+use core::fmt;
+
+use crate::{DecodeError, ServerError, SubjectError};
+
+/// Why a byte stream could not be opened, as the caller tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DialError {
+    /// The name could not be resolved.
+    Resolve(String),
+    /// The transport refused.
+    Io(String),
+    /// The scheme of the address is not supported by this transport.
+    Unsupported(String),
+}
+
+/// Why a connection could not be brought up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The byte stream could not be opened.
+    Dial(DialError),
+    /// The deadline passed: [`Config::connect_timeout`](crate::Config::connect_timeout).
+    TimedOut,
+    /// The server refuses the credentials, or asks for some.
+    Authorization(ServerError),
+    /// The server requires TLS, or the address does, and there is none.
+    TlsRequired,
+    /// `no_echo` is set and the server cannot do it.
+    NoEchoUnsupported,
+    /// The server closed the stream, or reported an error, before the handshake was over.
+    Lost(DisconnectReason),
+    /// Every server was tried [`Config::max_reconnects`](crate::Config::max_reconnects) times.
+    MaxReconnects,
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve(reason) => write!(f, "the host name could not be resolved: {reason}"),
+            Self::Io(reason) => f.write_str(reason),
+            Self::Unsupported(scheme) => write!(f, "the scheme {scheme:?} is not supported"),
+        }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dial(error) => error.fmt(f),
+            Self::TimedOut => f.write_str("the handshake did not end in time"),
+            Self::Authorization(error) => write!(f, "the server refuses the credentials: {error}"),
+            Self::TlsRequired => f.write_str("TLS is required, and not supported yet"),
+            Self::NoEchoUnsupported => f.write_str("the server does not support no_echo"),
+            Self::Lost(reason) => reason.fmt(f),
+            Self::MaxReconnects => {
+                f.write_str("no server is left: each was tried as often as allowed")
+            }
+        }
+    }
+}
+
+/// Why an established byte stream ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// The peer closed the stream.
+    Eof,
+    /// The transport failed.
+    Io(String),
+    /// No byte came in spite of keepalive probes.
+    Stale,
+    /// The server's bytes break the protocol.
+    Protocol(DecodeError),
+    /// The server reported an error that ends the connection.
+    Server(ServerError),
+    /// The handshake did not end in time.
+    TimedOut,
+    /// The application asked for it.
+    Requested,
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Eof => f.write_str("the server closed the connection"),
+            Self::Io(reason) => f.write_str(reason),
+            Self::Stale => {
+                f.write_str("stale connection: the server did not answer keepalive probes")
+            }
+            Self::Protocol(error) => write!(f, "the server broke the protocol: {error}"),
+            Self::Server(error) => write!(f, "the server reported an error: {error}"),
+            Self::TimedOut => f.write_str("the handshake did not end in time"),
+            Self::Requested => f.write_str("the application asked for it"),
+        }
+    }
+}
+
+/// Why a publish was refused. Nothing was sent or counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The subject cannot be published to.
+    InvalidSubject(SubjectError),
+    /// The reply subject cannot be one.
+    InvalidReply(SubjectError),
+    /// Headers and payload are larger than the server accepts.
+    MaxPayloadExceeded {
+        /// Bytes of headers and payload.
+        size: usize,
+        /// The server's limit.
+        limit: usize,
+    },
+    /// The server does not support headers.
+    HeadersUnsupported,
+    /// The outgoing buffer is full: try again when it has been written.
+    BufferFull {
+        /// Bytes that are waiting.
+        buffered: usize,
+        /// The limit: [`Config::send_limit`](crate::Config::send_limit) or [`Config::pending_limit`](crate::Config::pending_limit).
+        limit: usize,
+        /// Whether there is a connection, so that room is made as fast as it writes.
+        connected: bool,
+    },
+    /// The connection is draining and takes nothing more.
+    Draining,
+    /// The connection is closed.
+    Closed,
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidSubject(error) => error.fmt(f),
+            Self::InvalidReply(error) => write!(f, "the reply subject is not valid: {error}"),
+            Self::MaxPayloadExceeded { size, limit } => write!(
+                f,
+                "headers and payload have {size} bytes, the server accepts at most {limit}"
+            ),
+            Self::HeadersUnsupported => f.write_str("the server does not support headers"),
+            Self::BufferFull { buffered, limit, connected } => {
+                let place = if *connected { "send" } else { "pending" };
+                write!(f, "the {place} buffer is full: {buffered} of {limit} bytes are waiting")
+            }
+            Self::Draining => f.write_str("the connection is draining"),
+            Self::Closed => f.write_str("the connection is closed"),
+        }
+    }
+}
+
+/// Why a subscribe was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The subject cannot be subscribed to.
+    InvalidSubject(SubjectError),
+    /// The queue group is not one.
+    InvalidQueueGroup(SubjectError),
+    /// The connection is draining.
+    Draining,
+    /// The connection is closed.
+    Closed,
+}
+
+impl fmt::Display for SubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidSubject(error) => error.fmt(f),
+            Self::InvalidQueueGroup(error) => write!(f, "the queue group is not valid: {error}"),
+            Self::Draining => f.write_str("the connection is draining"),
+            Self::Closed => f.write_str("the connection is closed"),
+        }
+    }
+}
+
+/// Why a request ended without a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The deadline passed.
+    TimedOut,
+    /// The server knows nobody who listens (status 503).
+    NoResponders,
+    /// The connection closed.
+    Closed,
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TimedOut => "no reply came in time",
+            Self::NoResponders => "nobody listens to the subject of the request",
+            Self::Closed => "the connection is closed",
+        })
+    }
+}
+
+/// Why a flush did not succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FlushError {
+    /// The deadline passed.
+    TimedOut,
+    /// The link broke, and it is not known of this many publishes whether the server has them.
+    Uncertain {
+        /// How many.
+        count: u64,
+    },
+    /// The connection closed.
+    Closed,
+}
+
+impl fmt::Display for FlushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str("the server did not answer in time"),
+            Self::Uncertain { count } => write!(
+                f,
+                "the connection broke: {count} messages may or may not have reached the server"
+            ),
+            Self::Closed => f.write_str("the connection is closed"),
+        }
+    }
+}
+
+/// The subscription has ended already, or is of another connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownSubscription;
+
+impl fmt::Display for UnknownSubscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the subscription has ended")
+    }
+}
+
+impl core::error::Error for UnknownSubscription {}
+impl core::error::Error for DialError {}
+impl core::error::Error for ConnectError {}
+impl core::error::Error for DisconnectReason {}
+impl core::error::Error for PublishError {}
+impl core::error::Error for SubscribeError {}
+impl core::error::Error for RequestError {}
+impl core::error::Error for FlushError {}

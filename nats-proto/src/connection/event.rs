@@ -1,0 +1,186 @@
+//! What a connection tells its caller.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::error::{ConnectError, DisconnectReason, FlushError, RequestError};
+use crate::wire::MessageFrame;
+use crate::{Message, ServerAddr, ServerError, ServerInfo};
+
+/// One attempt to reach a server. Answered by [`Connection::handle_dial`](crate::Connection::handle_dial).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DialId(pub(crate) u64);
+
+/// A subscription of one connection object; it stays valid over reconnects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriptionId {
+    pub(crate) index: u32,
+    pub(crate) sid: u64,
+}
+
+impl SubscriptionId {
+    /// A small number, unique among the subscriptions that exist at the same time and used again later: the
+    /// place of one's own data about the subscription in a `Vec`.
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// The number on the wire, never used twice by one connection object.
+    pub const fn sid(self) -> u64 {
+        self.sid
+    }
+}
+
+/// A request that waits for its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl RequestId {
+    /// A small number, unique among the requests that wait at the same time and used again later.
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// A flush that waits for its PONG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlushId(pub(crate) u64);
+
+/// Whom a message is for: see [`Connection::handle_ops`](crate::Connection::handle_ops).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// A subscription.
+    Subscription(SubscriptionId),
+    /// A request; it has its reply now and is forgotten.
+    Request(RequestId),
+}
+
+/// A message of a batch and whom it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Whom it is for.
+    pub route: Route,
+    /// Where it lies in the batch's chunk.
+    pub frame: MessageFrame,
+}
+
+/// Why a subscription has ended. No message follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// It got as many messages as [`unsubscribe_after`](crate::Connection::unsubscribe_after) allows.
+    MaxReached,
+    /// It was drained: the server has confirmed that nothing more comes.
+    Drained,
+    /// The connection is closed.
+    Closed,
+    /// The server refuses it: a permissions violation.
+    Refused(ServerError),
+}
+
+/// What became of everything that was published, told when a connection closes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Publishes that never left the buffer, or not whole: the server has not seen them.
+    pub unsent: u64,
+    /// Publishes written whole of which it is not known whether the server has seen them.
+    pub uncertain: u64,
+}
+
+/// What a connection tells its caller, in the order in which it happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// Open a byte stream to `server` and answer with [`handle_dial`](crate::Connection::handle_dial). An
+    /// attempt under way for an earlier `Dial` is to be given up.
+    Dial {
+        /// To be handed back.
+        id: DialId,
+        /// Where to connect.
+        server: ServerAddr,
+    },
+    /// Close the byte stream (or give up the attempt) and answer with
+    /// [`handle_disconnect`](crate::Connection::handle_disconnect).
+    Hangup,
+    /// A connection is up: subscriptions are restored and publishes flow.
+    Connected {
+        /// What the server says of itself.
+        info: Box<ServerInfo>,
+        /// Whether it is the first one of this object.
+        first: bool,
+    },
+    /// A connection is lost, or could not be brought up. What follows is another `Dial` or `Closed`.
+    Disconnected {
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// An attempt to connect has failed.
+    ConnectFailed {
+        /// The server.
+        server: ServerAddr,
+        /// Why.
+        error: ConnectError,
+    },
+    /// The server told of servers that the pool did not know.
+    ServersDiscovered(Vec<ServerAddr>),
+    /// A message for a subscription. Only after [`receive`](crate::Connection::receive).
+    Message {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The message.
+        message: Message,
+    },
+    /// The reply to a request. Only after [`receive`](crate::Connection::receive).
+    Reply {
+        /// The request, which is over.
+        request: RequestId,
+        /// The reply.
+        message: Message,
+    },
+    /// A request has ended without a reply.
+    RequestFailed {
+        /// The request, which is over.
+        request: RequestId,
+        /// Why.
+        error: RequestError,
+    },
+    /// A flush has ended.
+    Flushed {
+        /// The flush, which is over.
+        flush: FlushId,
+        /// Whether all that was accepted before it has reached the server.
+        result: Result<(), FlushError>,
+    },
+    /// A subscription has ended and its [`SubscriptionId`] is free.
+    SubscriptionEnded {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// Why.
+        reason: EndReason,
+    },
+    /// The server is about to shut down and asks its clients to leave.
+    LameDuck,
+    /// The server reported an error.
+    ServerError(ServerError),
+    /// Buffered publishes were given up: too large for the server that is connected now, or pushed out by
+    /// newer ones.
+    Dropped {
+        /// How many.
+        count: u64,
+    },
+    /// Draining has begun.
+    Draining,
+    /// All subscriptions are drained: nothing more comes. When the application is done with what it has got,
+    /// [`handle_drained`](crate::Connection::handle_drained) lets the connection go on to its end.
+    SubscriptionsDrained,
+    /// The connection is at its end and stays so.
+    Closed {
+        /// Why, if it was not the application's wish.
+        error: Option<ConnectError>,
+        /// What was left.
+        unfinished: Unfinished,
+    },
+}

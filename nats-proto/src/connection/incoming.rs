@@ -1,0 +1,233 @@
+//! What the server sends, once decoded.
+
+use alloc::vec::Vec;
+
+use bytes::{Bytes, BytesMut};
+
+use super::event::{EndReason, Event, Route, SubscriptionId};
+use super::fences::Purpose;
+use super::keepalive::Probe;
+use super::state::{Link, Next};
+use super::{Connection, Delivery, DisconnectReason, RequestError};
+use crate::wire::{Limits, MessageFrame, ServerDecoder, ServerOp, ServerOps, encoder};
+use crate::{DecodeError, Instant, Message, PermissionTarget, ServerError};
+
+/// The decoder of [`Connection::receive`], made when it is first used.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    decoder: Option<(ServerDecoder, ServerOps)>,
+    /// Bytes of the caller's buffer that were there already at the last call.
+    left: usize,
+}
+
+impl Input {
+    /// A new link begins.
+    pub(super) fn reset(&mut self, limits: Limits) {
+        self.left = 0;
+        if let Some((decoder, _)) = &mut self.decoder {
+            *decoder = ServerDecoder::new(limits);
+        }
+    }
+}
+
+impl Connection {
+    /// `count` bytes came in (also if they complete no operation): the peer is alive.
+    ///
+    /// For callers that decode by themselves; [`receive`](Self::receive) does it for you.
+    pub fn handle_inbound(&mut self, count: usize) {
+        if count > 0 {
+            self.bytes_in = self.bytes_in.saturating_add(count as u64);
+            self.keepalive.heard();
+        }
+    }
+
+    /// Handles a decoded batch. Messages for somebody are appended to `deliveries`, in order, with spans of
+    /// `ops.chunk`, which stays; everything else turns into events and is taken out of `ops.items`.
+    ///
+    /// Events of the same batch come after its messages.
+    pub fn handle_ops(
+        &mut self,
+        now: Instant,
+        ops: &mut ServerOps,
+        deliveries: &mut Vec<Delivery>,
+    ) {
+        let ServerOps { chunk, items } = ops;
+        deliveries.reserve(items.len());
+        for op in items.drain(..) {
+            if let Some(delivery) = self.handle_op(now, op, chunk) {
+                deliveries.push(delivery);
+                self.end_full();
+            }
+        }
+    }
+
+    /// The input cannot be decoded any further: the connection will hang up.
+    pub fn handle_decode_error(&mut self, error: DecodeError) {
+        self.hang_up(DisconnectReason::Protocol(error), None, Next::Reconnect);
+    }
+
+    /// The one-call form for simple loops: decodes `input` and handles what it holds. Messages come as
+    /// events, in order with the others. An incomplete operation stays in `input`, to be completed by the
+    /// next read.
+    pub fn receive(&mut self, now: Instant, input: &mut BytesMut) {
+        let limits = self.config.limits;
+        let (mut decoder, mut ops) = self
+            .input
+            .decoder
+            .take()
+            .unwrap_or_else(|| (ServerDecoder::new(limits), ServerOps::new()));
+        let before = input.len();
+        let result = decoder.decode(input, &mut ops);
+        // What is left over was counted when it came; counting it again would call it life.
+        let fresh = before.saturating_sub(self.input.left);
+        self.input.left = input.len();
+        self.handle_inbound(fresh);
+        let ServerOps { chunk, items } = &mut ops;
+        for op in items.drain(..) {
+            if let Some(Delivery { route, frame }) = self.handle_op(now, op, chunk) {
+                let message = Message::from_frame(chunk, &frame);
+                self.emit(match route {
+                    Route::Subscription(subscription) => Event::Message { subscription, message },
+                    Route::Request(request) => Event::Reply { request, message },
+                });
+                self.end_full();
+            }
+        }
+        ops.clear();
+        self.input.decoder = Some((decoder, ops));
+        if let Err(error) = result {
+            self.handle_decode_error(error);
+        }
+    }
+
+    fn handle_op(&mut self, now: Instant, op: ServerOp, chunk: &Bytes) -> Option<Delivery> {
+        match (&self.link, op) {
+            (Link::Connected, ServerOp::Message(frame)) => return self.route(frame, chunk),
+            (Link::AwaitInfo { .. } | Link::AwaitPong { .. } | Link::Connected, op) => match op {
+                ServerOp::Info(info) => self.handle_info(info),
+                ServerOp::Err(error) => self.handle_server_error(*error),
+                ServerOp::Ping => self.answer_ping(),
+                ServerOp::Pong => self.handle_pong(now),
+                // In verbose mode it follows everything, from CONNECT on.
+                ServerOp::Ok => {}
+                // Before the handshake is over nobody has subscribed to anything.
+                ServerOp::Message(_) => self.unroutable = self.unroutable.saturating_add(1),
+            },
+            // After a hang-up nothing counts.
+            _ => {}
+        }
+        None
+    }
+
+    /// A server that probes without ever reading must not fill our memory with answers.
+    fn answer_ping(&mut self) {
+        const MAX_QUEUED: u32 = 1024;
+        if self.pongs < MAX_QUEUED {
+            self.pongs = self.pongs.saturating_add(1);
+            encoder::pong(&mut self.urgent);
+            self.wake.transmit();
+        }
+    }
+
+    fn handle_pong(&mut self, now: Instant) {
+        match self.link {
+            Link::AwaitPong { .. } => return self.connected(now),
+            Link::Connected => {}
+            _ => return,
+        }
+        // A PONG that nobody asked for proves nothing and does no harm.
+        let Some(fence) = self.fences.pop() else {
+            return;
+        };
+        self.ledger.confirm(fence.position);
+        match fence.purpose {
+            Purpose::Keepalive => {}
+            Purpose::Flush(flush) => self.finish_flush(flush, Ok(())),
+            Purpose::DrainSubscription(id) => self.end_subscription(id, EndReason::Drained),
+            Purpose::DrainAll => self.subscriptions_drained(),
+            Purpose::Close => self.finish_ending(),
+        }
+    }
+
+    /// Finds out whom a message is for.
+    fn route(&mut self, frame: MessageFrame, chunk: &Bytes) -> Option<Delivery> {
+        let Some(subscription) = self.subscriptions.by_sid_mut(frame.sid) else {
+            return self.route_reply(frame, chunk);
+        };
+        subscription.delivered = subscription.delivered.saturating_add(1);
+        self.messages_in = self.messages_in.saturating_add(1);
+        let id = subscription.id;
+        if subscription.max.is_some_and(|max| subscription.delivered >= max) {
+            self.full = Some(id);
+        }
+        Some(Delivery { route: Route::Subscription(id), frame })
+    }
+
+    fn route_reply(&mut self, frame: MessageFrame, chunk: &Bytes) -> Option<Delivery> {
+        let request = (self.requests.sid() == Some(frame.sid))
+            .then(|| self.requests.find(frame.subject.of(chunk)))
+            .flatten();
+        let Some(request) = request else {
+            self.unroutable = self.unroutable.saturating_add(1);
+            return None;
+        };
+        self.requests.finish(request);
+        self.messages_in = self.messages_in.saturating_add(1);
+        if is_no_responders(&frame, chunk) {
+            self.emit(Event::RequestFailed { request, error: RequestError::NoResponders });
+            return None;
+        }
+        Some(Delivery { route: Route::Request(request), frame })
+    }
+
+    /// Ends the subscription that has just got the last message it asked for; after the message, so that
+    /// the two are told in this order.
+    fn end_full(&mut self) {
+        if let Some(id) = self.full.take() {
+            self.end_subscription(id, EndReason::MaxReached);
+        }
+    }
+
+    pub(super) fn end_subscription(&mut self, subscription: SubscriptionId, reason: EndReason) {
+        if self.subscriptions.remove(subscription).is_some() {
+            self.emit(Event::SubscriptionEnded { subscription, reason });
+        }
+    }
+
+    /// Ends the subscriptions that a permissions violation names: the server does not have them.
+    pub(super) fn refuse_subscriptions(&mut self, error: &ServerError) {
+        let ServerError::PermissionsViolation(PermissionTarget::Subscription {
+            subject,
+            queue,
+            sid,
+        }) = error
+        else {
+            return;
+        };
+        let refused = self.subscriptions.remove_if(|subscription| match sid {
+            Some(sid) => subscription.id.sid == *sid,
+            None => {
+                *subscription.subject == **subject
+                    && subscription.queue.as_deref() == queue.as_deref()
+            }
+        });
+        for subscription in refused {
+            let reason = EndReason::Refused(error.clone());
+            self.emit(Event::SubscriptionEnded { subscription, reason });
+        }
+    }
+
+    /// Sends a probe if it is time for one.
+    pub(super) fn probe(&mut self, now: Instant) {
+        match self.keepalive.handle_timeout(now) {
+            Probe::Wait => {}
+            Probe::Ping => self.ping(Purpose::Keepalive),
+            Probe::Stale => self.hang_up(DisconnectReason::Stale, None, Next::Reconnect),
+        }
+    }
+}
+
+/// Whether the server says that nobody listens: status 503 and no payload.
+fn is_no_responders(frame: &MessageFrame, chunk: &[u8]) -> bool {
+    frame.payload.is_empty() && frame.headers.of(chunk).starts_with(b"NATS/1.0 503")
+}

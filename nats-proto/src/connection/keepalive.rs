@@ -1,0 +1,106 @@
+//! Whether the peer is alive.
+
+use core::time::Duration;
+
+use crate::Instant;
+
+/// What is to be done about a peer at the time of its probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// Nothing yet.
+    Wait,
+    /// Send a PING.
+    Ping,
+    /// Too many have gone without an answer.
+    Stale,
+}
+
+/// Sends a probe each interval, whatever else is going on. Only bytes that come in count as life: a full
+/// socket buffer takes writes for minutes after the peer has died.
+///
+/// A silent peer is found within `interval * (max_outstanding + 1)`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keepalive {
+    interval: Duration,
+    max_outstanding: u32,
+    outstanding: u32,
+    next: Option<Instant>,
+}
+
+impl Keepalive {
+    pub(super) fn new(interval: Duration, max_outstanding: u32) -> Self {
+        Self { interval, max_outstanding, outstanding: 0, next: None }
+    }
+
+    /// A connection came up.
+    pub(super) fn start(&mut self, now: Instant) {
+        self.outstanding = 0;
+        self.next = (!self.interval.is_zero()).then(|| now + self.interval);
+    }
+
+    /// The connection is gone.
+    pub(super) fn stop(&mut self) {
+        self.next = None;
+    }
+
+    /// Bytes came in.
+    pub(super) fn heard(&mut self) {
+        self.outstanding = 0;
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.next
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Probe {
+        if self.next.is_none_or(|next| now < next) {
+            return Probe::Wait;
+        }
+        if self.outstanding >= self.max_outstanding {
+            return Probe::Stale;
+        }
+        self.outstanding = self.outstanding.saturating_add(1);
+        // From now, not from when it was due: after a long sleep of the machine one probe is enough.
+        self.next = Some(now + self.interval);
+        Probe::Ping
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_millis(seconds * 1_000)
+    }
+
+    #[test]
+    fn a_silent_peer_is_stale_after_one_interval_more_than_probes() {
+        let mut keepalive = Keepalive::new(SECOND, 2);
+        keepalive.start(at(0));
+        assert_eq!(keepalive.handle_timeout(at(1)), Probe::Ping);
+        assert_eq!(keepalive.handle_timeout(at(1)), Probe::Wait);
+        assert_eq!(keepalive.handle_timeout(at(2)), Probe::Ping);
+        assert_eq!(keepalive.handle_timeout(at(3)), Probe::Stale);
+    }
+
+    #[test]
+    fn any_inbound_byte_is_life() {
+        let mut keepalive = Keepalive::new(SECOND, 1);
+        keepalive.start(at(0));
+        for second in 1..100 {
+            assert_eq!(keepalive.handle_timeout(at(second)), Probe::Ping);
+            keepalive.heard();
+        }
+    }
+
+    #[test]
+    fn a_zero_interval_turns_it_off() {
+        let mut keepalive = Keepalive::new(Duration::ZERO, 2);
+        keepalive.start(at(0));
+        assert_eq!(keepalive.deadline(), None);
+        assert_eq!(keepalive.handle_timeout(at(1_000)), Probe::Wait);
+    }
+}

@@ -1,0 +1,125 @@
+//! The books of what was published.
+
+/// Accounts for every accepted publish until it ends in exactly one of confirmed, uncertain or dropped.
+///
+/// Publishes have positions in the order in which they go out: 1, 2, 3… Everything up to `resolved` has
+/// ended; what lies between `resolved` and `head` is pending. Dropping takes pending ones out and moves
+/// `head` back, so positions must not be kept over a drop, and they are not: drops happen only while no
+/// fence is under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    head: u64,
+    resolved: u64,
+    pub(super) published: u64,
+    pub(super) confirmed: u64,
+    pub(super) uncertain: u64,
+    pub(super) dropped: u64,
+    pub(super) replayed: u64,
+}
+
+impl Ledger {
+    /// Takes one more publish into the books.
+    pub(super) fn accept(&mut self) {
+        self.published = self.published.saturating_add(1);
+        self.head = self.head.saturating_add(1);
+    }
+
+    /// The position of the publish that was accepted last.
+    pub(super) fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// Whether everything up to `position` has ended.
+    pub(super) fn is_resolved(&self, position: u64) -> bool {
+        position <= self.resolved
+    }
+
+    /// Publishes that have not ended.
+    pub(super) fn pending(&self) -> u64 {
+        self.head.saturating_sub(self.resolved)
+    }
+
+    /// The server has seen everything up to `position`.
+    pub(super) fn confirm(&mut self, position: u64) {
+        let position = position.min(self.head);
+        let newly = position.saturating_sub(self.resolved);
+        self.confirmed = self.confirmed.saturating_add(newly);
+        self.resolved = self.resolved.max(position);
+    }
+
+    /// The link broke with `kept` publishes unsent. Says how many became uncertain.
+    pub(super) fn break_link(&mut self, kept: u64) -> u64 {
+        let pending = self.pending();
+        // More kept than pending: the server answered a PING that had not been written, which proves
+        // nothing. What it "confirmed" that way is pending again.
+        let overstated = kept.saturating_sub(pending);
+        self.confirmed = self.confirmed.saturating_sub(overstated);
+        self.resolved = self.resolved.saturating_sub(overstated);
+
+        let lost = pending.saturating_sub(kept);
+        self.uncertain = self.uncertain.saturating_add(lost);
+        self.resolved = self.resolved.saturating_add(lost);
+        self.replayed = self.replayed.saturating_add(kept);
+        lost
+    }
+
+    /// `count` pending publishes are given up.
+    pub(super) fn drop_pending(&mut self, count: u64) {
+        let count = count.min(self.pending());
+        self.head = self.head.saturating_sub(count);
+        self.dropped = self.dropped.saturating_add(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn balanced(ledger: &Ledger) -> bool {
+        ledger.published == ledger.confirmed + ledger.uncertain + ledger.dropped + ledger.pending()
+    }
+
+    fn with_accepted(count: u64) -> Ledger {
+        let mut ledger = Ledger::default();
+        (0..count).for_each(|_| ledger.accept());
+        ledger
+    }
+
+    #[test]
+    fn a_broken_link_splits_pending_into_uncertain_and_kept() {
+        let mut ledger = with_accepted(10);
+        ledger.confirm(4);
+        assert_eq!(ledger.break_link(3), 3);
+        assert_eq!((ledger.confirmed, ledger.uncertain, ledger.pending()), (4, 3, 3));
+        assert!(balanced(&ledger));
+    }
+
+    #[test]
+    fn dropped_publishes_leave_the_pending_ones() {
+        let mut ledger = with_accepted(5);
+        ledger.drop_pending(2);
+        ledger.accept();
+        ledger.confirm(ledger.head());
+        assert_eq!((ledger.confirmed, ledger.dropped, ledger.pending()), (4, 2, 0));
+        assert!(balanced(&ledger));
+    }
+
+    #[test]
+    fn a_confirmation_that_came_too_early_is_taken_back() {
+        let mut ledger = with_accepted(3);
+        ledger.confirm(3);
+        assert_eq!(ledger.break_link(3), 0);
+        assert_eq!((ledger.confirmed, ledger.pending()), (0, 3));
+        assert!(balanced(&ledger));
+    }
+
+    #[test]
+    fn a_confirmation_never_goes_beyond_what_was_accepted() {
+        let mut ledger = with_accepted(1);
+        ledger.confirm(100);
+        assert_eq!(ledger.confirmed, 1);
+        ledger.accept();
+        assert_eq!(ledger.pending(), 1);
+        assert!(balanced(&ledger));
+    }
+}

@@ -1,0 +1,295 @@
+//! What the application wants to send.
+
+use alloc::string::String;
+
+use super::drain::Stage;
+use super::event::{EndReason, Event, FlushId, RequestId, SubscriptionId};
+use super::fences::Purpose;
+use super::requests;
+use super::state::Link;
+use super::{
+    Connection, FlushError, PendingPolicy, PublishError, SubscribeError, UnknownSubscription,
+};
+use crate::wire::{OutBuf, encoder};
+use crate::{Instant, Outgoing, subject};
+
+impl Connection {
+    /// Queues a message: encodes it into the outgoing buffer, or into the one that is kept for the next
+    /// link.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was queued or counted.
+    pub fn publish(&mut self, message: Outgoing<'_>) -> Result<(), PublishError> {
+        if let Some(reply) = message.reply {
+            subject::validate_publish(reply).map_err(PublishError::InvalidReply)?;
+        }
+        self.enqueue(&message)
+    }
+
+    /// Publishes with a reply subject of its own (whatever `message.reply` says): the reply, or
+    /// [`Event::RequestFailed`], follows by `deadline`.
+    ///
+    /// A request waits through a reconnect: replies find the new link as long as the deadline allows.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was queued or counted.
+    pub fn request(
+        &mut self,
+        message: Outgoing<'_>,
+        deadline: Instant,
+    ) -> Result<RequestId, PublishError> {
+        self.accepts_publishes()?;
+        self.open_inbox();
+        let (id, reply) = self.requests.reserve();
+        let queued = self.enqueue(&Outgoing { reply: Some(&reply), ..message });
+        self.requests.recycle(reply);
+        queued?;
+        if self.requests.start(id, deadline) {
+            self.wake.attention();
+        }
+        Ok(id)
+    }
+
+    /// Forgets a request. No event follows; a late reply counts as unroutable.
+    pub fn cancel_request(&mut self, request: RequestId) {
+        self.requests.finish(request);
+    }
+
+    fn open_inbox(&mut self) {
+        if self.requests.sid().is_none() {
+            let sid = self.subscriptions.next_sid();
+            self.requests.open(sid);
+            if self.link == Link::Connected {
+                self.requests.restore(&mut self.outgoing);
+                self.wake.transmit();
+            }
+        }
+    }
+
+    fn accepts_publishes(&self) -> Result<(), PublishError> {
+        match (&self.link, &self.ending) {
+            (Link::Closed, _) => Err(PublishError::Closed),
+            (_, Some(ending)) if ending.stage == Stage::Flush => Err(PublishError::Draining),
+            _ => Ok(()),
+        }
+    }
+
+    fn enqueue(&mut self, message: &Outgoing<'_>) -> Result<(), PublishError> {
+        self.accepts_publishes()?;
+        if !self.config.skip_subject_validation {
+            subject::validate_publish(message.subject).map_err(PublishError::InvalidSubject)?;
+        }
+        let headers = message.headers.filter(|headers| !headers.is_empty());
+        let headers_len = headers.map_or(0, crate::HeaderMap::encoded_len);
+        let size = headers_len.saturating_add(message.payload.len());
+        let limit = self.max_payload();
+        if size > limit {
+            return Err(PublishError::MaxPayloadExceeded { size, limit });
+        }
+        let connected = self.link == Link::Connected;
+        if headers.is_some() && connected && !self.headers_supported() {
+            return Err(PublishError::HeadersUnsupported);
+        }
+        let subject = message.subject.as_bytes();
+        let reply = message.reply.map(str::as_bytes);
+        let frame = encoder::publish_len(subject, reply, headers_len, message.payload.len());
+        self.make_room(frame, connected)?;
+        encoder::publish(&mut self.outgoing, subject, reply, headers, message.payload);
+        self.ledger.accept();
+        if connected {
+            self.wake.transmit();
+        }
+        Ok(())
+    }
+
+    /// Sees to it that a frame of `frame` bytes fits, or says why it does not.
+    fn make_room(&mut self, frame: usize, connected: bool) -> Result<(), PublishError> {
+        let limit = if connected { self.config.send_limit } else { self.config.pending_limit };
+        let buffered = self.outgoing.len();
+        if buffered.saturating_add(frame) <= limit {
+            return Ok(());
+        }
+        // On a link, one frame that is larger than the limit goes alone: waiting would not make it fit.
+        if connected && buffered == 0 {
+            return Ok(());
+        }
+        let drops = !connected && self.config.pending_policy == PendingPolicy::DropOldest;
+        if drops && frame <= limit {
+            self.drop_oldest(limit.saturating_sub(frame));
+            return Ok(());
+        }
+        Err(PublishError::BufferFull { buffered, limit, connected })
+    }
+
+    /// Gives up the oldest publishes that are kept until at most `limit` bytes are left.
+    fn drop_oldest(&mut self, limit: usize) {
+        let mut count = 0_u64;
+        while self.outgoing.len() > limit && self.outgoing.drop_front_publish().is_some() {
+            count = count.saturating_add(1);
+        }
+        self.dropped(count);
+    }
+
+    /// Counts publishes that are given up. One event is enough for many.
+    fn dropped(&mut self, more: u64) {
+        self.ledger.drop_pending(more);
+        match self.events.back_mut() {
+            Some(Event::Dropped { count }) => *count = count.saturating_add(more),
+            _ if more > 0 => self.emit(Event::Dropped { count: more }),
+            _ => {}
+        }
+    }
+
+    /// Checks the publishes that are kept against the server that is connected now, and gives up those that
+    /// it would not take: one that is too large would cost the connection.
+    pub(super) fn recheck_pending(&mut self) {
+        let limit = self.max_payload();
+        let headers_supported = self.headers_supported();
+        let mut count = 0_u64;
+        let kept =
+            core::mem::take(&mut self.outgoing).into_unsent_publishes(|size, has_headers| {
+                let keep = size <= limit && (headers_supported || !has_headers);
+                count = count.saturating_add(u64::from(!keep));
+                keep
+            });
+        self.outgoing = kept;
+        self.dropped(count);
+    }
+
+    fn headers_supported(&self) -> bool {
+        self.info.as_ref().is_none_or(|info| info.headers)
+    }
+
+    /// Subscribes, in a queue group if one is given. Without a link, with the next one.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was changed.
+    pub fn subscribe(
+        &mut self,
+        subject: &str,
+        queue: Option<&str>,
+    ) -> Result<SubscriptionId, SubscribeError> {
+        match (&self.link, &self.ending) {
+            (Link::Closed, _) => return Err(SubscribeError::Closed),
+            (_, Some(_)) => return Err(SubscribeError::Draining),
+            _ => {}
+        }
+        subject::validate_subscribe(subject).map_err(SubscribeError::InvalidSubject)?;
+        if let Some(queue) = queue {
+            subject::validate_queue_group(queue).map_err(SubscribeError::InvalidQueueGroup)?;
+        }
+        let id = self.subscriptions.insert(subject, queue);
+        if self.link == Link::Connected {
+            let queue = queue.map(str::as_bytes);
+            encoder::subscribe(&mut self.outgoing, subject.as_bytes(), queue, id.sid);
+            self.wake.transmit();
+        }
+        Ok(id)
+    }
+
+    /// Ends a subscription at once. No event follows; messages on their way count as unroutable.
+    ///
+    /// # Errors
+    ///
+    /// It has ended already.
+    pub fn unsubscribe(&mut self, id: SubscriptionId) -> Result<(), UnknownSubscription> {
+        let subscription = self.subscriptions.remove(id).ok_or(UnknownSubscription)?;
+        if self.link == Link::Connected && !subscription.draining {
+            encoder::unsubscribe(&mut self.outgoing, id.sid, None);
+            self.wake.transmit();
+        }
+        Ok(())
+    }
+
+    /// Ends a subscription after it has got `max` messages in all, over all links: at once if it has.
+    /// [`Event::SubscriptionEnded`] follows.
+    ///
+    /// # Errors
+    ///
+    /// It has ended already.
+    pub fn unsubscribe_after(
+        &mut self,
+        id: SubscriptionId,
+        max: u64,
+    ) -> Result<(), UnknownSubscription> {
+        let connected = self.link == Link::Connected;
+        let subscription = self.subscriptions.get_mut(id).ok_or(UnknownSubscription)?;
+        subscription.max = Some(max);
+        let done = subscription.delivered >= max;
+        // The server counts from the SUB of this link; what it was told there is what counts there.
+        let on_wire = max.saturating_sub(subscription.delivered_before);
+        if connected && !subscription.draining {
+            encoder::unsubscribe(&mut self.outgoing, id.sid, (!done).then_some(on_wire));
+            self.wake.transmit();
+        }
+        if done {
+            self.end_subscription(id, EndReason::MaxReached);
+        }
+        Ok(())
+    }
+
+    /// Asks for a fence: [`Event::Flushed`] follows when the server has seen all that was accepted before.
+    ///
+    /// Without a link it waits for the next one, until `deadline` (`None`: without end). It never succeeds
+    /// over a broken link for publishes that may have been lost with it.
+    pub fn flush(&mut self, deadline: Option<Instant>) -> FlushId {
+        let connected = self.link == Link::Connected;
+        let (id, soonest) = self.fences.add_flush(deadline, connected);
+        if self.link == Link::Closed {
+            self.finish_flush(id, Err(FlushError::Closed));
+        } else if connected {
+            self.ping(Purpose::Flush(id));
+        }
+        if soonest {
+            self.wake.attention();
+        }
+        id
+    }
+
+    /// Forgets a flush. No event follows.
+    pub fn cancel_flush(&mut self, flush: FlushId) {
+        self.fences.finish_flush(flush);
+    }
+
+    pub(super) fn finish_flush(&mut self, flush: FlushId, result: Result<(), FlushError>) {
+        if self.fences.finish_flush(flush) {
+            self.emit(Event::Flushed { flush, result });
+        }
+    }
+
+    /// Queues a PING behind everything that was accepted so far.
+    pub(super) fn ping(&mut self, purpose: Purpose) {
+        encoder::ping(&mut self.outgoing);
+        self.fences.push(purpose, self.ledger.head());
+        self.wake.transmit();
+    }
+
+    /// Swaps what is to be written into `out`, which must be empty (everything written). False if there is
+    /// nothing.
+    pub fn poll_transmit(&mut self, out: &mut OutBuf) -> bool {
+        self.wake.transmit_polled();
+        if !out.is_empty() {
+            return false;
+        }
+        let source = match self.link {
+            Link::AwaitPong { .. } | Link::Connected if !self.urgent.is_empty() => {
+                self.pongs = 0;
+                &mut self.urgent
+            }
+            Link::Connected if !self.outgoing.is_empty() => &mut self.outgoing,
+            _ => return false,
+        };
+        out.clear();
+        core::mem::swap(source, out);
+        self.bytes_out = self.bytes_out.saturating_add(out.len() as u64);
+        true
+    }
+
+    /// A subject that nobody else has, for replies.
+    pub fn new_inbox(&mut self) -> String {
+        requests::new_inbox(&self.config.inbox_prefix, &mut self.rng)
+    }
+}

@@ -1,0 +1,261 @@
+//! Requests that wait for their replies, all on one inbox subscription.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use super::event::RequestId;
+use super::timers::Deadlines;
+use crate::wire::{OutBuf, encoder};
+use crate::{Instant, Rng};
+
+/// How many characters of `0-9A-Za-z` make an inbox unique: 22 of them are 131 bits.
+const UNIQUE_LEN: usize = 22;
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// Goes up each time the slot is used, so that a late reply does not reach its successor.
+    generation: u32,
+    waiting: bool,
+}
+
+/// The request multiplexer: `prefix.unique.*` is subscribed once, and the last token of a reply subject
+/// names the slot of the request.
+#[derive(Clone, Debug)]
+pub(super) struct Requests {
+    /// `prefix.unique.`
+    inbox: String,
+    /// The inbox subscription, made with the first request.
+    sid: Option<u64>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    deadlines: Deadlines<RequestId>,
+    /// The reply subject of the request being made; kept for its memory.
+    reply: String,
+}
+
+/// A subject that nobody else has.
+pub(super) fn new_inbox(prefix: &str, rng: &mut Rng) -> String {
+    let mut inbox =
+        String::with_capacity(prefix.len().saturating_add(UNIQUE_LEN).saturating_add(1));
+    inbox.push_str(prefix);
+    inbox.push('.');
+    rng.fill_base62(&mut inbox, UNIQUE_LEN);
+    inbox
+}
+
+impl Requests {
+    pub(super) fn new(prefix: &str, rng: &mut Rng) -> Self {
+        let mut inbox = new_inbox(prefix, rng);
+        inbox.push('.');
+        Self {
+            inbox,
+            sid: None,
+            slots: Vec::new(),
+            free: Vec::new(),
+            deadlines: Deadlines::new(),
+            reply: String::new(),
+        }
+    }
+
+    /// Requests that wait.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len().saturating_sub(self.free.len())
+    }
+
+    pub(super) fn sid(&self) -> Option<u64> {
+        self.sid
+    }
+
+    /// Notes that the inbox subscription has the number `sid` from now on.
+    pub(super) fn open(&mut self, sid: u64) {
+        self.sid = Some(sid);
+    }
+
+    /// Ends the inbox subscription; a later request would open another.
+    pub(super) fn close_inbox(&mut self) -> Option<u64> {
+        self.sid.take()
+    }
+
+    /// Tells a server of the inbox subscription, if there is one.
+    pub(super) fn restore(&self, out: &mut OutBuf) {
+        if let Some(sid) = self.sid {
+            let mut subject = self.inbox.clone();
+            subject.push('*');
+            encoder::subscribe(out, subject.as_bytes(), None, sid);
+        }
+    }
+
+    /// The slot that the next request gets, and its reply subject.
+    pub(super) fn reserve(&mut self) -> (RequestId, String) {
+        let index = self.free.last().copied().unwrap_or_else(|| {
+            let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+            self.slots.push(Slot { generation: 0, waiting: false });
+            self.free.push(index);
+            index
+        });
+        let generation = self.slots.get(index as usize).map_or(0, |slot| slot.generation);
+        let mut reply = core::mem::take(&mut self.reply);
+        reply.clear();
+        reply.push_str(&self.inbox);
+        // Writing to a String cannot fail.
+        let _ = write!(reply, "{index:x}-{generation:x}");
+        (RequestId { index, generation }, reply)
+    }
+
+    /// Starts the request that was reserved last. Says whether its deadline is now the soonest.
+    pub(super) fn start(&mut self, id: RequestId, deadline: Instant) -> bool {
+        if let Some(slot) = self.slots.get_mut(id.index()) {
+            slot.waiting = true;
+            self.free.pop();
+        }
+        self.deadlines.insert(deadline, id)
+    }
+
+    /// Takes the memory of a reply subject back.
+    pub(super) fn recycle(&mut self, reply: String) {
+        self.reply = reply;
+    }
+
+    /// The waiting request that a reply subject names.
+    pub(super) fn find(&self, subject: &[u8]) -> Option<RequestId> {
+        let token = subject.strip_prefix(self.inbox.as_bytes())?;
+        let token = core::str::from_utf8(token).ok()?;
+        let (index, generation) = token.split_once('-')?;
+        let id = RequestId {
+            index: u32::from_str_radix(index, 16).ok()?,
+            generation: u32::from_str_radix(generation, 16).ok()?,
+        };
+        self.is_waiting(&id).then_some(id)
+    }
+
+    /// Frees the slot; false if the request is not waiting any more.
+    pub(super) fn finish(&mut self, id: RequestId) -> bool {
+        let finished = self.free_slot(id);
+        if finished {
+            let Self { slots, free, deadlines, .. } = self;
+            let live = slots.len().saturating_sub(free.len());
+            deadlines.tidy(live, |id| waiting(slots, id));
+        }
+        finished
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    /// Takes out one waiting request whose deadline has come.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<RequestId> {
+        loop {
+            let id = self.deadlines.pop_due(now)?;
+            if self.free_slot(id) {
+                return Some(id);
+            }
+        }
+    }
+
+    /// Takes out all.
+    pub(super) fn take_all(&mut self) -> Vec<RequestId> {
+        self.deadlines.clear();
+        let ids: Vec<RequestId> = (0_u32..)
+            .zip(&self.slots)
+            .filter(|(_, slot)| slot.waiting)
+            .map(|(index, slot)| RequestId { index, generation: slot.generation })
+            .collect();
+        for id in &ids {
+            self.free_slot(*id);
+        }
+        ids
+    }
+
+    fn is_waiting(&self, id: &RequestId) -> bool {
+        waiting(&self.slots, id)
+    }
+
+    fn free_slot(&mut self, id: RequestId) -> bool {
+        if !self.is_waiting(&id) {
+            return false;
+        }
+        if let Some(slot) = self.slots.get_mut(id.index()) {
+            slot.waiting = false;
+            slot.generation = slot.generation.wrapping_add(1);
+            self.free.push(id.index);
+        }
+        true
+    }
+}
+
+fn waiting(slots: &[Slot], id: &RequestId) -> bool {
+    slots.get(id.index()).is_some_and(|slot| slot.waiting && slot.generation == id.generation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requests() -> Requests {
+        Requests::new("_INBOX", &mut Rng::from_seed([1; 32]))
+    }
+
+    fn start(requests: &mut Requests, deadline: u64) -> (RequestId, String) {
+        let (id, reply) = requests.reserve();
+        requests.start(id, Instant::from_millis(deadline));
+        (id, reply)
+    }
+
+    #[test]
+    fn a_reply_subject_leads_back_to_its_request() {
+        let mut requests = requests();
+        let (a, subject_a) = start(&mut requests, 10);
+        let (b, subject_b) = start(&mut requests, 10);
+        assert_eq!(requests.find(subject_a.as_bytes()), Some(a));
+        assert_eq!(requests.find(subject_b.as_bytes()), Some(b));
+        for wrong in ["", "_INBOX.x.0-0", "0-0"] {
+            assert_eq!(requests.find(wrong.as_bytes()), None);
+        }
+    }
+
+    #[test]
+    fn a_late_reply_does_not_reach_the_slots_next_user() {
+        let mut requests = requests();
+        let (a, subject) = start(&mut requests, 10);
+        assert!(requests.finish(a));
+        assert!(!requests.finish(a));
+        let (b, _) = start(&mut requests, 10);
+        assert_eq!(a.index(), b.index());
+        assert_eq!(requests.find(subject.as_bytes()), None);
+        assert_eq!(requests.len(), 1);
+    }
+
+    #[test]
+    fn finished_requests_leave_neither_slots_nor_deadlines() {
+        let mut requests = requests();
+        for _ in 0..10_000 {
+            let (id, _) = start(&mut requests, 10);
+            assert!(requests.finish(id));
+        }
+        assert_eq!(requests.slots.len(), 1);
+        assert_eq!(requests.next_deadline(), None);
+        assert_eq!(requests.len(), 0);
+    }
+
+    #[test]
+    fn due_requests_come_once() {
+        let mut requests = requests();
+        let (a, _) = start(&mut requests, 10);
+        let (b, _) = start(&mut requests, 20);
+        assert_eq!(requests.pop_due(Instant::from_millis(9)), None);
+        assert_eq!(requests.pop_due(Instant::from_millis(20)), Some(a));
+        assert_eq!(requests.pop_due(Instant::from_millis(20)), Some(b));
+        assert_eq!(requests.pop_due(Instant::from_millis(20)), None);
+    }
+
+    #[test]
+    fn a_reserved_slot_that_is_not_started_stays_free() {
+        let mut requests = requests();
+        let (a, _) = requests.reserve();
+        assert_eq!(requests.len(), 0);
+        let (b, _) = requests.reserve();
+        assert_eq!(a, b);
+    }
+}

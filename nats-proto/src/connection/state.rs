@@ -1,0 +1,368 @@
+//! Every state of the link, and every transition between them.
+//!
+//! ```text
+//!              ┌──────────────────────────── handle_disconnect ◄─────────────────┐
+//!              ▼                                                                 │
+//!   new ─► Backoff ─► Dialing ─► AwaitInfo ─► AwaitPong ─► Connected             │
+//!                        │           │            │            │                 │
+//!                        └───────────┴────────────┴────────────┴──► HangingUp ───┤
+//!                                                                                ▼
+//!                                                                             Closed
+//! ```
+//!
+//! Draining is not a state of the link: a connection that drains may lose its link and get another one to
+//! flush on. It is an [`Ending`], beside the link.
+
+use super::drain::{Ending, Stage};
+use super::event::{DialId, EndReason, Event, Unfinished};
+use super::fences::Purpose;
+use super::{
+    ConnectError, Connection, DialError, DisconnectReason, FlushError, RequestError, State,
+};
+use crate::servers::Turn;
+use crate::wire::OutBuf;
+use crate::{Instant, ServerAddr};
+
+/// What comes after a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another one, if the settings allow it.
+    Reconnect,
+    /// Another one, without waiting.
+    ReconnectNow,
+    /// Nothing.
+    Close(Option<ConnectError>),
+}
+
+/// The state of the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// Waiting for the turn of `server`.
+    Backoff { server: ServerAddr, until: Instant },
+    /// The caller opens a byte stream.
+    Dialing { id: DialId, deadline: Instant },
+    /// The stream is open, the server has not spoken.
+    AwaitInfo { deadline: Instant },
+    /// CONNECT and PING are queued, the server has not accepted.
+    AwaitPong { deadline: Instant },
+    /// Up.
+    Connected,
+    /// The caller is to close the stream. `error` is why a link that was never up failed.
+    HangingUp { reason: DisconnectReason, error: Option<ConnectError>, next: Next },
+    /// The end.
+    Closed,
+}
+
+impl Link {
+    /// Whether a link is being brought up: before it is [`Connected`](Self::Connected).
+    fn is_pending(&self) -> bool {
+        matches!(self, Self::Dialing { .. } | Self::AwaitInfo { .. } | Self::AwaitPong { .. })
+    }
+
+    /// By when this state must be over.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Backoff { until, .. } => Some(*until),
+            Self::Dialing { deadline, .. }
+            | Self::AwaitInfo { deadline }
+            | Self::AwaitPong { deadline } => Some(*deadline),
+            Self::Connected | Self::HangingUp { .. } | Self::Closed => None,
+        }
+    }
+}
+
+impl Connection {
+    /// Where the connection stands.
+    pub fn state(&self) -> State {
+        match &self.link {
+            Link::Backoff { .. } => State::Backoff,
+            Link::Dialing { .. } => State::Dialing,
+            Link::AwaitInfo { .. } => State::AwaitInfo,
+            Link::AwaitPong { .. } => State::AwaitPong,
+            Link::Connected if self.ending.is_some() => State::Draining,
+            Link::Connected => State::Connected,
+            Link::HangingUp { .. } => State::HangingUp,
+            Link::Closed => State::Closed,
+        }
+    }
+
+    /// Goes on to the next server of the pool: at once, or after a wait.
+    pub(super) fn next_server(&mut self, now: Instant) {
+        match self.pool.advance(self.config.max_reconnects) {
+            Turn::Dial(server, not_before) => {
+                let until = self.backoff(now, not_before);
+                if until <= now {
+                    self.dial(now, server);
+                } else {
+                    self.link = Link::Backoff { server, until };
+                    self.wake.attention();
+                }
+            }
+            Turn::Exhausted => self.close_now(Some(ConnectError::MaxReconnects)),
+        }
+    }
+
+    /// When the next attempt may begin.
+    fn backoff(&self, now: Instant, not_before: Option<Instant>) -> Instant {
+        let first_round = self.connects == 0 && self.attempts < self.pool.len();
+        match &self.config.reconnect_delay {
+            Some(delay) if !first_round => now + delay(self.attempts.saturating_add(1)),
+            _ => not_before.unwrap_or(now),
+        }
+    }
+
+    fn dial(&mut self, now: Instant, server: ServerAddr) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.dials = self.dials.saturating_add(1);
+        let id = DialId(self.dials);
+        self.link = Link::Dialing { id, deadline: now + self.config.connect_timeout };
+        self.emit(Event::Dial { id, server });
+    }
+
+    /// The attempt `id` has ended. An answer for an attempt that is not the latest is ignored.
+    pub fn handle_dial(&mut self, now: Instant, id: DialId, result: Result<(), DialError>) {
+        let Link::Dialing { id: current, deadline } = self.link else {
+            return;
+        };
+        if id != current {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                self.input.reset(self.config.limits);
+                self.pongs = 0;
+                self.lame_duck = false;
+                self.link = Link::AwaitInfo { deadline };
+            }
+            Err(error) => self.connect_failed(now, ConnectError::Dial(error), Next::Reconnect),
+        }
+    }
+
+    /// The server has answered our first PING: restores what it must know, then lets publishes flow
+    /// (ADR-40: CONNECT, PING, subscriptions, pending publishes).
+    pub(super) fn connected(&mut self, now: Instant) {
+        let first = self.connects == 0;
+        self.link = Link::Connected;
+        self.connects = self.connects.saturating_add(1);
+        self.attempts = 0;
+        self.pool.succeeded();
+        self.keepalive.start(now);
+        self.requests.restore(&mut self.urgent);
+        self.subscriptions.restore(&mut self.urgent);
+        self.recheck_pending();
+        if let Some(info) = self.info.clone() {
+            self.emit(Event::Connected { info, first });
+        }
+        for flush in self.fences.take_postponed() {
+            self.ping(Purpose::Flush(flush));
+        }
+        self.resume_ending();
+        self.wake.transmit();
+    }
+
+    /// Asks the caller to close the stream, for a reason of ours.
+    pub(super) fn hang_up(
+        &mut self,
+        reason: DisconnectReason,
+        error: Option<ConnectError>,
+        next: Next,
+    ) {
+        if matches!(self.link, Link::HangingUp { .. } | Link::Closed) {
+            return;
+        }
+        let error = if self.link.is_pending() {
+            error.or_else(|| Some(ConnectError::Lost(reason.clone())))
+        } else {
+            None
+        };
+        self.link = Link::HangingUp { reason, error, next };
+        self.keepalive.stop();
+        self.emit(Event::Hangup);
+    }
+
+    /// The byte stream is closed, for whatever reason; `unsent` is the buffer handed out last, with what is
+    /// not written of it.
+    ///
+    /// To be called once for every stream that was opened, and after every [`Event::Hangup`]. The `reason`
+    /// counts unless the connection hung up for one of its own.
+    pub fn handle_disconnect(&mut self, now: Instant, reason: DisconnectReason, unsent: OutBuf) {
+        let link = core::mem::replace(&mut self.link, Link::Closed);
+        let (reason, error, next) = match link {
+            // There is no stream to lose.
+            Link::Backoff { .. } | Link::Closed => {
+                self.link = link;
+                return;
+            }
+            Link::HangingUp { reason, error, next } => (reason, error, next),
+            Link::Connected => (reason, None, Next::Reconnect),
+            Link::Dialing { .. } | Link::AwaitInfo { .. } | Link::AwaitPong { .. } => {
+                let error = ConnectError::Lost(reason.clone());
+                (reason, Some(error), Next::Reconnect)
+            }
+        };
+        self.break_link(unsent);
+        match error {
+            Some(error) => self.connect_failed(now, error, next),
+            None => self.connection_lost(now, reason, next),
+        }
+    }
+
+    /// An attempt did not come to a connection.
+    fn connect_failed(&mut self, now: Instant, error: ConnectError, next: Next) {
+        self.pool.failed(now, false, &self.config, &mut self.rng);
+        let refused_again = match &error {
+            ConnectError::Authorization(refusal) => self.pool.refused(refusal),
+            _ => false,
+        };
+        if let Some(server) = self.pool.current().cloned() {
+            self.emit(Event::ConnectFailed { server, error: error.clone() });
+        }
+        let first_connect = self.connects == 0 && !self.config.retry_on_initial_connect;
+        match next {
+            Next::Close(error) => self.close_now(error),
+            _ if refused_again => self.close_now(Some(error)),
+            // Without retries, every server gets one chance.
+            _ if first_connect && self.attempts >= self.pool.len() => self.close_now(Some(error)),
+            Next::ReconnectNow => self.reconnect_now(now),
+            Next::Reconnect => self.next_server(now),
+        }
+    }
+
+    /// A connection that was up is gone.
+    fn connection_lost(&mut self, now: Instant, reason: DisconnectReason, next: Next) {
+        self.pool.failed(now, true, &self.config, &mut self.rng);
+        self.emit(Event::Disconnected { reason: reason.clone() });
+        match next {
+            Next::Close(error) => self.close_now(error),
+            _ if !self.config.reconnect => self.close_now(Some(ConnectError::Lost(reason))),
+            Next::ReconnectNow => self.reconnect_now(now),
+            Next::Reconnect => self.next_server(now),
+        }
+    }
+
+    fn reconnect_now(&mut self, now: Instant) {
+        self.pool.forget_waits();
+        self.next_server(now);
+    }
+
+    /// Gives up the connection there is, or the wait for one, and dials anew at once.
+    ///
+    /// Publishes that are not written are kept; those that are written and not confirmed become uncertain.
+    pub fn force_reconnect(&mut self, now: Instant) {
+        match &self.link {
+            Link::Backoff { server, .. } => {
+                let server = server.clone();
+                self.dial(now, server);
+            }
+            Link::HangingUp { .. } | Link::Closed => {}
+            _ => self.hang_up(DisconnectReason::Requested, None, Next::ReconnectNow),
+        }
+    }
+
+    /// Settles the books of a link that is gone.
+    fn break_link(&mut self, unsent: OutBuf) {
+        self.keepalive.stop();
+        self.urgent.clear();
+        let mut kept = unsent.into_unsent_publishes(|_, _| true);
+        let mut queued = core::mem::take(&mut self.outgoing).into_unsent_publishes(|_, _| true);
+        kept.append(&mut queued);
+        let resolved_before = self.ledger.clone();
+        let lost = self.ledger.break_link(kept.unsent_publishes());
+        self.lost_last = lost;
+        self.outgoing = kept;
+
+        for fence in self.fences.take_under_way() {
+            match fence.purpose {
+                Purpose::Keepalive | Purpose::Close => {}
+                Purpose::Flush(flush)
+                    if lost == 0 || resolved_before.is_resolved(fence.position) =>
+                {
+                    self.fences.postpone_flush(flush);
+                }
+                Purpose::Flush(flush) => {
+                    self.finish_flush(flush, Err(FlushError::Uncertain { count: lost }));
+                }
+                // Nothing more can come: the next server is not told of it.
+                Purpose::DrainSubscription(id) => self.end_subscription(id, EndReason::Drained),
+                Purpose::DrainAll => self.subscriptions_drained(),
+            }
+        }
+    }
+
+    /// The end, without a link.
+    pub(super) fn close_now(&mut self, error: Option<ConnectError>) {
+        let uncertain = core::mem::take(&mut self.lost_last);
+        let unsent = self.ledger.pending();
+        self.link = Link::Closed;
+        self.ending = None;
+        self.ledger.drop_pending(unsent);
+        self.outgoing = OutBuf::new();
+        self.urgent = OutBuf::new();
+        for request in self.requests.take_all() {
+            self.emit(Event::RequestFailed { request, error: RequestError::Closed });
+        }
+        for flush in self.fences.take_flushes() {
+            self.emit(Event::Flushed { flush, result: Err(FlushError::Closed) });
+        }
+        for subscription in self.subscriptions.remove_if(|_| true) {
+            self.emit(Event::SubscriptionEnded { subscription, reason: EndReason::Closed });
+        }
+        self.emit(Event::Closed { error, unfinished: Unfinished { unsent, uncertain } });
+    }
+
+    /// The time that [`poll_timeout`](Self::poll_timeout) gave has come. Calling too early is harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(request) = self.requests.pop_due(now) {
+            self.emit(Event::RequestFailed { request, error: RequestError::TimedOut });
+        }
+        while let Some(flush) = self.fences.pop_due(now) {
+            self.emit(Event::Flushed { flush, result: Err(FlushError::TimedOut) });
+        }
+        if self.ending.as_ref().is_some_and(|ending| ending.deadline <= now) {
+            self.give_up_ending();
+        }
+        if self.link.deadline().is_some_and(|deadline| deadline <= now) {
+            match &self.link {
+                Link::Backoff { server, .. } => {
+                    let server = server.clone();
+                    self.dial(now, server);
+                }
+                _ => self.hang_up(
+                    DisconnectReason::TimedOut,
+                    Some(ConnectError::TimedOut),
+                    Next::Reconnect,
+                ),
+            }
+        }
+        if self.link == Link::Connected {
+            self.probe(now);
+        }
+    }
+
+    /// The deadline of draining or closing has passed.
+    fn give_up_ending(&mut self) {
+        if matches!(self.ending, Some(Ending { stage: Stage::Subscriptions, .. })) {
+            self.end_all_subscriptions(EndReason::Closed);
+        }
+        self.ending = None;
+        match &mut self.link {
+            Link::Backoff { .. } => self.close_now(None),
+            Link::HangingUp { next, .. } => *next = Next::Close(None),
+            _ => self.hang_up(DisconnectReason::Requested, None, Next::Close(None)),
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) next. O(1).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [
+            self.link.deadline(),
+            self.keepalive.deadline(),
+            self.requests.next_deadline(),
+            self.fences.next_deadline(),
+            self.ending.as_ref().map(|ending| ending.deadline),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}

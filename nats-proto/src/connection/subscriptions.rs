@@ -1,0 +1,181 @@
+//! The table of subscriptions.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::hash::{BuildHasherDefault, Hasher};
+
+use hashbrown::HashMap;
+
+use super::event::SubscriptionId;
+use crate::wire::{OutBuf, encoder};
+
+/// One subscription, as long as the application or the server may still do something with it.
+#[derive(Clone, Debug)]
+pub(super) struct Subscription {
+    pub(super) id: SubscriptionId,
+    pub(super) subject: Box<str>,
+    pub(super) queue: Option<Box<str>>,
+    /// Messages routed to it, over all connections.
+    pub(super) delivered: u64,
+    /// How many of them before the link that it was last told to: the server's count begins there.
+    pub(super) delivered_before: u64,
+    /// Ends after so many.
+    pub(super) max: Option<u64>,
+    /// UNSUB is out; it ends with the next fence or with the link.
+    pub(super) draining: bool,
+}
+
+impl Subscription {
+    /// Tells a new server of the subscription, with what is left of its maximum: the server counts the
+    /// deliveries of each SUB from zero.
+    fn restore(&mut self, out: &mut OutBuf) {
+        self.delivered_before = self.delivered;
+        let queue = self.queue.as_deref().map(str::as_bytes);
+        encoder::subscribe(out, self.subject.as_bytes(), queue, self.id.sid);
+        if let Some(max) = self.max {
+            let left = max.saturating_sub(self.delivered);
+            encoder::unsubscribe(out, self.id.sid, Some(left));
+        }
+    }
+}
+
+/// Spreads numbers that count up. The keys are our own: what a server sends is only looked up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SidHasher(u64);
+
+impl Hasher for SidHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, sid: u64) {
+        let mixed = sid.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
+
+/// Subscriptions by place (for the caller's tables) and by number on the wire.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subscriptions {
+    slots: Vec<Option<Subscription>>,
+    free: Vec<u32>,
+    by_sid: HashMap<u64, u32, BuildHasherDefault<SidHasher>>,
+    last_sid: u64,
+}
+
+impl Subscriptions {
+    pub(super) fn len(&self) -> usize {
+        self.by_sid.len()
+    }
+
+    /// A number for the wire that was never used before.
+    pub(super) fn next_sid(&mut self) -> u64 {
+        self.last_sid = self.last_sid.saturating_add(1);
+        self.last_sid
+    }
+
+    pub(super) fn insert(&mut self, subject: &str, queue: Option<&str>) -> SubscriptionId {
+        let sid = self.next_sid();
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(u32::MAX)
+        });
+        let id = SubscriptionId { index, sid };
+        if let Some(slot) = self.slots.get_mut(id.index()) {
+            *slot = Some(Subscription {
+                id,
+                subject: subject.into(),
+                queue: queue.map(Into::into),
+                delivered: 0,
+                delivered_before: 0,
+                max: None,
+                draining: false,
+            });
+        }
+        self.by_sid.insert(sid, index);
+        id
+    }
+
+    pub(super) fn get_mut(&mut self, id: SubscriptionId) -> Option<&mut Subscription> {
+        self.slots.get_mut(id.index())?.as_mut().filter(|subscription| subscription.id == id)
+    }
+
+    pub(super) fn by_sid_mut(&mut self, sid: u64) -> Option<&mut Subscription> {
+        let index = *self.by_sid.get(&sid)?;
+        self.slots.get_mut(index as usize)?.as_mut()
+    }
+
+    pub(super) fn remove(&mut self, id: SubscriptionId) -> Option<Subscription> {
+        self.get_mut(id)?;
+        self.by_sid.remove(&id.sid);
+        self.free.push(id.index);
+        self.slots.get_mut(id.index())?.take()
+    }
+
+    /// Takes out all that `which` says yes to.
+    pub(super) fn remove_if(
+        &mut self,
+        which: impl Fn(&Subscription) -> bool,
+    ) -> Vec<SubscriptionId> {
+        let ids: Vec<SubscriptionId> = self.iter().filter(|s| which(s)).map(|s| s.id).collect();
+        for id in &ids {
+            self.remove(*id);
+        }
+        ids
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Subscription> {
+        self.slots.iter().flatten()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Subscription> {
+        self.slots.iter_mut().flatten()
+    }
+
+    /// Tells a new server of all subscriptions.
+    pub(super) fn restore(&mut self, out: &mut OutBuf) {
+        for subscription in self.iter_mut() {
+            subscription.restore(out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_used_again_and_numbers_are_not() {
+        let mut table = Subscriptions::default();
+        let a = table.insert("a", None);
+        let b = table.insert("b", Some("q"));
+        assert!(table.remove(a).is_some());
+        assert!(table.remove(a).is_none());
+        let c = table.insert("c", None);
+        assert_eq!(c.index(), a.index());
+        assert!(c.sid() > b.sid());
+        assert!(table.by_sid_mut(a.sid()).is_none());
+        assert_eq!(table.by_sid_mut(c.sid()).map(|s| &*s.subject), Some("c"));
+        assert!(table.get_mut(a).is_none());
+        assert_eq!(table.len(), 2);
+    }
+
+    #[test]
+    fn the_hasher_tells_neighbours_apart_in_high_and_low_bits() {
+        let hash = |sid: u64| {
+            let mut hasher = SidHasher::default();
+            hasher.write_u64(sid);
+            hasher.finish()
+        };
+        let low: alloc::collections::BTreeSet<u64> = (0..128).map(|s| hash(s) & 0x7f).collect();
+        let high: alloc::collections::BTreeSet<u64> = (0..128).map(|s| hash(s) >> 57).collect();
+        assert!(low.len() > 64);
+        assert!(high.len() > 64);
+    }
+}

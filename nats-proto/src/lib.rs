@@ -1,0 +1,176 @@
+//! The NATS client protocol as a pure state machine: it parses, encodes, shakes hands, keeps alive,
+//! reconnects and keeps the books, and never does I/O.
+//!
+//! There is no socket, clock, lock, waker, thread or source of entropy in here. Bytes, results of dialling
+//! and the time go in; bytes, events and the next deadline come out. Whoever has a byte stream and a clock
+//! (a blocking loop, an async runtime, io_uring, a microcontroller, a simulation) drives a [`Connection`]:
+//!
+//! | kind of method | when | for example |
+//! |---|---|---|
+//! | `handle_*`, `receive` | something happened outside | [`handle_dial`](Connection::handle_dial), [`receive`](Connection::receive), [`handle_disconnect`](Connection::handle_disconnect), [`handle_timeout`](Connection::handle_timeout) |
+//! | verbs | the application wants something | [`publish`](Connection::publish), [`request`](Connection::request), [`subscribe`](Connection::subscribe), [`flush`](Connection::flush), [`drain`](Connection::drain) |
+//! | `poll_*` | what is to be done now | [`poll_event`](Connection::poll_event), [`poll_transmit`](Connection::poll_transmit), [`poll_timeout`](Connection::poll_timeout) |
+//! | getters | | [`state`](Connection::state), [`server_info`](Connection::server_info), [`statistics`](Connection::statistics) |
+//!
+//! # The loop
+//!
+//! The order is forgiving: verbs may be called between any two polls, and everything may be called too
+//! often. What a loop owes to the connection is this:
+//!
+//! 1. Poll events until there are none. [`Event::Dial`] wants a byte stream, and an answer by
+//!    `handle_dial`; [`Event::Hangup`] wants the stream closed, and an answer by `handle_disconnect`. All
+//!    others are for the application.
+//! 2. Write what `poll_transmit` gives, and say with [`OutBuf::advance`](wire::OutBuf::advance) how much of
+//!    it is written.
+//! 3. Wait for bytes, but not beyond `poll_timeout`; then `receive`, or `handle_timeout`. Handling a
+//!    deadline moves it: there is never a loop without delay.
+//! 4. When the stream ends, for whatever reason, say so with `handle_disconnect` and hand back the buffer
+//!    with what is unwritten in it: that is how no publish is lost that need not be. The input of the next
+//!    stream begins empty.
+//!
+//! ```
+//! use std::io::{ErrorKind, Read, Write};
+//! use std::net::TcpStream;
+//! use std::time::Duration;
+//!
+//! use bytes::BytesMut;
+//! use nats_proto::connection::{DialError, DisconnectReason};
+//! use nats_proto::wire::OutBuf;
+//! use nats_proto::{Config, Connection, Event, Instant, Outgoing};
+//!
+//! /// Subscribes, publishes to itself, and comes back with the payload.
+//! fn hello(url: &str) -> Result<String, Box<dyn std::error::Error>> {
+//!     let origin = std::time::Instant::now();
+//!     let now = || Instant::ZERO + origin.elapsed();
+//!     let seed = [7; 32]; // from the operating system, unless the run is to be repeatable
+//!     let mut connection = Connection::new(Config::new(vec![url.parse()?]).into(), seed, now())?;
+//!     let (mut stream, mut input, mut output) = (None, BytesMut::new(), OutBuf::new());
+//!     let mut greeting = String::new();
+//!
+//!     connection.subscribe("greet.*", None)?;
+//!     connection.publish(Outgoing::new("greet.world", &"hello".into()))?;
+//!     loop {
+//!         while let Some(event) = connection.poll_event() {
+//!             match event {
+//!                 Event::Dial { id, server } => {
+//!                     let dialled = TcpStream::connect((server.host(), server.port()));
+//!                     let dialled = dialled.map(|opened| stream = Some(opened));
+//!                     let dialled = dialled.map_err(|error| DialError::Io(error.to_string()));
+//!                     connection.handle_dial(now(), id, dialled);
+//!                 }
+//!                 Event::Hangup => {
+//!                     stream = None;
+//!                     let unsent = std::mem::take(&mut output);
+//!                     connection.handle_disconnect(now(), DisconnectReason::Requested, unsent);
+//!                 }
+//!                 Event::Message { message, .. } => {
+//!                     greeting = String::from_utf8(message.payload.to_vec())?;
+//!                     connection.close(now(), Duration::from_secs(2));
+//!                 }
+//!                 Event::Closed { error: None, .. } => return Ok(greeting),
+//!                 Event::Closed { error: Some(error), .. } => return Err(error.into()),
+//!                 _ => {}
+//!             }
+//!         }
+//!         let deadline = connection.poll_timeout().map_or(Duration::MAX, |at| at - now());
+//!         let Some(open) = &mut stream else {
+//!             std::thread::sleep(deadline);
+//!             connection.handle_timeout(now());
+//!             continue;
+//!         };
+//!         let mut exchange = || {
+//!             while !output.is_empty() || connection.poll_transmit(&mut output) {
+//!                 let written = open.write(output.chunks().next().unwrap_or_default())?;
+//!                 output.advance(written);
+//!             }
+//!             open.set_read_timeout(Some(deadline.max(Duration::from_millis(1))))?;
+//!             let mut buffer = [0; 4096];
+//!             match open.read(&mut buffer) {
+//!                 Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+//!                 Ok(count) => Ok(input.extend_from_slice(&buffer[..count])),
+//!                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+//!                 Err(error) => Err::<(), std::io::Error>(error),
+//!             }
+//!         };
+//!         if let Err(error) = exchange() {
+//!             (stream, input) = (None, BytesMut::new());
+//!             let reason = DisconnectReason::Io(error.to_string());
+//!             connection.handle_disconnect(now(), reason, std::mem::take(&mut output));
+//!         }
+//!         connection.receive(now(), &mut input);
+//!         connection.handle_timeout(now());
+//!     }
+//! }
+//! #
+//! # // A server that knows just enough for this page.
+//! # let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+//! # let url = format!("nats://{}", listener.local_addr().unwrap());
+//! # std::thread::spawn(move || {
+//! #     use std::io::BufRead;
+//! #     let mut client = listener.accept().unwrap().0;
+//! #     client.write_all(b"INFO {\"max_payload\":1024,\"headers\":true}\r\n").unwrap();
+//! #     let mut lines = std::io::BufReader::new(client.try_clone().unwrap()).lines();
+//! #     while let Some(Ok(line)) = lines.next() {
+//! #         match line.split(' ').next() {
+//! #             Some("PING") => client.write_all(b"PONG\r\n").unwrap(),
+//! #             Some("PUB") => client.write_all(b"MSG greet.world 1 5\r\nhello\r\n").unwrap(),
+//! #             _ => {}
+//! #         }
+//! #     }
+//! # });
+//! assert_eq!(hello(&url).unwrap(), "hello");
+//! ```
+//!
+//! The example `blocking` is the same at full length: requests, a drain at the end, and a server that may be
+//! restarted in the middle. Loops that decode outside a lock, or that must not build a [`Message`] for each
+//! delivery, use [`wire::ServerDecoder`] and [`Connection::handle_ops`] instead of `receive`.
+//!
+//! # What happens to a message when the link breaks
+//!
+//! Every accepted publish ends in exactly one of these, and
+//! [`Connection::statistics`] counts them:
+//!
+//! | | when |
+//! |---|---|
+//! | *confirmed* | a PONG came after it was written: the server has it |
+//! | *uncertain* | it was written whole, and the link broke before a PONG |
+//! | *pending* | not yet any of the others; what was not written whole when the link broke is kept, and sent on the next link from its start |
+//! | *dropped* | given up: pushed out of the full buffer, too large for the new server, or left at the end |
+//!
+//! # Features
+//!
+//! The crate is `no_std` and needs `alloc`. The feature `std` (on by default) lets `memchr` choose vector
+//! instructions at run time; nothing else changes.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod connect_info;
+pub mod connection;
+mod error;
+pub mod header;
+mod message;
+mod rng;
+mod server_addr;
+mod server_info;
+mod servers;
+pub mod status;
+pub mod subject;
+mod text;
+mod time;
+pub mod wire;
+
+pub use connect_info::ConnectInfo;
+pub use connection::{
+    Config, Connection, DialId, Event, FlushId, RequestId, State, SubscriptionId,
+};
+pub use error::{DecodeError, PermissionTarget, ServerError};
+pub use header::{HeaderMap, HeaderName, HeaderValue};
+pub use message::{Message, Outgoing, OutboundMessage};
+pub use rng::Rng;
+pub use server_addr::{Scheme, ServerAddr, ServerAddrError};
+pub use server_info::ServerInfo;
+pub use status::StatusCode;
+pub use subject::{Subject, SubjectError, ToSubject};
+pub use time::Instant;

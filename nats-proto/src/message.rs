@@ -1,0 +1,226 @@
+//! Messages: as they are received, and as they are published.
+
+use alloc::string::String;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::header::ParsedHeaders;
+use crate::wire::MessageFrame;
+use crate::{HeaderMap, StatusCode, Subject};
+
+/// A message that was received.
+///
+/// The payload, a subject of more than 38 bytes, and header names and values of more than 38 bytes are slices of
+/// the read buffer that the message came in. The buffer lives as long as any of them; who keeps a few small messages
+/// for long should copy what is needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// The subject it was published to.
+    pub subject: Subject,
+    /// Where an answer is expected, if one is.
+    pub reply: Option<Subject>,
+    /// The payload: a slice of the read buffer.
+    #[serde(with = "payload")]
+    pub payload: Bytes,
+    /// The headers, if there are any.
+    pub headers: Option<HeaderMap>,
+    /// The inline status of the header block, used by servers (for example 503, no responders).
+    pub status: Option<StatusCode>,
+    /// The text behind the status.
+    pub description: Option<String>,
+    /// Bytes of subject, reply, headers and payload together.
+    pub length: usize,
+}
+
+impl Message {
+    /// The message that `frame` describes in `chunk`.
+    ///
+    /// A header block that cannot be read spoils only itself: the message comes with `headers: None`.
+    pub fn from_frame(chunk: &Bytes, frame: &MessageFrame) -> Self {
+        let parsed = if frame.headers.is_empty() {
+            ParsedHeaders::default()
+        } else {
+            HeaderMap::parse(&frame.headers.slice(chunk)).unwrap_or_default()
+        };
+        let spans = [frame.subject, frame.reply, frame.headers, frame.payload];
+        Self {
+            subject: Subject::from_span(chunk, frame.subject),
+            reply: (!frame.reply.is_empty()).then(|| Subject::from_span(chunk, frame.reply)),
+            payload: frame.payload.slice(chunk),
+            headers: (!parsed.headers.is_empty()).then_some(parsed.headers),
+            status: parsed.status,
+            description: parsed.description,
+            length: spans
+                .iter()
+                .fold(0, |sum: usize, span| sum.saturating_add(span.len as usize)),
+        }
+    }
+
+    /// Whether this is the server's answer to a request that nobody listens to: status 503 and no payload.
+    ///
+    /// A status alone does not say so, since a service may answer with one.
+    pub fn is_no_responders(&self) -> bool {
+        self.status == Some(StatusCode::NO_RESPONDERS) && self.payload.is_empty()
+    }
+}
+
+/// A message to be published that owns its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundMessage {
+    /// The subject to publish to.
+    pub subject: Subject,
+    /// Where an answer is expected, if one is.
+    pub reply: Option<Subject>,
+    /// The payload.
+    pub payload: Bytes,
+    /// The headers. An empty map is the same as none.
+    pub headers: Option<HeaderMap>,
+}
+
+/// A message to be published, borrowed from the caller: nothing is copied but into the outgoing buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// The subject to publish to.
+    pub subject: &'a str,
+    /// Where an answer is expected, if one is.
+    pub reply: Option<&'a str>,
+    /// The headers. An empty map is the same as none.
+    pub headers: Option<&'a HeaderMap>,
+    /// The payload. Large ones are not copied at all, but sent from this buffer.
+    pub payload: &'a Bytes,
+}
+
+impl<'a> Outgoing<'a> {
+    /// A message with neither reply subject nor headers.
+    pub const fn new(subject: &'a str, payload: &'a Bytes) -> Self {
+        Self {
+            subject,
+            reply: None,
+            headers: None,
+            payload,
+        }
+    }
+}
+
+impl<'a> From<&'a OutboundMessage> for Outgoing<'a> {
+    fn from(message: &'a OutboundMessage) -> Self {
+        Self {
+            subject: message.subject.as_str(),
+            reply: message.reply.as_deref(),
+            headers: message.headers.as_ref(),
+            payload: &message.payload,
+        }
+    }
+}
+
+/// Payloads as bytes, in formats that have them, or as lists of numbers.
+mod payload {
+    use alloc::vec::Vec;
+    use core::fmt;
+
+    use bytes::Bytes;
+    use serde::de::{SeqAccess, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        payload: &Bytes,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(payload)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Bytes, D::Error> {
+        struct Payload;
+
+        impl<'de> Visitor<'de> for Payload {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes::copy_from_slice(bytes))
+            }
+
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+                Ok(bytes.into())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Bytes, A::Error> {
+                let mut bytes = Vec::new();
+                while let Some(byte) = seq.next_element()? {
+                    bytes.push(byte);
+                }
+                Ok(bytes.into())
+            }
+        }
+
+        deserializer.deserialize_byte_buf(Payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Span;
+
+    /// A message whose parts stand one behind the other.
+    fn message(subject: &str, reply: &str, headers: &str, payload: &str) -> Message {
+        let chunk = Bytes::from([subject, reply, headers, payload].concat());
+        let mut start = 0;
+        let mut span = |text: &str| {
+            let len = u32::try_from(text.len()).unwrap();
+            let span = Span { start, len };
+            start += len;
+            span
+        };
+        let frame = MessageFrame {
+            sid: 1,
+            subject: span(subject),
+            reply: span(reply),
+            headers: span(headers),
+            payload: span(payload),
+        };
+        Message::from_frame(&chunk, &frame)
+    }
+
+    #[test]
+    fn a_frame_becomes_a_message() {
+        let block = "NATS/1.0\r\nA: b\r\n\r\n";
+        let message = message("subject", "reply", block, "payload");
+        assert_eq!(message.subject.as_str(), "subject");
+        assert_eq!(message.reply.as_deref(), Some("reply"));
+        assert_eq!(message.payload, "payload");
+        assert_eq!(message.headers.unwrap().get("A").unwrap().as_str(), "b");
+        assert_eq!(message.status, None);
+        assert_eq!(message.length, 7 + 5 + block.len() + 7);
+    }
+
+    #[test]
+    fn a_bad_header_block_spoils_only_itself() {
+        let message = message("subject", "", "NATS/1.0\r\nA\rb: c\r\n\r\n", "payload");
+        assert_eq!(message.headers, None);
+        assert_eq!(message.reply, None);
+        assert_eq!(message.payload, "payload");
+    }
+
+    #[test]
+    fn no_responders_is_a_status_without_payload() {
+        let block = "NATS/1.0 503\r\nNats-Subject: q\r\n\r\n";
+        assert!(message("inbox", "", block, "").is_no_responders());
+        assert!(!message("inbox", "", block, "busy").is_no_responders());
+        assert!(!message("inbox", "", "NATS/1.0 404\r\n\r\n", "").is_no_responders());
+        assert!(!message("inbox", "", "", "").is_no_responders());
+    }
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        let message = message("s", "r", "NATS/1.0 408 Too Late\r\nA: b\r\n\r\n", "\0\x7f");
+        let json = serde_json::to_string(&message).unwrap();
+        assert_eq!(serde_json::from_str::<Message>(&json).unwrap(), message);
+    }
+}

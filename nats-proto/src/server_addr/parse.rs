@@ -1,0 +1,209 @@
+//! Reading server addresses.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::Ipv6Addr;
+
+use nom::branch::alt;
+use nom::bytes::complete::{is_not, tag, take_while_m_n, take_while1};
+use nom::character::complete::char;
+use nom::combinator::{all_consuming, map, map_opt, map_res, opt, recognize, rest};
+use nom::multi::fold_many0;
+use nom::sequence::{preceded, terminated};
+use nom::{IResult, Parser};
+
+use super::{Scheme, ServerAddr, ServerAddrError};
+use crate::text::snippet;
+
+/// The parts of an address, not yet checked.
+struct Parts<'a> {
+    scheme: Option<&'a str>,
+    credentials: Option<&'a str>,
+    host_and_port: &'a str,
+    path: &'a str,
+}
+
+/// A whole address as users write it.
+pub(super) fn address(text: &str) -> Result<ServerAddr, ServerAddrError> {
+    let parts = parts(text);
+    let scheme = match parts.scheme {
+        None => Scheme::Nats,
+        Some(name) => [Scheme::Nats, Scheme::Tls, Scheme::Ws, Scheme::Wss]
+            .into_iter()
+            .find(|scheme| scheme.as_str().eq_ignore_ascii_case(name))
+            .ok_or_else(|| ServerAddrError::UnknownScheme {
+                scheme: snippet(name.as_bytes()),
+            })?,
+    };
+    let websocket = matches!(scheme, Scheme::Ws | Scheme::Wss);
+    // An at sign behind the host means that what looks like host and path may be parts of a password. They must
+    // not be shown then.
+    let hide = |error| match error {
+        _ if parts.path.contains('@') => ServerAddrError::UnencodedCredentials,
+        error => error,
+    };
+    let (username, password) = match parts.credentials {
+        None => (None, None),
+        Some(credentials) => credentials_of(credentials)?,
+    };
+    let (host, port) = host_and_port(parts.host_and_port).map_err(hide)?;
+    let path = match parts.path {
+        "/" => "",
+        path => path,
+    };
+    if !path.is_empty() && (!websocket || path.contains('#') || !is_printable(path)) {
+        return Err(hide(ServerAddrError::UnexpectedPath {
+            path: snippet(path.as_bytes()),
+        }));
+    }
+    Ok(ServerAddr {
+        scheme,
+        username,
+        password,
+        host,
+        port: port.unwrap_or(scheme.default_port()),
+        path: path.into(),
+    })
+}
+
+/// Host and port alone, as servers list them.
+pub(super) fn endpoint(text: &str) -> Result<(String, Option<u16>), ServerAddrError> {
+    let parts = parts(text);
+    if parts.credentials.is_some() || parts.path.contains('@') {
+        return Err(ServerAddrError::UnexpectedCredentials);
+    }
+    if parts.scheme.is_some() {
+        return Err(ServerAddrError::UnexpectedScheme {
+            address: snippet(text.as_bytes()),
+        });
+    }
+    if !parts.path.is_empty() {
+        return Err(ServerAddrError::UnexpectedPath {
+            path: snippet(parts.path.as_bytes()),
+        });
+    }
+    host_and_port(parts.host_and_port)
+}
+
+/// Splits without judging, so it cannot fail.
+fn parts(text: &str) -> Parts<'_> {
+    let scheme = take_while1(|char: char| char.is_ascii_alphanumeric() || "+-.".contains(char));
+    let authority = recognize(opt(is_not("/?#")));
+    let split: IResult<&str, (Option<&str>, &str, &str)> =
+        (opt(terminated(scheme, tag("://"))), authority, rest).parse(text);
+    let (scheme, authority, path) = split.map_or((None, text, ""), |(_, parts)| parts);
+    // The last at sign, so that one in the password need not be encoded.
+    let (credentials, host_and_port) = match authority.rsplit_once('@') {
+        Some((credentials, host)) => (Some(credentials), host),
+        None => (None, authority),
+    };
+    Parts {
+        scheme,
+        credentials,
+        host_and_port,
+        path,
+    }
+}
+
+fn host_and_port(text: &str) -> Result<(String, Option<u16>), ServerAddrError> {
+    if text.starts_with('[') {
+        let bracketed: IResult<&str, Ipv6Addr> = map_res(
+            (char('['), is_not("]"), char(']')),
+            |(_, host, _): (_, &str, _)| host.parse(),
+        )
+        .parse(text);
+        let (port, host) = bracketed.map_err(|_| ServerAddrError::InvalidIpv6 {
+            host: snippet(text.as_bytes()),
+        })?;
+        // Written anew, so that two spellings of an address are the same endpoint.
+        return Ok((host.to_string(), optional_port(port)?));
+    }
+    if text.parse::<Ipv6Addr>().is_ok() || text.bytes().filter(|byte| *byte == b':').count() > 1 {
+        return Err(ServerAddrError::Ipv6WithoutBrackets {
+            host: snippet(text.as_bytes()),
+        });
+    }
+    let end = text.find(':').unwrap_or(text.len());
+    let (host, port) = text.split_at_checked(end).unwrap_or((text, ""));
+    let port = optional_port(port)?;
+    if host.is_empty() {
+        return Err(ServerAddrError::EmptyHost);
+    }
+    if !is_name(host) {
+        return Err(ServerAddrError::InvalidHost {
+            host: snippet(host.as_bytes()),
+        });
+    }
+    Ok((host.into(), port))
+}
+
+/// A port with the colon before it, or nothing.
+fn optional_port(text: &str) -> Result<Option<u16>, ServerAddrError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let digits = take_while1(|char: char| char.is_ascii_digit());
+    let number = map_opt(digits, |digits: &str| {
+        digits.parse().ok().filter(|port| *port != 0)
+    });
+    let port: IResult<&str, u16> = all_consuming(preceded(char(':'), number)).parse(text);
+    match port {
+        Ok((_, port)) => Ok(Some(port)),
+        Err(_) => Err(ServerAddrError::InvalidPort {
+            port: snippet(text.strip_prefix(':').unwrap_or(text).as_bytes()),
+        }),
+    }
+}
+
+/// Names are left to the resolver, but for characters that no name has and that show a slip of the pen.
+fn is_name(host: &str) -> bool {
+    host.chars().all(|char| {
+        char.is_ascii_alphanumeric()
+            || "-._".contains(char)
+            || (!char.is_ascii() && char.is_alphanumeric())
+    })
+}
+
+/// A path that can stand in the first line of an HTTP request.
+fn is_printable(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// User name and password. An empty user name is none.
+fn credentials_of(text: &str) -> Result<(Option<String>, Option<String>), ServerAddrError> {
+    let (username, password) = match text.split_once(':') {
+        Some((username, password)) => (username, Some(password)),
+        None => (text, None),
+    };
+    let username = Some(percent_decoded(username)?).filter(|username| !username.is_empty());
+    let password = password.map(percent_decoded).transpose()?;
+    Ok((username, password))
+}
+
+fn percent_decoded(text: &str) -> Result<String, ServerAddrError> {
+    let hexadecimal = take_while_m_n(2, 2, |char: char| char.is_ascii_hexdigit());
+    let escaped = map_res(preceded(char('%'), hexadecimal), |digits| {
+        u8::from_str_radix(digits, 16).map(Piece::Byte)
+    });
+    let content = fold_many0(
+        alt((map(is_not("%"), Piece::Text), escaped)),
+        Vec::new,
+        |mut bytes: Vec<u8>, piece| {
+            match piece {
+                Piece::Text(text) => bytes.extend_from_slice(str::as_bytes(text)),
+                Piece::Byte(byte) => bytes.push(byte),
+            }
+            bytes
+        },
+    );
+    let decoded: IResult<&str, Vec<u8>> = all_consuming(content).parse(text);
+    decoded
+        .ok()
+        .and_then(|(_, bytes)| String::from_utf8(bytes).ok())
+        .ok_or(ServerAddrError::InvalidCredentials)
+}
+
+enum Piece<'a> {
+    Text(&'a str),
+    Byte(u8),
+}

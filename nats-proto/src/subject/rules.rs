@@ -1,0 +1,209 @@
+//! What a subject must be like to be sent, and when it matches a pattern.
+
+use alloc::string::String;
+use core::fmt;
+
+/// Why a subject or a queue group is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubjectError {
+    /// The subject is empty.
+    Empty,
+    /// The subject has a space, tab, CR or LF, which would change the meaning of the line it is sent in.
+    Whitespace {
+        /// The subject.
+        subject: String,
+    },
+    /// The subject begins or ends with a dot, or has two dots in a row.
+    EmptyToken {
+        /// The subject.
+        subject: String,
+    },
+    /// A wildcard is not a token of its own.
+    PartialWildcard {
+        /// The subject.
+        subject: String,
+        /// The token that holds the wildcard.
+        token: String,
+    },
+    /// The wildcard `>` is not the last token.
+    TailNotLast {
+        /// The subject.
+        subject: String,
+    },
+    /// The queue group is empty.
+    EmptyQueueGroup,
+    /// The queue group has a space, tab, CR or LF.
+    WhitespaceInQueueGroup {
+        /// The queue group.
+        queue: String,
+    },
+}
+
+impl fmt::Display for SubjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("subject is empty"),
+            Self::Whitespace { subject } => {
+                write!(f, "subject {subject:?} has a space, tab, CR or LF")
+            }
+            Self::EmptyToken { subject } => write!(f, "subject {subject:?} has an empty token"),
+            Self::PartialWildcard { subject, token } => write!(
+                f,
+                "wildcard in token {token:?} of subject {subject:?} is not a token of its own"
+            ),
+            Self::TailNotLast { subject } => {
+                write!(
+                    f,
+                    "wildcard '>' of subject {subject:?} is not the last token"
+                )
+            }
+            Self::EmptyQueueGroup => f.write_str("queue group is empty"),
+            Self::WhitespaceInQueueGroup { queue } => {
+                write!(f, "queue group {queue:?} has a space, tab, CR or LF")
+            }
+        }
+    }
+}
+
+impl core::error::Error for SubjectError {}
+
+/// Checks a subject for publishing, or a reply subject: not empty, no space, tab, CR, LF.
+///
+/// This is what keeps one line of the protocol one line with the right number of arguments. Whether the tokens
+/// make sense is left to the server, which ignores what nobody can listen to.
+///
+/// # Errors
+/// Names the subject and what is wrong.
+#[inline]
+pub fn validate_publish(subject: &str) -> Result<(), SubjectError> {
+    if subject.is_empty() {
+        Err(SubjectError::Empty)
+    } else if has_whitespace(subject.as_bytes()) {
+        Err(SubjectError::Whitespace {
+            subject: subject.into(),
+        })
+    } else {
+        Ok(())
+    }
+}
+
+/// Checks a subject for subscribing: as for publishing, no empty token, wildcards only as whole tokens, `>` last.
+///
+/// # Errors
+/// Names the subject and what is wrong.
+pub fn validate_subscribe(subject: &str) -> Result<(), SubjectError> {
+    validate_tokens(subject)?;
+    let mut tokens = subject.split('.').peekable();
+    while let Some(token) = tokens.next() {
+        if token == ">" && tokens.peek().is_some() {
+            return Err(SubjectError::TailNotLast {
+                subject: subject.into(),
+            });
+        }
+        if token.len() > 1 && token.contains(['*', '>']) {
+            return Err(SubjectError::PartialWildcard {
+                subject: subject.into(),
+                token: token.into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Checks a queue group: not empty, no space, tab, CR, LF.
+///
+/// # Errors
+/// Names the group and what is wrong.
+pub fn validate_queue_group(queue: &str) -> Result<(), SubjectError> {
+    if queue.is_empty() {
+        Err(SubjectError::EmptyQueueGroup)
+    } else if has_whitespace(queue.as_bytes()) {
+        Err(SubjectError::WhitespaceInQueueGroup {
+            queue: queue.into(),
+        })
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether `subject` (without wildcards) matches `pattern`.
+///
+/// `*` matches exactly one token and a final `>` one or more. As on the server, an empty token matches nothing,
+/// and wildcard characters within a longer token are ordinary ones.
+///
+/// ```
+/// use nats_proto::subject::matches;
+///
+/// assert!(matches("orders.*.new", "orders.eu.new"));
+/// assert!(matches("orders.>", "orders.eu.new"));
+/// assert!(!matches("orders.>", "orders"));
+/// ```
+pub fn matches(pattern: &str, subject: &str) -> bool {
+    let mut tokens = subject.split('.');
+    let mut patterns = pattern.split('.').peekable();
+    while let Some(expected) = patterns.next() {
+        if expected == ">" {
+            return patterns.peek().is_none()
+                && tokens.next().is_some_and(|token| !token.is_empty())
+                && tokens.all(|token| !token.is_empty());
+        }
+        let fits = tokens
+            .next()
+            .is_some_and(|token| !token.is_empty() && (expected == "*" || expected == token));
+        if !fits {
+            return false;
+        }
+    }
+    tokens.next().is_none()
+}
+
+/// Checks what [`Subject::is_valid`](super::Subject::is_valid) checks.
+pub(super) fn validate_tokens(subject: &str) -> Result<(), SubjectError> {
+    match problem(subject.as_bytes()) {
+        None => Ok(()),
+        Some(Problem::Empty) => Err(SubjectError::Empty),
+        Some(Problem::Whitespace) => Err(SubjectError::Whitespace {
+            subject: subject.into(),
+        }),
+        Some(Problem::EmptyToken) => Err(SubjectError::EmptyToken {
+            subject: subject.into(),
+        }),
+    }
+}
+
+/// What is wrong with a subject, as far as constants can be checked.
+pub(super) enum Problem {
+    Empty,
+    Whitespace,
+    EmptyToken,
+}
+
+pub(super) const fn problem(mut bytes: &[u8]) -> Option<Problem> {
+    if bytes.is_empty() {
+        return Some(Problem::Empty);
+    }
+    let mut token_is_empty = true;
+    while let [byte, rest @ ..] = bytes {
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => return Some(Problem::Whitespace),
+            b'.' if token_is_empty => return Some(Problem::EmptyToken),
+            b'.' => token_is_empty = true,
+            _ => token_is_empty = false,
+        }
+        bytes = rest;
+    }
+    if token_is_empty {
+        Some(Problem::EmptyToken)
+    } else {
+        None
+    }
+}
+
+/// One pass without branches: it is on the way of every message that is published.
+#[inline]
+fn has_whitespace(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |found, byte| {
+        found | matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+    })
+}

@@ -1,0 +1,197 @@
+//! The string that subjects, header names and header values are made of.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+use core::fmt::{self, Write as _};
+use core::hash::{Hash, Hasher};
+use core::str::Utf8Error;
+
+use bytes::Bytes;
+
+/// The most bytes that are stored inline: with its length and the tag of the enum, a [`Text`] is 40 bytes.
+const INLINE: usize = 38;
+
+/// An immutable string that is cheap to clone: static, inline if short, or a shared slice of a larger buffer.
+///
+/// Always valid UTF-8: every constructor either takes a `str` or checks. Comparison, order and hash look at the
+/// text alone, never at how it is stored.
+#[derive(Clone)]
+pub(crate) enum Text {
+    Static(&'static str),
+    Inline { len: u8, buf: [u8; INLINE] },
+    Shared(Bytes),
+}
+
+impl Text {
+    pub(crate) const fn from_static(text: &'static str) -> Self {
+        Self::Static(text)
+    }
+
+    fn inline(bytes: &[u8]) -> Option<Self> {
+        let mut buf = [0; INLINE];
+        buf.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        let len = u8::try_from(bytes.len()).ok()?;
+        Some(Self::Inline { len, buf })
+    }
+
+    /// Shares `bytes` unless they are short enough to be stored inline, which lets go of the buffer.
+    pub(crate) fn from_utf8(bytes: Bytes) -> Result<Self, Utf8Error> {
+        core::str::from_utf8(&bytes)?;
+        Ok(Self::inline(&bytes).unwrap_or(Self::Shared(bytes)))
+    }
+
+    /// Like [`from_utf8`](Self::from_utf8), but replaces what is not UTF-8 by U+FFFD. `share` is called only for
+    /// long text, and gives `bytes` without copying.
+    pub(crate) fn from_utf8_lossy(bytes: &[u8], share: impl FnOnce() -> Bytes) -> Self {
+        if core::str::from_utf8(bytes).is_err() {
+            return Self::from(String::from_utf8_lossy(bytes).into_owned());
+        }
+        Self::inline(bytes).unwrap_or_else(|| Self::Shared(share()))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Static(text) => text.as_bytes(),
+            Self::Inline { len, buf } => buf.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Static(text) => text,
+            // Checked by every constructor, so the fallback is never taken. Checking again is the price of
+            // having no unsafe code, and is small for text of this length.
+            _ => core::str::from_utf8(self.as_bytes()).unwrap_or_default(),
+        }
+    }
+
+    /// Takes over the buffer where it is not shared.
+    pub(crate) fn into_string(self) -> String {
+        match self {
+            // Valid as in `as_str`.
+            Self::Shared(bytes) => String::from_utf8(Vec::from(bytes)).unwrap_or_default(),
+            _ => String::from(self.as_str()),
+        }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        Self::inline(bytes).unwrap_or_else(|| Self::Shared(Bytes::copy_from_slice(bytes)))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self::inline(text.as_bytes())
+            .unwrap_or_else(|| Self::Shared(Bytes::from(text.into_bytes())))
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::from_static("")
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // The order of UTF-8 bytes is the order of characters.
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // As `str` hashes, so that maps can be searched with a `str`.
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.as_str(), f)
+    }
+}
+
+/// The start of bytes that cannot be trusted, fit to be shown in an error: at most 64 bytes, with control
+/// characters, quotes and what is not ASCII escaped.
+pub(crate) fn snippet(bytes: &[u8]) -> String {
+    const LIMIT: usize = 64;
+    let shown = bytes.get(..LIMIT).unwrap_or(bytes);
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{}", shown.escape_ascii());
+    if shown.len() < bytes.len() {
+        text.push_str("...");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_forty_bytes() {
+        assert_eq!(core::mem::size_of::<Text>(), 40);
+    }
+
+    #[test]
+    fn stores_38_bytes_inline_and_39_shared() {
+        let text = "a".repeat(INLINE);
+        assert!(matches!(Text::from(text.as_str()), Text::Inline { .. }));
+        assert!(matches!(Text::from(text), Text::Inline { .. }));
+        let text = "a".repeat(INLINE + 1);
+        assert!(matches!(Text::from(text.as_str()), Text::Shared(_)));
+        assert!(matches!(Text::from(text), Text::Shared(_)));
+    }
+
+    #[test]
+    fn compares_by_text_alone() {
+        let inline = Text::from("abc");
+        let shared = Text::Shared(Bytes::from_static(b"abc"));
+        let fixed = Text::from_static("abc");
+        assert_eq!(inline, shared);
+        assert_eq!(inline, fixed);
+        assert_eq!(inline.cmp(&shared), Ordering::Equal);
+        assert!(Text::from("abd") > shared);
+    }
+
+    #[test]
+    fn long_text_shares_the_buffer() {
+        let buffer = Bytes::from("x".repeat(100));
+        let text = Text::from_utf8_lossy(&buffer, || buffer.clone());
+        assert_eq!(text.as_bytes().as_ptr(), buffer.as_ptr());
+    }
+
+    #[test]
+    fn snippets_are_short_and_printable() {
+        assert_eq!(snippet(b"a\r\n\xff"), "a\\r\\n\\xff");
+        assert_eq!(snippet(&[b'x'; 65]), format!("{}...", "x".repeat(64)));
+    }
+}

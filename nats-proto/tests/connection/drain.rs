@@ -1,0 +1,183 @@
+//! The way to a good end.
+
+use std::time::Duration;
+
+use nats_proto::connection::{EndReason, PublishError, SubscribeError, Unfinished};
+use nats_proto::{Event, State};
+
+use crate::support::{Wire, config};
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+fn closed(events: &[Event]) -> Unfinished {
+    match events.last() {
+        Some(Event::Closed { error: None, unfinished }) => *unfinished,
+        _ => panic!("{events:?}"),
+    }
+}
+
+impl Wire {
+    /// Closes while a dial is under way.
+    pub(crate) fn refuse_after_close(&mut self) -> Vec<Event> {
+        self.connection.close(self.now, TIMEOUT);
+        self.hang_up()
+    }
+}
+
+#[test]
+fn a_drain_unsubscribes_waits_for_the_application_flushes_and_closes() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("a", None).expect("a subscription");
+    wire.written();
+    wire.connection.drain(wire.now);
+    assert_eq!(wire.connection.state(), State::Draining);
+    assert_eq!(wire.written(), "UNSUB 1\r\nPING\r\n");
+    assert_eq!(wire.connection.subscribe("b", None), Err(SubscribeError::Draining));
+    // What the server had on its way still comes.
+    wire.feed("MSG a 1 1\r\nx\r\nPONG\r\n");
+    let events = wire.events();
+    assert!(
+        matches!(
+            events[..],
+            [
+                Event::Draining,
+                Event::Message { .. },
+                Event::SubscriptionEnded { reason: EndReason::Drained, .. },
+                Event::SubscriptionsDrained
+            ]
+        ),
+        "{events:?}"
+    );
+    assert!(wire.connection.drain_subscription(id).is_err());
+    // The application may answer what it has got.
+    wire.publish("answer", "1").expect("still open");
+    wire.connection.handle_drained(wire.now);
+    assert_eq!(wire.publish("late", "1"), Err(PublishError::Draining));
+    assert_eq!(wire.written(), "PUB answer 1\r\n1\r\nPING\r\n");
+    wire.feed("PONG\r\n");
+    assert_eq!(closed(&wire.hang_up()), Unfinished::default());
+    assert_eq!(wire.statistics().confirmed, 1);
+    assert_eq!(wire.connection.state(), State::Closed);
+}
+
+#[test]
+fn a_drain_ends_at_its_deadline_with_what_is_left() {
+    let mut wire = Wire::connected(config());
+    wire.connection.subscribe("a", None).expect("a subscription");
+    wire.publish("a", "1").expect("room");
+    wire.connection.drain(wire.now);
+    wire.written();
+    wire.pass(Duration::from_secs(30));
+    assert_eq!(closed(&wire.hang_up()), Unfinished { unsent: 0, uncertain: 1 });
+}
+
+#[test]
+fn a_drain_without_a_link_waits_for_the_next_to_flush() {
+    let mut wire = Wire::connected(config());
+    wire.cut();
+    wire.publish("a", "1").expect("room");
+    wire.connection.drain(wire.now);
+    wire.events();
+    wire.connection.handle_drained(wire.now);
+    wire.connect();
+    assert_eq!(wire.written(), "PUB a 1\r\n1\r\nPING\r\n");
+    wire.feed("PONG\r\n");
+    assert_eq!(closed(&wire.hang_up()), Unfinished::default());
+}
+
+#[test]
+fn a_link_that_breaks_while_draining_takes_the_subscriptions_with_it() {
+    let mut wire = Wire::connected(config());
+    wire.connection.subscribe("a", None).expect("a subscription");
+    wire.connection.drain(wire.now);
+    let events = wire.cut();
+    assert!(events.iter().any(|event| matches!(event, Event::SubscriptionsDrained)), "{events:?}");
+    wire.connect();
+    assert_eq!(wire.written(), "");
+}
+
+#[test]
+fn a_drained_subscription_gets_what_was_on_its_way() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("a", None).expect("a subscription");
+    wire.connection.drain_subscription(id).expect("it exists");
+    assert_eq!(wire.written(), "SUB a 1\r\nUNSUB 1\r\nPING\r\n");
+    wire.feed("MSG a 1 1\r\nx\r\nPONG\r\n");
+    let events = wire.events();
+    assert!(
+        matches!(
+            events[..],
+            [Event::Message { .. }, Event::SubscriptionEnded { reason: EndReason::Drained, .. }]
+        ),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_subscription_drained_without_a_link_ends_at_once() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("a", None).expect("a subscription");
+    wire.cut();
+    wire.connection.drain_subscription(id).expect("it exists");
+    assert!(matches!(
+        wire.events()[..],
+        [Event::SubscriptionEnded { reason: EndReason::Drained, .. }]
+    ));
+}
+
+#[test]
+fn a_close_flushes_first() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.connection.close(wire.now, TIMEOUT);
+    assert_eq!(wire.written(), "PUB a 1\r\n1\r\nPING\r\n");
+    wire.feed("PONG\r\n");
+    assert_eq!(closed(&wire.hang_up()), Unfinished::default());
+    assert_eq!(wire.statistics().confirmed, 1);
+}
+
+#[test]
+fn a_close_that_the_server_does_not_answer_ends_in_time() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.connection.close(wire.now, TIMEOUT);
+    wire.pass(TIMEOUT);
+    // It was never handed out.
+    assert_eq!(closed(&wire.hang_up()), Unfinished { unsent: 1, uncertain: 0 });
+}
+
+#[test]
+fn everything_that_waits_ends_with_the_connection() {
+    let mut wire = Wire::connected(config());
+    wire.connection.subscribe("a", None).expect("a subscription");
+    let payload = bytes::Bytes::new();
+    let deadline = wire.now + Duration::from_secs(60);
+    wire.connection.request(nats_proto::Outgoing::new("svc", &payload), deadline).expect("room");
+    wire.cut();
+    wire.connection.flush(None);
+    let events = wire.refuse_after_close();
+    let ended = |which: fn(&Event) -> bool| events.iter().filter(|event| which(event)).count();
+    assert_eq!(ended(|event| matches!(event, Event::SubscriptionEnded { .. })), 1);
+    assert_eq!(ended(|event| matches!(event, Event::RequestFailed { .. })), 1);
+    assert_eq!(ended(|event| matches!(event, Event::Flushed { result: Err(_), .. })), 1);
+    closed(&events);
+    assert_eq!(wire.connection.poll_timeout(), None);
+    assert_eq!(wire.connection.pending_requests(), 0);
+}
+
+#[test]
+fn a_closed_connection_answers_everything_and_does_nothing() {
+    let mut wire = Wire::connected(config());
+    wire.connection.close(wire.now, TIMEOUT);
+    wire.feed("PONG\r\n");
+    wire.hang_up();
+    wire.connection.drain(wire.now);
+    wire.connection.close(wire.now, TIMEOUT);
+    wire.connection.force_reconnect(wire.now);
+    wire.connection.handle_timeout(wire.now);
+    assert!(wire.connection.subscribe("a", None).is_err());
+    wire.connection.flush(None);
+    let events = wire.events();
+    assert!(matches!(events[..], [Event::Flushed { result: Err(_), .. }]), "{events:?}");
+    assert_eq!(wire.written(), "");
+}

@@ -1,0 +1,254 @@
+//! From the first dial to the first PONG.
+
+use std::time::Duration;
+
+use nats_proto::connection::{Auth, ConfigError, ConnectError, DisconnectReason};
+use nats_proto::{Connection, Event, Instant, ServerError, State};
+
+use crate::support::{INFO, Wire, addr, config};
+
+/// What CONNECT says, as JSON text.
+fn connect_line(config: nats_proto::Config) -> String {
+    let mut wire = Wire::new(config);
+    wire.dialled();
+    wire.accept();
+    wire.feed(format!("INFO {INFO}\r\n"));
+    wire.written()
+}
+
+fn failed_with(events: &[Event]) -> Vec<&ConnectError> {
+    let failures = events.iter().filter_map(|event| match event {
+        Event::ConnectFailed { error, .. } => Some(error),
+        _ => None,
+    });
+    failures.collect()
+}
+
+#[test]
+fn a_handshake_goes_through_every_state() {
+    let mut wire = Wire::new(config());
+    assert_eq!(wire.connection.state(), State::Dialing);
+    assert_eq!(wire.dialled(), addr("nats://a:4222"));
+    wire.accept();
+    assert_eq!(wire.connection.state(), State::AwaitInfo);
+    assert_eq!(wire.written(), "");
+    wire.feed(format!("INFO {INFO}\r\n"));
+    assert_eq!(wire.connection.state(), State::AwaitPong);
+    wire.written();
+    wire.feed("PONG\r\n");
+    assert_eq!(wire.connection.state(), State::Connected);
+    let events = wire.events();
+    assert!(
+        matches!(&events[..], [Event::Connected { first: true, info }] if info.version == "2.15.1")
+    );
+}
+
+#[test]
+fn connect_sends_every_flag_whose_default_on_the_server_is_true() {
+    // Left out, the server takes verbose, pedantic and echo for true.
+    let line = connect_line(config());
+    for field in [
+        r#""verbose":false"#,
+        r#""pedantic":false"#,
+        r#""echo":true"#,
+        r#""protocol":1"#,
+        r#""headers":true"#,
+        r#""no_responders":true"#,
+        r#""lang":"rust""#,
+    ] {
+        assert!(line.contains(field), "{field} is not in {line}");
+    }
+    assert!(!line.contains("pass"));
+}
+
+#[test]
+fn credentials_of_the_settings_are_sent() {
+    let mut with_password = config();
+    with_password.auth = Auth::UserPassword { user: "u".into(), password: "p".into() };
+    let line = connect_line(with_password);
+    assert!(line.contains(r#""user":"u""#) && line.contains(r#""pass":"p""#), "{line}");
+    let mut with_token = config();
+    with_token.auth = Auth::Token("t".into());
+    assert!(connect_line(with_token).contains(r#""auth_token":"t""#));
+}
+
+#[test]
+fn credentials_of_the_url_come_first_and_a_lone_user_is_a_token() {
+    let mut with_url = config();
+    with_url.auth = Auth::Token("other".into());
+    with_url.servers = vec![addr("nats://u:p@a")];
+    let line = connect_line(with_url);
+    assert!(line.contains(r#""user":"u""#) && line.contains(r#""pass":"p""#), "{line}");
+    assert!(!line.contains("auth_token"));
+    let mut lone = config();
+    lone.servers = vec![addr("nats://t@a")];
+    assert!(connect_line(lone).contains(r#""auth_token":"t""#));
+}
+
+#[test]
+fn ok_may_come_before_the_first_pong_and_info_after_it() {
+    let mut wire = Wire::new(config());
+    wire.dialled();
+    wire.accept();
+    wire.feed(format!("INFO {INFO}\r\n"));
+    wire.written();
+    wire.feed("+OK\r\n+OK\r\nPONG\r\nINFO {\"max_payload\":100,\"headers\":true}\r\n");
+    assert_eq!(wire.connection.state(), State::Connected);
+    assert_eq!(wire.connection.max_payload(), 100);
+}
+
+#[test]
+fn a_ping_during_the_handshake_is_answered() {
+    let mut wire = Wire::new(config());
+    wire.dialled();
+    wire.accept();
+    wire.feed(format!("INFO {INFO}\r\nPING\r\n"));
+    assert!(wire.written().ends_with("PING\r\nPONG\r\n"));
+}
+
+#[test]
+fn one_deadline_covers_the_way_from_dialling_to_the_first_pong() {
+    let mut wire = Wire::new(config());
+    wire.dialled();
+    wire.pass(Duration::from_secs(2));
+    wire.accept();
+    wire.pass(Duration::from_secs(2));
+    wire.feed(format!("INFO {INFO}\r\n"));
+    wire.pass(Duration::from_millis(999));
+    assert_eq!(wire.connection.state(), State::AwaitPong);
+    wire.pass(Duration::from_millis(1));
+    let events = wire.hang_up();
+    assert_eq!(failed_with(&events), [&ConnectError::TimedOut]);
+    assert_eq!(wire.connection.state(), State::Closed);
+}
+
+#[test]
+fn a_dial_that_never_ends_times_out() {
+    let mut wire = Wire::new(config());
+    wire.dialled();
+    wire.pass(Duration::from_secs(5));
+    let events = wire.hang_up();
+    assert_eq!(failed_with(&events), [&ConnectError::TimedOut]);
+}
+
+#[test]
+fn refused_credentials_end_the_first_connect() {
+    let mut wire = Wire::new(config());
+    wire.dialled();
+    wire.accept();
+    wire.feed(format!("INFO {INFO}\r\n"));
+    wire.written();
+    wire.feed("-ERR 'Authorization Violation'\r\n");
+    let events = wire.hang_up();
+    let error = ConnectError::Authorization(ServerError::AuthorizationViolation);
+    assert_eq!(failed_with(&events), [&error]);
+    assert!(
+        matches!(events.last(), Some(Event::Closed { error: Some(last), .. }) if *last == error)
+    );
+}
+
+#[test]
+fn a_server_that_requires_tls_is_refused_before_anything_is_sent() {
+    let mut wire = Wire::new(config());
+    wire.dialled();
+    wire.accept();
+    wire.feed("INFO {\"tls_required\":true}\r\n");
+    assert_eq!(wire.written(), "");
+    assert_eq!(failed_with(&wire.hang_up()), [&ConnectError::TlsRequired]);
+}
+
+#[test]
+fn an_address_that_requires_tls_is_never_spoken_to_in_plain_text() {
+    let mut with_tls = config();
+    with_tls.servers = vec![addr("tls://u:p@a")];
+    let mut wire = Wire::new(with_tls);
+    wire.dialled();
+    wire.accept();
+    wire.feed(format!("INFO {INFO}\r\n"));
+    assert_eq!(wire.written(), "");
+    assert_eq!(failed_with(&wire.hang_up()), [&ConnectError::TlsRequired]);
+}
+
+#[test]
+fn no_echo_needs_a_server_that_knows_it() {
+    let mut no_echo = config();
+    no_echo.no_echo = true;
+    let mut wire = Wire::new(no_echo.clone());
+    wire.dialled();
+    wire.accept();
+    wire.feed("INFO {\"proto\":0}\r\n");
+    assert_eq!(failed_with(&wire.hang_up()), [&ConnectError::NoEchoUnsupported]);
+    assert!(connect_line(no_echo).contains(r#""echo":false"#));
+}
+
+#[test]
+fn garbage_instead_of_info_is_a_protocol_error() {
+    let mut wire = Wire::new(config());
+    wire.dialled();
+    wire.accept();
+    wire.feed("HTTP/1.1 400 Bad Request\r\n\r\n");
+    let events = wire.hang_up();
+    let failures = failed_with(&events);
+    assert!(
+        matches!(failures[..], [ConnectError::Lost(DisconnectReason::Protocol(_))]),
+        "{failures:?}"
+    );
+}
+
+#[test]
+fn every_server_gets_one_chance_at_the_first_connect() {
+    let mut two = config();
+    two.servers.push(addr("nats://b:4222"));
+    let mut wire = Wire::new(two);
+    assert_eq!(wire.dialled().host(), "a");
+    assert_eq!(failed_with(&wire.refuse()).len(), 1);
+    assert_eq!(wire.dialled().host(), "b");
+    let events = wire.refuse();
+    assert!(matches!(
+        events.last(),
+        Some(Event::Closed { error: Some(ConnectError::Dial(_)), .. })
+    ));
+    assert_eq!(wire.connection.state(), State::Closed);
+    assert_eq!(wire.connection.poll_timeout(), None);
+}
+
+#[test]
+fn a_first_connect_is_retried_when_asked_for() {
+    let mut retry = config();
+    retry.retry_on_initial_connect = true;
+    let mut wire = Wire::new(retry);
+    for _ in 0..3 {
+        wire.dialled();
+        wire.refuse();
+        assert_eq!(wire.connection.state(), State::Backoff);
+        wire.pass(Duration::from_secs(2));
+    }
+    let events = wire.connect();
+    assert!(matches!(events[..], [Event::Connected { first: true, .. }]));
+}
+
+#[test]
+fn an_answer_to_an_earlier_dial_is_ignored() {
+    let mut retry = config();
+    retry.retry_on_initial_connect = true;
+    let mut wire = Wire::new(retry);
+    let Some(Event::Dial { id: first, .. }) = wire.connection.poll_event() else {
+        panic!("no dial");
+    };
+    wire.connection.force_reconnect(wire.now);
+    wire.hang_up();
+    wire.connection.handle_dial(wire.now, first, Ok(()));
+    assert_eq!(wire.connection.state(), State::Dialing);
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    let refused =
+        |config| Connection::new(std::sync::Arc::new(config), [0; 32], Instant::ZERO).err();
+    assert_eq!(refused(nats_proto::Config::new(vec![])), Some(ConfigError::NoServers));
+    let mut with_prefix = config();
+    with_prefix.inbox_prefix = "a b".into();
+    assert!(matches!(refused(with_prefix.clone()), Some(ConfigError::InvalidInboxPrefix(_))));
+    with_prefix.inbox_prefix = "a.*".into();
+    assert_eq!(refused(with_prefix), Some(ConfigError::WildcardInboxPrefix("a.*".into())));
+}

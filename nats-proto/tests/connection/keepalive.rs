@@ -1,0 +1,69 @@
+//! Life and death of the peer.
+
+use std::time::Duration;
+
+use nats_proto::connection::DisconnectReason;
+use nats_proto::{Event, State};
+
+use crate::support::{Wire, config};
+
+const INTERVAL: Duration = Duration::from_secs(120);
+
+#[test]
+fn a_silent_server_is_stale_after_three_intervals() {
+    let mut wire = Wire::connected(config());
+    wire.pass(INTERVAL);
+    assert_eq!(wire.written(), "PING\r\n");
+    wire.pass(INTERVAL);
+    assert_eq!(wire.written(), "PING\r\n");
+    wire.pass(INTERVAL);
+    let events = wire.hang_up();
+    assert!(matches!(events[..], [Event::Disconnected { reason: DisconnectReason::Stale }]));
+}
+
+#[test]
+fn publishing_is_no_sign_of_life_of_the_server() {
+    let mut wire = Wire::connected(config());
+    for _ in 0..360 {
+        wire.publish("a", "x").expect("room");
+        wire.written();
+        wire.pass(Duration::from_secs(1));
+    }
+    wire.hang_up();
+}
+
+#[test]
+fn a_server_that_answers_or_only_drips_bytes_is_alive() {
+    let mut wire = Wire::connected(config());
+    for round in 0..20 {
+        wire.pass(INTERVAL);
+        assert_eq!(wire.written(), "PING\r\n");
+        wire.feed(if round % 2 == 0 { "PO" } else { "NG\r\n" });
+    }
+    assert_eq!(wire.connection.state(), State::Connected);
+}
+
+#[test]
+fn the_servers_probe_is_answered_at_once() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "x").expect("room");
+    wire.feed("PING\r\nPING\r\n");
+    assert_eq!(wire.written(), "PONG\r\nPONG\r\nPUB a 1\r\nx\r\n");
+}
+
+#[test]
+fn a_server_that_probes_without_reading_does_not_fill_memory() {
+    let mut wire = Wire::connected(config());
+    for _ in 0..100_000 {
+        wire.feed("PING\r\n");
+    }
+    assert!(wire.connection.buffered() <= 16 * 1024, "{}", wire.connection.buffered());
+}
+
+#[test]
+fn a_zero_interval_means_no_probes() {
+    let mut off = config();
+    off.ping_interval = Duration::ZERO;
+    let wire = Wire::connected(off);
+    assert_eq!(wire.connection.poll_timeout(), None);
+}

@@ -1,0 +1,10 @@
+//! The connection state machine, without a socket and with a clock that is a number.
+
+mod drain;
+mod handshake;
+mod keepalive;
+mod publishing;
+mod reconnect;
+mod requests;
+mod subscriptions;
+mod support;

@@ -1,0 +1,303 @@
+//! What is accepted, what is refused, and what becomes of it.
+
+use bytes::Bytes;
+use nats_proto::connection::{
+    DisconnectReason, FlushError, PendingPolicy, PublishError, Unfinished,
+};
+use nats_proto::{Event, HeaderMap, Outgoing};
+use std::time::Duration;
+
+use crate::support::{INFO, Wire, config};
+
+#[test]
+fn publishes_go_out_in_the_order_of_their_calls() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.connection.subscribe("s", None).expect("a subscription");
+    wire.publish("b", "22").expect("room");
+    assert_eq!(wire.written(), "PUB a 1\r\n1\r\nSUB s 1\r\nPUB b 2\r\n22\r\n");
+}
+
+#[test]
+fn headers_and_reply_are_encoded() {
+    let mut wire = Wire::connected(config());
+    let mut headers = HeaderMap::new();
+    headers.insert("A", "b");
+    let payload = Bytes::from_static(b"x");
+    let mut message = Outgoing::new("a", &payload);
+    message.reply = Some("r");
+    message.headers = Some(&headers);
+    wire.connection.publish(message).expect("room");
+    assert_eq!(wire.written(), "HPUB a r 18 19\r\nNATS/1.0\r\nA: b\r\n\r\nx\r\n");
+}
+
+#[test]
+fn subjects_that_would_inject_protocol_are_refused() {
+    let mut wire = Wire::connected(config());
+    for subject in ["", "a b", "a\r\nPUB b 0", "a\tb"] {
+        let error = wire.publish(subject, "x").expect_err(subject);
+        assert!(matches!(error, PublishError::InvalidSubject(_)), "{error:?}");
+    }
+    let payload = Bytes::new();
+    let mut message = Outgoing::new("a", &payload);
+    message.reply = Some("r 0\r\n\r\nPUB b");
+    let error = wire.connection.publish(message).expect_err("a bad reply subject");
+    assert!(matches!(error, PublishError::InvalidReply(_)), "{error:?}");
+    assert_eq!(wire.written(), "");
+    assert_eq!(wire.statistics().published, 0);
+}
+
+#[test]
+fn the_payload_limit_is_exact_and_counts_headers() {
+    let mut wire = Wire::connected(config());
+    wire.feed("INFO {\"max_payload\":20,\"headers\":true}\r\n");
+    wire.publish("a", &"x".repeat(20)).expect("as large as allowed");
+    let error = wire.publish("a", &"x".repeat(21)).expect_err("one more");
+    assert_eq!(error, PublishError::MaxPayloadExceeded { size: 21, limit: 20 });
+    let mut headers = HeaderMap::new();
+    headers.insert("A", "b");
+    let payload = Bytes::from_static(b"xx");
+    let mut message = Outgoing::new("a", &payload);
+    message.headers = Some(&headers);
+    assert!(wire.connection.publish(message).is_ok());
+    let payload = Bytes::from_static(b"xxx");
+    message.payload = &payload;
+    let error = wire.connection.publish(message).expect_err("headers count");
+    assert_eq!(error, PublishError::MaxPayloadExceeded { size: 21, limit: 20 });
+}
+
+#[test]
+fn headers_need_a_server_that_knows_them() {
+    let mut wire = Wire::connected(config());
+    wire.feed("INFO {\"headers\":false}\r\n");
+    let mut headers = HeaderMap::new();
+    headers.insert("A", "b");
+    let payload = Bytes::new();
+    let mut message = Outgoing::new("a", &payload);
+    message.headers = Some(&headers);
+    assert_eq!(wire.connection.publish(message), Err(PublishError::HeadersUnsupported));
+}
+
+#[test]
+fn a_full_buffer_refuses_until_it_is_handed_out() {
+    let mut small = config();
+    small.send_limit = 30;
+    let mut wire = Wire::connected(small);
+    wire.publish("a", "0123456789").expect("room");
+    let error = wire.publish("a", "0123456789").expect_err("no room");
+    assert_eq!(error, PublishError::BufferFull { buffered: 22, limit: 30, connected: true });
+    wire.written();
+    wire.publish("a", "0123456789").expect("room again");
+    // What is larger than the limit goes alone.
+    wire.written();
+    wire.publish("a", &"x".repeat(100)).expect("alone");
+}
+
+#[test]
+fn a_flush_confirms_what_was_published_before_it() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    let flush = wire.connection.flush(None);
+    wire.publish("a", "2").expect("room");
+    assert_eq!(wire.written(), "PUB a 1\r\n1\r\nPING\r\nPUB a 1\r\n2\r\n");
+    wire.feed("PONG\r\n");
+    let events = wire.events();
+    assert!(matches!(&events[..], [Event::Flushed { flush: id, result: Ok(()) }] if *id == flush));
+    let statistics = wire.statistics();
+    assert_eq!((statistics.confirmed, statistics.pending), (1, 1));
+}
+
+#[test]
+fn flushes_and_probes_share_one_queue() {
+    let mut wire = Wire::connected(config());
+    wire.pass(Duration::from_secs(120));
+    let flush = wire.connection.flush(None);
+    assert_eq!(wire.written(), "PING\r\nPING\r\n");
+    wire.feed("PONG\r\n");
+    assert!(wire.events().is_empty());
+    wire.feed("PONG\r\n");
+    assert!(matches!(&wire.events()[..], [Event::Flushed { flush: id, .. }] if *id == flush));
+}
+
+#[test]
+fn a_flush_has_a_deadline() {
+    let mut wire = Wire::connected(config());
+    let deadline = wire.now + Duration::from_secs(10);
+    wire.connection.flush(Some(deadline));
+    wire.pass(Duration::from_secs(10));
+    let events = wire.events();
+    assert!(matches!(events[..], [Event::Flushed { result: Err(FlushError::TimedOut), .. }]));
+    // Its PONG still takes its place in the queue.
+    wire.publish("a", "1").expect("room");
+    wire.connection.flush(None);
+    wire.feed("PONG\r\n");
+    assert!(wire.events().is_empty());
+    assert_eq!(wire.statistics().confirmed, 0);
+}
+
+/// Three publishes, a flush behind the second; the link breaks after `count` bytes.
+fn cut_at(count: usize) -> (Wire, Vec<Event>) {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.publish("a", "2").expect("room");
+    wire.connection.flush(None);
+    wire.publish("a", "3").expect("room");
+    let events = wire.cut_after(count);
+    (wire, events)
+}
+
+const FRAME: usize = "PUB a 1\r\n1\r\n".len();
+
+#[test]
+fn a_link_that_breaks_at_any_byte_leaves_every_publish_accounted_for() {
+    for count in 0..=(3 * FRAME + 6) {
+        let (mut wire, _) = cut_at(count);
+        // The PING behind the second publish is no publish.
+        let without_ping =
+            if count > 2 * FRAME { count.saturating_sub(6).max(2 * FRAME) } else { count };
+        let whole = (without_ping / FRAME) as u64;
+        let statistics = wire.statistics();
+        assert_eq!(
+            (statistics.uncertain, statistics.pending),
+            (whole, 3 - whole),
+            "cut at {count}"
+        );
+        wire.connect();
+        let written = wire.written();
+        let replayed = written.matches("PUB a 1\r\n").count() as u64;
+        assert_eq!(replayed, 3 - whole, "cut at {count}: {written}");
+        wire.connection.flush(None);
+        wire.feed("PONG\r\nPONG\r\n");
+        let statistics = wire.statistics();
+        assert_eq!((statistics.confirmed, statistics.pending), (3 - whole, 0), "cut at {count}");
+    }
+}
+
+#[test]
+fn a_flush_never_succeeds_over_a_link_that_lost_what_it_covers() {
+    let (_, events) = cut_at(FRAME);
+    assert!(
+        matches!(events[0], Event::Flushed { result: Err(FlushError::Uncertain { count: 1 }), .. }),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_flush_that_lost_nothing_goes_on_with_the_next_link() {
+    let (mut wire, events) = cut_at(FRAME - 1);
+    assert!(
+        matches!(events[..], [Event::Disconnected { reason: DisconnectReason::Eof }]),
+        "{events:?}"
+    );
+    wire.connect();
+    assert!(wire.written().ends_with("PUB a 1\r\n3\r\nPING\r\n"));
+    wire.feed("PONG\r\n");
+    assert!(matches!(wire.events()[..], [Event::Flushed { result: Ok(()), .. }]));
+}
+
+#[test]
+fn without_a_link_publishes_are_kept_up_to_the_limit() {
+    let mut small = config();
+    small.pending_limit = 3 * FRAME;
+    let mut wire = Wire::connected(small);
+    wire.cut();
+    for payload in ["1", "2", "3"] {
+        wire.publish("a", payload).expect("room");
+    }
+    let error = wire.publish("a", "4").expect_err("no room");
+    let limit = 3 * FRAME;
+    assert_eq!(error, PublishError::BufferFull { buffered: limit, limit, connected: false });
+    assert_eq!(wire.written(), "");
+    wire.connect();
+    assert_eq!(wire.written(), "PUB a 1\r\n1\r\nPUB a 1\r\n2\r\nPUB a 1\r\n3\r\n");
+}
+
+#[test]
+fn a_pending_limit_of_zero_keeps_nothing() {
+    let mut none = config();
+    none.pending_limit = 0;
+    let mut wire = Wire::connected(none);
+    wire.cut();
+    assert!(matches!(wire.publish("a", "1"), Err(PublishError::BufferFull { limit: 0, .. })));
+}
+
+#[test]
+fn the_oldest_make_room_when_that_is_the_policy() {
+    let mut dropping = config();
+    dropping.pending_limit = 2 * FRAME;
+    dropping.pending_policy = PendingPolicy::DropOldest;
+    let mut wire = Wire::connected(dropping);
+    wire.cut();
+    for payload in ["1", "2", "3", "4"] {
+        wire.publish("a", payload).expect("room is made");
+    }
+    // However many are dropped, there is one event until it is looked at.
+    let events = wire.events();
+    assert!(matches!(events[..], [Event::Dropped { count: 2 }]), "{events:?}");
+    assert_eq!(wire.statistics().dropped, 2);
+    wire.connect();
+    assert_eq!(wire.written(), "PUB a 1\r\n3\r\nPUB a 1\r\n4\r\n");
+}
+
+#[test]
+fn what_is_kept_is_checked_against_the_next_servers_limits() {
+    let mut wire = Wire::connected(config());
+    wire.cut();
+    wire.publish("a", "small").expect("room");
+    wire.publish("a", "too large").expect("room");
+    wire.dialled();
+    wire.accept();
+    wire.feed("INFO {\"max_payload\":5,\"headers\":true}\r\n");
+    wire.written();
+    wire.feed("PONG\r\n");
+    let events = wire.events();
+    assert!(matches!(events[0], Event::Dropped { count: 1 }), "{events:?}");
+    assert_eq!(wire.written(), "PUB a 5\r\nsmall\r\n");
+    assert_eq!(wire.statistics().dropped, 1);
+}
+
+#[test]
+fn closing_tells_what_was_not_sent() {
+    let mut wire = Wire::connected(config());
+    wire.cut();
+    wire.publish("a", "1").expect("room");
+    let events = wire.refuse_after_close();
+    let Some(Event::Closed { unfinished, error: None }) = events.last() else {
+        panic!("{events:?}");
+    };
+    assert_eq!(*unfinished, Unfinished { unsent: 1, uncertain: 0 });
+    assert_eq!(wire.statistics().dropped, 1);
+    assert_eq!(wire.publish("a", "2"), Err(PublishError::Closed));
+}
+
+#[test]
+fn a_pong_that_nobody_asked_for_confirms_nothing() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.feed("PONG\r\nPONG\r\n");
+    assert_eq!(wire.statistics().confirmed, 0);
+}
+
+#[test]
+fn a_thousand_publishes_cost_one_wake() {
+    let mut wire = Wire::connected(config());
+    wire.written();
+    let wakes = (0..1_000).filter(|_| {
+        wire.publish("a", "1").expect("room");
+        wire.connection.take_wake()
+    });
+    assert_eq!(wakes.count(), 1);
+    wire.written();
+    wire.publish("a", "1").expect("room");
+    assert!(wire.connection.take_wake());
+}
+
+#[test]
+fn a_server_that_sends_no_limit_is_given_what_the_decoder_would_take() {
+    let mut wire = Wire::new(config());
+    wire.dialled();
+    wire.accept();
+    wire.feed("INFO {}\r\n");
+    assert_eq!(wire.connection.max_payload(), 64 * 1024 * 1024);
+    assert!(INFO.contains("1048576"));
+}

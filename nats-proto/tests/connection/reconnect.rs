@@ -1,0 +1,252 @@
+//! From one link to the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nats_proto::connection::{ConnectError, DisconnectReason};
+use nats_proto::{Event, ServerError, State};
+
+use crate::support::{INFO, Wire, addr, config};
+
+const WAIT: Duration = Duration::from_secs(2);
+
+#[test]
+fn a_lost_link_is_replaced_at_once_and_a_failed_attempt_after_a_wait() {
+    let mut wire = Wire::connected(config());
+    wire.cut();
+    wire.dialled();
+    wire.refuse();
+    assert_eq!(wire.connection.state(), State::Backoff);
+    assert_eq!(wire.connection.poll_timeout(), Some(wire.now + WAIT));
+    wire.pass(WAIT);
+    let events = wire.connect();
+    assert!(matches!(events[..], [Event::Connected { first: false, .. }]));
+    assert_eq!(wire.statistics().connects, 2);
+}
+
+#[test]
+fn jitter_spreads_the_first_attempt_too() {
+    let mut jittery = config();
+    jittery.reconnect_jitter = Duration::from_millis(100);
+    let mut wire = Wire::connected(jittery);
+    wire.cut();
+    assert_eq!(wire.connection.state(), State::Backoff);
+    let wait = wire.connection.poll_timeout().expect("a deadline") - wire.now;
+    assert!(wait < Duration::from_millis(100), "{wait:?}");
+}
+
+#[test]
+fn subscriptions_come_before_the_publishes_that_were_kept() {
+    let mut wire = Wire::connected(config());
+    wire.connection.subscribe("a", None).expect("a subscription");
+    wire.connection.subscribe("b", Some("q")).expect("a subscription");
+    wire.written();
+    wire.cut();
+    wire.publish("p", "1").expect("room");
+    wire.connection.subscribe("c", None).expect("a subscription");
+    wire.connect();
+    assert_eq!(wire.written(), "SUB a 1\r\nSUB b q 2\r\nSUB c 3\r\nPUB p 1\r\n1\r\n");
+}
+
+#[test]
+fn a_subscription_that_ended_without_a_link_is_not_restored() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("a", None).expect("a subscription");
+    wire.cut();
+    wire.connection.unsubscribe(id).expect("it exists");
+    wire.connect();
+    assert_eq!(wire.written(), "");
+}
+
+#[test]
+fn what_is_left_of_a_maximum_is_restored() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("a", None).expect("a subscription");
+    wire.connection.unsubscribe_after(id, 5).expect("it exists");
+    assert_eq!(wire.written(), "SUB a 1\r\nUNSUB 1 5\r\n");
+    wire.feed("MSG a 1 1\r\nx\r\nMSG a 1 1\r\nx\r\n");
+    wire.cut();
+    wire.connect();
+    assert_eq!(wire.written(), "SUB a 1\r\nUNSUB 1 3\r\n");
+    // A later change is told in the count of the link.
+    wire.feed("MSG a 1 1\r\nx\r\n");
+    wire.connection.unsubscribe_after(id, 4).expect("it exists");
+    assert_eq!(wire.written(), "UNSUB 1 2\r\n");
+}
+
+#[test]
+fn servers_take_turns_and_discovered_ones_join() {
+    let mut wire = Wire::new(config());
+    wire.dialled();
+    wire.accept();
+    wire.feed("INFO {\"connect_urls\":[\"b:4222\",\"a:4222\"]}\r\n");
+    let events = wire.events();
+    assert!(
+        matches!(&events[..], [Event::ServersDiscovered(added)] if *added == [addr("b:4222")]),
+        "{events:?}"
+    );
+    wire.written();
+    wire.feed("PONG\r\n");
+    wire.cut();
+    assert_eq!(wire.dialled().host(), "b");
+    wire.refuse();
+    assert_eq!(wire.dialled().host(), "a");
+}
+
+#[test]
+fn discovered_servers_can_be_ignored() {
+    let mut ignoring = config();
+    ignoring.ignore_discovered_servers = true;
+    let mut wire = Wire::connected(ignoring);
+    wire.feed("INFO {\"connect_urls\":[\"b:4222\"]}\r\n");
+    assert!(wire.events().is_empty());
+    assert_eq!(wire.connection.servers().len(), 1);
+}
+
+#[test]
+fn a_server_is_given_up_after_the_maximum() {
+    let mut twice = config();
+    twice.max_reconnects = Some(2);
+    let mut wire = Wire::connected(twice);
+    wire.cut();
+    for _ in 0..2 {
+        wire.pass(WAIT);
+        wire.dialled();
+        wire.refuse();
+    }
+    assert_eq!(wire.connection.state(), State::Closed);
+}
+
+#[test]
+fn without_reconnects_a_lost_link_is_the_end() {
+    for off in [0, 1] {
+        let mut none = config();
+        if off == 0 {
+            none.reconnect = false;
+        } else {
+            none.max_reconnects = Some(0);
+        }
+        let mut wire = Wire::connected(none);
+        let events = wire.cut();
+        assert!(
+            matches!(
+                events[..],
+                [Event::Disconnected { .. }, Event::Closed { error: Some(_), .. }]
+            ),
+            "{events:?}"
+        );
+    }
+}
+
+#[test]
+fn the_delay_is_the_applications_if_it_wants() {
+    let mut custom = config();
+    custom.reconnect_delay = Some(Arc::new(|attempt| Duration::from_secs(10 * attempt as u64)));
+    let mut wire = Wire::connected(custom);
+    wire.cut();
+    for attempt in 1..4 {
+        let wait = wire.connection.poll_timeout().expect("a deadline") - wire.now;
+        assert_eq!(wait, Duration::from_secs(10 * attempt));
+        wire.pass(wait);
+        wire.dialled();
+        wire.refuse();
+    }
+}
+
+#[test]
+fn a_forced_reconnect_waits_for_nothing() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.connection.force_reconnect(wire.now);
+    let events = wire.hang_up();
+    assert!(matches!(events[..], [Event::Disconnected { reason: DisconnectReason::Requested }]));
+    wire.connect();
+    assert_eq!(wire.written(), "PUB a 1\r\n1\r\n");
+    // In the middle of a wait as well.
+    wire.cut();
+    wire.dialled();
+    wire.refuse();
+    assert_eq!(wire.connection.state(), State::Backoff);
+    wire.connection.force_reconnect(wire.now);
+    assert_eq!(wire.connection.state(), State::Dialing);
+}
+
+#[test]
+fn the_same_refusal_twice_ends_the_reconnecting() {
+    let mut wire = Wire::connected(config());
+    wire.cut();
+    let refused = |wire: &mut Wire| {
+        wire.dialled();
+        wire.accept();
+        wire.feed(format!("INFO {INFO}\r\n-ERR 'Authorization Violation'\r\n"));
+        wire.hang_up()
+    };
+    refused(&mut wire);
+    assert_eq!(wire.connection.state(), State::Backoff);
+    wire.pass(WAIT);
+    let events = refused(&mut wire);
+    let Some(Event::Closed { error: Some(error), .. }) = events.last() else {
+        panic!("{events:?}");
+    };
+    assert_eq!(*error, ConnectError::Authorization(ServerError::AuthorizationViolation));
+}
+
+#[test]
+fn an_error_that_closes_the_connection_is_not_waited_for() {
+    let mut wire = Wire::connected(config());
+    wire.feed("-ERR 'Maximum Payload Violation'\r\n");
+    let events = wire.hang_up();
+    assert!(
+        matches!(
+            &events[..],
+            [Event::ServerError(error), Event::Disconnected { reason: DisconnectReason::Server(reason) }]
+                if error == reason
+        ),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn an_error_that_does_not_close_the_connection_is_told() {
+    let mut wire = Wire::connected(config());
+    wire.feed("-ERR 'Permissions Violation for Publish to \"a\"'\r\n-ERR\r\n");
+    let events = wire.events();
+    assert!(matches!(events[..], [Event::ServerError(_), Event::ServerError(_)]), "{events:?}");
+    assert_eq!(wire.connection.state(), State::Connected);
+}
+
+#[test]
+fn bytes_that_break_the_protocol_break_the_link() {
+    let mut wire = Wire::connected(config());
+    wire.connection.subscribe("a", None).expect("a subscription");
+    wire.feed("MSG a 1 1\r\nx\r\nMSG a 1 99999999999999999999\r\n");
+    let events = wire.hang_up();
+    assert!(
+        matches!(
+            events[..],
+            [Event::Message { .. }, Event::Disconnected { reason: DisconnectReason::Protocol(_) }]
+        ),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn the_next_link_begins_with_a_fresh_decoder() {
+    let mut wire = Wire::connected(config());
+    wire.feed("MSG a 1 100\r\nhalf a mess");
+    wire.cut();
+    let events = wire.connect();
+    assert!(matches!(events[..], [Event::Connected { .. }]), "{events:?}");
+}
+
+#[test]
+fn lame_duck_is_told_once_a_link() {
+    let mut wire = Wire::connected(config());
+    wire.feed("INFO {\"ldm\":true}\r\nINFO {\"ldm\":true}\r\n");
+    let events = wire.events();
+    assert!(matches!(events[..], [Event::LameDuck]), "{events:?}");
+    wire.cut();
+    wire.connect();
+    wire.feed("INFO {\"ldm\":true}\r\n");
+    assert!(matches!(wire.events()[..], [Event::LameDuck]));
+}

@@ -1,0 +1,165 @@
+//! Requests on one inbox.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use nats_proto::connection::RequestError;
+use nats_proto::{Event, Outgoing, RequestId};
+
+use crate::support::{Wire, config};
+
+/// Sends a request and says what its reply subject is.
+fn request(wire: &mut Wire, seconds: u64) -> (RequestId, String) {
+    let payload = Bytes::from_static(b"q");
+    let deadline = wire.now + Duration::from_secs(seconds);
+    let id = wire.connection.request(Outgoing::new("svc", &payload), deadline).expect("room");
+    let written = wire.written();
+    let line = written.lines().find(|line| line.starts_with("PUB svc ")).expect("a request");
+    (id, line.split(' ').nth(2).expect("a reply subject").to_owned())
+}
+
+#[test]
+fn all_requests_share_one_inbox() {
+    let mut wire = Wire::connected(config());
+    let payload = Bytes::new();
+    let deadline = wire.now + Duration::from_secs(1);
+    wire.connection.request(Outgoing::new("svc", &payload), deadline).expect("room");
+    wire.connection.request(Outgoing::new("svc", &payload), deadline).expect("room");
+    let written = wire.written();
+    assert_eq!(written.matches("SUB _INBOX.").count(), 1, "{written}");
+    assert!(written.lines().next().is_some_and(|line| line.ends_with(".* 1")), "{written}");
+    assert_eq!(written.matches("PUB svc _INBOX.").count(), 2, "{written}");
+}
+
+#[test]
+fn replies_find_their_requests_in_any_order() {
+    let mut wire = Wire::connected(config());
+    let (a, subject_a) = request(&mut wire, 10);
+    let (b, subject_b) = request(&mut wire, 10);
+    wire.feed(format!("MSG {subject_b} 1 1\r\nb\r\nMSG {subject_a} 1 1\r\na\r\n"));
+    let events = wire.events();
+    let [Event::Reply { request: first, message }, Event::Reply { request: second, .. }] =
+        &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!((*first, *second), (b, a));
+    assert_eq!(message.payload, "b");
+    assert_eq!(wire.connection.pending_requests(), 0);
+}
+
+#[test]
+fn a_second_reply_goes_nowhere() {
+    let mut wire = Wire::connected(config());
+    let (_, subject) = request(&mut wire, 10);
+    wire.feed(format!("MSG {subject} 1 1\r\na\r\nMSG {subject} 1 1\r\na\r\n"));
+    assert_eq!(wire.events().len(), 1);
+    assert_eq!(wire.statistics().unroutable, 1);
+}
+
+#[test]
+fn nobody_listening_is_told_apart_from_silence() {
+    let mut wire = Wire::connected(config());
+    let (a, subject) = request(&mut wire, 10);
+    let (b, _) = request(&mut wire, 10);
+    wire.feed(format!("HMSG {subject} 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n"));
+    wire.pass(Duration::from_secs(10));
+    let events = wire.events();
+    let [
+        Event::RequestFailed { request: first, error: RequestError::NoResponders },
+        Event::RequestFailed { request: second, error: RequestError::TimedOut },
+    ] = events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!((first, second), (a, b));
+}
+
+#[test]
+fn a_status_with_a_payload_is_a_reply() {
+    let mut wire = Wire::connected(config());
+    let (_, subject) = request(&mut wire, 10);
+    wire.feed(format!("HMSG {subject} 1 16 17\r\nNATS/1.0 503\r\n\r\nx\r\n"));
+    assert!(matches!(wire.events()[..], [Event::Reply { .. }]));
+}
+
+#[test]
+fn deadlines_are_met_in_their_order() {
+    let mut wire = Wire::connected(config());
+    let (late, _) = request(&mut wire, 5);
+    let (early, _) = request(&mut wire, 2);
+    assert_eq!(wire.connection.poll_timeout(), Some(wire.now + Duration::from_secs(2)));
+    wire.pass(Duration::from_secs(5));
+    let events = wire.events();
+    let [Event::RequestFailed { request: first, .. }, Event::RequestFailed { request: second, .. }] =
+        events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!((first, second), (early, late));
+}
+
+#[test]
+fn a_cancelled_request_leaves_nothing() {
+    let mut wire = Wire::connected(config());
+    let idle = wire.connection.poll_timeout();
+    for _ in 0..1_000 {
+        let (id, _) = request(&mut wire, 1);
+        wire.connection.cancel_request(id);
+    }
+    assert_eq!(wire.connection.pending_requests(), 0);
+    assert_eq!(wire.connection.poll_timeout(), idle);
+    wire.pass(Duration::from_secs(2));
+    assert!(wire.events().is_empty());
+}
+
+#[test]
+fn a_nearer_deadline_wakes_a_loop_that_is_busy_writing() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "x").expect("room");
+    assert!(wire.connection.take_wake());
+    // The loop was told to write and has not got to it; the deadline is news all the same.
+    let payload = Bytes::new();
+    let deadline = wire.now + Duration::from_millis(1);
+    wire.connection.request(Outgoing::new("svc", &payload), deadline).expect("room");
+    assert!(wire.connection.take_wake());
+}
+
+#[test]
+fn a_request_lives_on_through_a_reconnect() {
+    let mut wire = Wire::connected(config());
+    let (id, subject) = request(&mut wire, 10);
+    wire.cut();
+    wire.connect();
+    assert!(wire.written().starts_with("SUB _INBOX."));
+    wire.feed(format!("MSG {subject} 1 2\r\nok\r\n"));
+    assert!(matches!(wire.events()[..], [Event::Reply { request, .. }] if request == id));
+}
+
+#[test]
+fn a_refused_request_takes_no_slot() {
+    let mut wire = Wire::connected(config());
+    let payload = Bytes::new();
+    let deadline = wire.now + Duration::from_secs(1);
+    assert!(wire.connection.request(Outgoing::new("a b", &payload), deadline).is_err());
+    assert_eq!(wire.connection.pending_requests(), 0);
+}
+
+#[test]
+fn the_inbox_prefix_is_the_applications() {
+    let mut custom = config();
+    custom.inbox_prefix = "MINE.x".into();
+    let mut wire = Wire::connected(custom);
+    assert!(wire.connection.new_inbox().starts_with("MINE.x."));
+    let (_, subject) = request(&mut wire, 1);
+    assert!(subject.starts_with("MINE.x."), "{subject}");
+}
+
+#[test]
+fn inboxes_are_unique() {
+    let mut wire = Wire::connected(config());
+    let inboxes: std::collections::BTreeSet<String> =
+        (0..1_000).map(|_| wire.connection.new_inbox()).collect();
+    assert_eq!(inboxes.len(), 1_000);
+    assert!(inboxes.iter().all(|inbox| inbox.len() == "_INBOX.".len() + 22));
+}

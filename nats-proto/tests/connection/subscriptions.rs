@@ -1,0 +1,144 @@
+//! Subscriptions and how they end.
+
+use nats_proto::connection::{EndReason, SubscribeError};
+use nats_proto::wire::{ServerDecoder, ServerOps};
+use nats_proto::{Event, Message};
+
+use bytes::BytesMut;
+
+use crate::support::{Wire, config};
+
+#[test]
+fn messages_reach_the_subscription_that_the_server_names() {
+    let mut wire = Wire::connected(config());
+    let a = wire.connection.subscribe("a.*", None).expect("a subscription");
+    let b = wire.connection.subscribe(">", Some("q")).expect("a subscription");
+    assert_eq!(wire.written(), "SUB a.* 1\r\nSUB > q 2\r\n");
+    wire.feed("MSG a.b 2 r 2\r\nhi\r\nHMSG a.c 1 18 19\r\nNATS/1.0\r\nA: b\r\n\r\nx\r\n");
+    let events = wire.events();
+    let [
+        Event::Message { subscription: first, message },
+        Event::Message { subscription: second, message: with_headers },
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!((*first, *second), (b, a));
+    assert_eq!((&*message.subject, message.reply.as_deref()), ("a.b", Some("r")));
+    assert_eq!(message.payload, "hi");
+    let headers = with_headers.headers.as_ref().expect("headers");
+    assert_eq!(headers.get("A").map(|value| value.as_str()), Some("b"));
+}
+
+#[test]
+fn subjects_and_queue_groups_are_checked() {
+    let mut wire = Wire::connected(config());
+    for subject in ["", "a b", "a..b", "a.", ".a", "a.b*", "a.>.b", "a\r\n"] {
+        let error = wire.connection.subscribe(subject, None).expect_err(subject);
+        assert!(matches!(error, SubscribeError::InvalidSubject(_)), "{error:?}");
+    }
+    for queue in ["", "a b", "a\n"] {
+        let error = wire.connection.subscribe("a", Some(queue)).expect_err(queue);
+        assert!(matches!(error, SubscribeError::InvalidQueueGroup(_)), "{error:?}");
+    }
+    assert_eq!(wire.written(), "");
+    assert_eq!(wire.connection.subscriptions(), 0);
+}
+
+#[test]
+fn after_an_unsubscribe_nothing_is_delivered() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("a", None).expect("a subscription");
+    wire.connection.unsubscribe(id).expect("it exists");
+    assert_eq!(wire.written(), "SUB a 1\r\nUNSUB 1\r\n");
+    wire.feed("MSG a 1 1\r\nx\r\n");
+    assert!(wire.events().is_empty());
+    assert_eq!(wire.statistics().unroutable, 1);
+    assert!(wire.connection.unsubscribe(id).is_err());
+}
+
+#[test]
+fn a_maximum_ends_the_subscription_behind_its_last_message() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("a", None).expect("a subscription");
+    wire.connection.unsubscribe_after(id, 2).expect("it exists");
+    wire.feed("MSG a 1 1\r\n1\r\nMSG a 1 1\r\n2\r\nMSG a 1 1\r\n3\r\n");
+    let events = wire.events();
+    assert!(
+        matches!(
+            events[..],
+            [
+                Event::Message { .. },
+                Event::Message { .. },
+                Event::SubscriptionEnded { reason: EndReason::MaxReached, .. }
+            ]
+        ),
+        "{events:?}"
+    );
+    assert_eq!(wire.statistics().unroutable, 1);
+}
+
+#[test]
+fn a_maximum_that_is_reached_already_ends_the_subscription_at_once() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("a", None).expect("a subscription");
+    wire.feed("MSG a 1 1\r\n1\r\n");
+    wire.events();
+    wire.written();
+    wire.connection.unsubscribe_after(id, 1).expect("it exists");
+    assert_eq!(wire.written(), "UNSUB 1\r\n");
+    let events = wire.events();
+    assert!(matches!(events[..], [Event::SubscriptionEnded { reason: EndReason::MaxReached, .. }]));
+}
+
+#[test]
+fn a_refused_subscription_is_told_so() {
+    let mut wire = Wire::connected(config());
+    let refused = wire.connection.subscribe("secret.*", None).expect("a subscription");
+    wire.connection.subscribe("open", None).expect("a subscription");
+    wire.feed("-ERR 'Permissions Violation for Subscription to \"secret.*\"'\r\n");
+    let events = wire.events();
+    let [Event::ServerError(_), Event::SubscriptionEnded { subscription, reason }] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!(*subscription, refused);
+    assert!(matches!(reason, EndReason::Refused(_)));
+    assert_eq!(wire.connection.subscriptions(), 1);
+}
+
+#[test]
+fn a_batch_gives_its_messages_without_events() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("a", None).expect("a subscription");
+    let mut decoder = ServerDecoder::new(wire.connection.config().limits);
+    let mut ops = ServerOps::new();
+    let mut input = BytesMut::from("MSG a 1 1\r\nx\r\nPING\r\nMSG b 9 0\r\n\r\nMSG a 1 1\r\ny\r\n");
+    decoder.decode(&mut input, &mut ops).expect("a good batch");
+    let mut deliveries = Vec::new();
+    wire.connection.handle_ops(wire.now, &mut ops, &mut deliveries);
+    let payloads: Vec<_> = deliveries
+        .iter()
+        .map(|delivery| {
+            assert_eq!(delivery.route, nats_proto::connection::Route::Subscription(id));
+            Message::from_frame(&ops.chunk, &delivery.frame).payload
+        })
+        .collect();
+    assert_eq!(payloads, ["x", "y"]);
+    assert!(ops.is_empty());
+    assert!(wire.events().is_empty());
+    assert!(wire.written().contains("PONG"));
+}
+
+#[test]
+fn ten_thousand_subscriptions_do_not_make_an_idle_poll_slower() {
+    // Not a measurement: the deadline comes from a fixed number of places, whatever the table holds.
+    let mut wire = Wire::connected(config());
+    let idle = wire.connection.poll_timeout();
+    for n in 0..10_000 {
+        wire.connection.subscribe(&format!("s.{n}"), None).expect("a subscription");
+    }
+    wire.written();
+    assert_eq!(wire.connection.poll_timeout(), idle);
+    assert!(wire.connection.poll_event().is_none());
+}

@@ -1,0 +1,341 @@
+//! Server addresses, as users write them and as servers list them.
+
+use nats_proto::{Scheme, ServerAddr, ServerAddrError};
+use proptest::prelude::*;
+
+fn addr(text: &str) -> ServerAddr {
+    text.parse()
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn error(text: &str) -> ServerAddrError {
+    text.parse::<ServerAddr>().expect_err(text)
+}
+
+#[test]
+fn scheme_and_port_have_defaults() {
+    for (text, scheme, host, port) in [
+        ("localhost", "nats", "localhost", 4222),
+        ("localhost:1", "nats", "localhost", 1),
+        ("127.0.0.1:65535", "nats", "127.0.0.1", 65535),
+        ("nats://Demo.example", "nats", "Demo.example", 4222),
+        ("nats://demo.example:4223/", "nats", "demo.example", 4223),
+        ("TLS://demo", "tls", "demo", 4222),
+        ("ws://demo", "ws", "demo", 80),
+        ("wss://demo", "wss", "demo", 443),
+        ("wss://demo:8443", "wss", "demo", 8443),
+        ("[::1]", "nats", "::1", 4222),
+        ("nats://[::1]:7", "nats", "::1", 7),
+        ("nats://[2001:DB8:0:0::1]", "nats", "2001:db8::1", 4222),
+        ("[::ffff:1.2.3.4]:5", "nats", "::ffff:1.2.3.4", 5),
+        ("my_host-1.local", "nats", "my_host-1.local", 4222),
+        ("bücher.example", "nats", "bücher.example", 4222),
+    ] {
+        let addr = addr(text);
+        assert_eq!(addr.scheme(), scheme, "{text}");
+        assert_eq!(addr.scheme_kind().as_str(), scheme, "{text}");
+        assert_eq!((addr.host(), addr.port()), (host, port), "{text}");
+        assert_eq!((addr.username(), addr.password()), (None, None), "{text}");
+        assert!(!addr.has_user_pass(), "{text}");
+    }
+}
+
+#[test]
+fn only_tls_asks_for_tls_below_nats() {
+    for (text, tls, websocket) in [
+        ("nats://a", false, false),
+        ("tls://a", true, false),
+        ("ws://a", false, true),
+        ("wss://a", false, true),
+    ] {
+        assert_eq!(addr(text).tls_required(), tls);
+        assert_eq!(addr(text).is_websocket(), websocket);
+    }
+}
+
+#[test]
+fn credentials_are_decoded_and_a_lone_user_is_a_token() {
+    for (text, username, password, token) in [
+        (
+            "nats://derek:pass@host:4222",
+            Some("derek"),
+            Some("pass"),
+            None,
+        ),
+        ("derek:pass@host", Some("derek"), Some("pass"), None),
+        ("nats://t0ken@host", Some("t0ken"), None, Some("t0ken")),
+        (
+            "nats://a%40b:%3a%2F%25@host",
+            Some("a@b"),
+            Some(":/%"),
+            None,
+        ),
+        ("nats://%C3%A9@host", Some("é"), None, Some("é")),
+        (
+            "nats://u:p@ss:word@host",
+            Some("u"),
+            Some("p@ss:word"),
+            None,
+        ),
+        ("nats://u:@host", Some("u"), Some(""), None),
+        ("nats://:p@host", None, Some("p"), None),
+        ("nats://@host", None, None, None),
+        ("nats://u:p@[::1]:1", Some("u"), Some("p"), None),
+    ] {
+        let addr = addr(text);
+        assert_eq!(addr.username(), username, "{text}");
+        assert_eq!(addr.password(), password, "{text}");
+        assert_eq!(addr.token(), token, "{text}");
+        assert_eq!(addr.has_user_pass(), username.is_some(), "{text}");
+    }
+}
+
+#[test]
+fn a_path_is_for_websockets() {
+    assert_eq!(addr("ws://host/nats/v1?x=1").path(), "/nats/v1?x=1");
+    assert_eq!(addr("wss://host:1?x").path(), "?x");
+    assert_eq!(addr("ws://u:p@host/a@b").path(), "/a@b");
+    assert_eq!(addr("ws://host/").path(), "");
+    for (text, path) in [
+        ("nats://host/a", "/a"),
+        ("host?tls=1", "?tls=1"),
+        ("tls://host:1#f", "#f"),
+        ("ws://host/a#f", "/a#f"),
+        ("ws://host/a b", "/a b"),
+    ] {
+        assert_eq!(
+            error(text),
+            ServerAddrError::UnexpectedPath { path: path.into() }
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    use ServerAddrError::*;
+    for (text, expected) in [
+        (
+            "http://host",
+            UnknownScheme {
+                scheme: "http".into(),
+            },
+        ),
+        ("", EmptyHost),
+        ("nats://", EmptyHost),
+        (":4222", EmptyHost),
+        ("nats://u:p@", EmptyHost),
+        ("nats://u:p@:1", EmptyHost),
+        ("a b", InvalidHost { host: "a b".into() }),
+        ("a,b", InvalidHost { host: "a,b".into() }),
+        (
+            "a\r\n",
+            InvalidHost {
+                host: r"a\r\n".into(),
+            },
+        ),
+        ("host:", InvalidPort { port: "".into() }),
+        ("host:0", InvalidPort { port: "0".into() }),
+        ("host:+1", InvalidPort { port: "+1".into() }),
+        (
+            "host:65536",
+            InvalidPort {
+                port: "65536".into(),
+            },
+        ),
+        ("host:x", InvalidPort { port: "x".into() }),
+        ("[::1]x", InvalidPort { port: "x".into() }),
+        ("[::1]:", InvalidPort { port: "".into() }),
+        (
+            "[::1",
+            InvalidIpv6 {
+                host: "[::1".into(),
+            },
+        ),
+        (
+            "[]:1",
+            InvalidIpv6 {
+                host: "[]:1".into(),
+            },
+        ),
+        (
+            "[host]",
+            InvalidIpv6 {
+                host: "[host]".into(),
+            },
+        ),
+        (
+            "[fe80::1%eth0]",
+            InvalidIpv6 {
+                host: "[fe80::1%eth0]".into(),
+            },
+        ),
+        ("::1", Ipv6WithoutBrackets { host: "::1".into() }),
+        (
+            "nats://::1:4222",
+            Ipv6WithoutBrackets {
+                host: "::1:4222".into(),
+            },
+        ),
+        ("nats://u%4:p@host", InvalidCredentials),
+        ("nats://u:%zz@host", InvalidCredentials),
+        ("nats://u:%ff@host", InvalidCredentials),
+        ("nats://u:p%@host", InvalidCredentials),
+    ] {
+        assert_eq!(error(text), expected, "{text}");
+    }
+    assert_eq!(
+        error("::1").to_string(),
+        r#"IPv6 address "::1" must stand in brackets, as in "[::1]:4222""#
+    );
+}
+
+#[test]
+fn no_text_shows_a_secret() {
+    for text in [
+        "nats://user:canary@host:1",
+        "nats://canary@host:1",
+        "nats://:canary@host:1",
+        "wss://user:canary@[::1]:1/path",
+        "ws://host/path?token=canary",
+    ] {
+        let addr = addr(text);
+        for shown in [addr.to_string(), format!("{addr:?}"), format!("{addr:#?}")] {
+            assert!(!shown.contains("canary"), "{shown}");
+            assert!(shown.contains("***"), "{shown}");
+        }
+    }
+    for text in [
+        "nats://user:canary@ho st",
+        "nats://user:canary@host:x",
+        "nats://user:canary@::1",
+        "nats://user:canary%@host",
+        "nats://user:canary/x@host",
+        "nats://user:1/canary@host",
+        "nats://user:1?canary@host",
+        "nats://user:1#canary@host",
+        "nats://can/canary@host",
+        "ws://user:canary/@host",
+        "http://user:canary@host",
+        "user:canary://x@host",
+        "nats://user:canary@host/path",
+        "nats://user:canary@host/@path",
+    ] {
+        let error = error(text);
+        for shown in [error.to_string(), format!("{error:?}")] {
+            assert!(!shown.contains("canary"), "{text}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn is_shown_as_it_could_be_written() {
+    for (text, shown) in [
+        ("localhost", "nats://localhost:4222"),
+        ("tls://[::1]", "tls://[::1]:4222"),
+        ("ws://host/path", "ws://host:80/path"),
+        ("nats://derek:secret@host", "nats://derek:***@host:4222"),
+    ] {
+        assert_eq!(addr(text).to_string(), shown);
+        assert_eq!(format!("{:?}", addr(text)), format!("ServerAddr({shown})"));
+    }
+}
+
+#[test]
+fn discovered_servers_inherit_scheme_and_credentials() {
+    let known = addr("tls://u:p@known:1");
+    let found = known.discovered("[2001:db8::2]:5").unwrap();
+    assert_eq!(found.scheme_kind(), Scheme::Tls);
+    assert_eq!((found.host(), found.port()), ("2001:db8::2", 5));
+    assert_eq!((found.username(), found.password()), (Some("u"), Some("p")));
+    assert_eq!(known.discovered("other").unwrap().port(), 4222);
+
+    let websocket = addr("wss://t@known/path").discovered("other:8443").unwrap();
+    assert_eq!(websocket.scheme(), "wss");
+    assert_eq!(websocket.path(), "/path");
+    assert_eq!(websocket.token(), Some("t"));
+}
+
+#[test]
+fn discovered_entries_are_host_and_port_alone() {
+    use ServerAddrError::*;
+    let known = addr("tls://u:p@known:1");
+    for (entry, expected) in [
+        (
+            "nats://evil:1",
+            UnexpectedScheme {
+                address: "nats://evil:1".into(),
+            },
+        ),
+        ("x@evil:1", UnexpectedCredentials),
+        ("evil/x@y", UnexpectedCredentials),
+        ("evil:1/", UnexpectedPath { path: "/".into() }),
+        ("", EmptyHost),
+        (
+            "a\0b",
+            InvalidHost {
+                host: r"a\x00b".into(),
+            },
+        ),
+        (
+            "a:99999",
+            InvalidPort {
+                port: "99999".into(),
+            },
+        ),
+    ] {
+        assert_eq!(known.discovered(entry), Err(expected), "{entry}");
+    }
+    let long = "/".repeat(100_000);
+    assert!(known.discovered(&long).unwrap_err().to_string().len() < 200);
+}
+
+#[test]
+fn the_same_endpoint_can_be_written_in_many_ways() {
+    for (a, b, same) in [
+        ("nats://u:p@Host", "tls://host:4222", true),
+        ("[::1]", "[0:0::1]:4222", true),
+        ("host:1", "host:2", false),
+        ("host", "host.", false),
+        ("ws://host", "nats://host", false),
+    ] {
+        assert_eq!(addr(a).same_endpoint(&addr(b)), same, "{a} {b}");
+    }
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+}
+
+proptest! {
+    #[test]
+    fn any_credentials_can_be_written(username in ".{1,20}", password in any::<Option<String>>()) {
+        let mut text = percent_encoded(&username);
+        if let Some(password) = &password {
+            text = format!("{text}:{}", percent_encoded(password));
+        }
+        let addr = addr(&format!("nats://{text}@host"));
+        prop_assert_eq!(addr.username(), Some(username.as_str()));
+        prop_assert_eq!(addr.password(), password.as_deref());
+    }
+
+    #[test]
+    fn what_is_shown_is_read_again(
+        scheme in prop_oneof![Just("nats"), Just("tls"), Just("ws"), Just("wss")],
+        host in prop_oneof!["[a-zA-Z0-9_.-]{1,30}", any::<std::net::Ipv6Addr>().prop_map(|ip| format!("[{ip}]"))],
+        port in 1u16..,
+    ) {
+        let first = addr(&format!("{scheme}://{host}:{port}"));
+        prop_assert_eq!(&addr(&first.to_string()), &first);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in prop_oneof![any::<String>(), "[a:/@%#?\\[\\]0-9.]{0,20}"]) {
+        let known = addr("localhost");
+        if let Ok(addr) = text.parse::<ServerAddr>() {
+            prop_assert!(!addr.host().is_empty() && addr.port() != 0);
+        }
+        if let Ok(addr) = known.discovered(&text) {
+            prop_assert!(!addr.host().is_empty() && addr.port() != 0);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests of the whole: the scenarios that every client passes on every server.
+
+#[cfg(doctest)]
+mod readme;
+pub mod server;

@@ -1,0 +1,135 @@
+//! `cargo xtask lint`: everything that can be said about the source without running it.
+
+mod dependencies;
+mod house;
+
+use crate::process::{cargo, run as run_command, step};
+use crate::workspace::published;
+use crate::{Result, process};
+
+/// Packages that are not members of the workspace: one has no std, one wants its own profile.
+const OUTSIDE: [&str; 2] = ["fuzz/Cargo.toml", "no-std-check/Cargo.toml"];
+
+/// Runs all checks, also if one fails: whoever has to wait for them wants to know everything at once.
+///
+/// # Errors
+/// Says what is wrong and where.
+pub(crate) fn run() -> Result {
+    let checks: [fn() -> Result; 6] = [
+        formatting,
+        house::check,
+        dependencies::check,
+        clippy,
+        documentation,
+        features,
+    ];
+    let errors: Vec<String> = checks
+        .into_iter()
+        .filter_map(|check| check().err())
+        .map(|error| error.to_string())
+        .collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(errors.join("\nerror: ").into())
+    }
+}
+
+fn formatting() -> Result {
+    step("formatting");
+    run_command(cargo(None).args(["fmt", "--all", "--check"]))?;
+    for manifest in OUTSIDE {
+        run_command(cargo(None).args(["fmt", "--check", "--manifest-path", manifest]))?;
+    }
+    Ok(())
+}
+
+fn clippy() -> Result {
+    step("clippy");
+    run_command(cargo(None).args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-Dwarnings",
+    ]))?;
+    for manifest in OUTSIDE {
+        run_command(cargo(None).args(["clippy", "--manifest-path", manifest, "--", "-Dwarnings"]))?;
+    }
+    Ok(())
+}
+
+fn documentation() -> Result {
+    step("documentation");
+    run_command(
+        cargo(None)
+            .args(["doc", "--workspace", "--no-deps", "--all-features"])
+            .env("RUSTDOCFLAGS", "-Dwarnings"),
+    )
+}
+
+/// Every published library with every combination of its features that can matter: none, each, each pair,
+/// all. With up to three features that is the whole powerset.
+fn features() -> Result {
+    step("combinations of features");
+    for package in published()? {
+        for combination in combinations(&package.features) {
+            // Clippy and not check: `-Dwarnings` then concerns this package alone, and dependencies are
+            // not built anew. An unused import without some feature is what this finds most often.
+            let mut command = cargo(None);
+            command
+                .args([
+                    "clippy",
+                    "--quiet",
+                    "--no-deps",
+                    "--lib",
+                    "--package",
+                    &package.name,
+                ])
+                .args(["--no-default-features", "--features"])
+                .arg(combination.join(","))
+                .args(["--", "-Dwarnings"]);
+            process::run(&mut command)?;
+        }
+    }
+    Ok(())
+}
+
+fn combinations(features: &[String]) -> Vec<Vec<&str>> {
+    let mut all: Vec<Vec<&str>> = vec![Vec::new()];
+    for (index, first) in features.iter().enumerate() {
+        all.push(vec![first]);
+        for second in &features[index + 1..] {
+            all.push(vec![first, second]);
+        }
+    }
+    if features.len() > 2 {
+        all.push(features.iter().map(String::as_str).collect());
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn combinations_are_none_each_pairs_and_all() {
+        let features = ["a", "b", "c"].map(str::to_owned);
+        let mut found = combinations(&features);
+        found.sort();
+        let expected: [&[&str]; 8] = [
+            &[],
+            &["a"],
+            &["a", "b"],
+            &["a", "b", "c"],
+            &["a", "c"],
+            &["b"],
+            &["b", "c"],
+            &["c"],
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(combinations(&[]), [Vec::<&str>::new()]);
+    }
+}

@@ -1,0 +1,123 @@
+//! What the layers must not depend on, checked on the tree that cargo resolves.
+
+use std::collections::BTreeSet;
+
+use crate::Result;
+use crate::process::{cargo, output, step};
+
+/// Runtimes and their parts, by the beginning of their names.
+const RUNTIMES: [&str; 9] = [
+    "tokio",
+    "async-std",
+    "async-executor",
+    "async-global-executor",
+    "async-io",
+    "smol",
+    "polling",
+    "mio",
+    "embassy",
+];
+
+/// For the core, which has no use for futures either.
+const ASYNC: [&str; 4] = ["tokio", "async", "futures", "mio"];
+
+struct Layer {
+    package: &'static str,
+    forbidden: &'static [&'static [&'static str]],
+}
+
+const LAYERS: [Layer; 5] = [
+    Layer {
+        package: "nats-proto",
+        forbidden: &[&RUNTIMES, &ASYNC],
+    },
+    Layer {
+        package: "nats-client",
+        forbidden: &[&RUNTIMES],
+    },
+    Layer {
+        package: "nats-broker",
+        forbidden: &[&RUNTIMES],
+    },
+    Layer {
+        package: "nats-tokio",
+        forbidden: &[&["async-std", "smol"]],
+    },
+    Layer {
+        package: "nats-async-std",
+        forbidden: &[&["tokio"]],
+    },
+];
+
+pub(super) fn check() -> Result {
+    step("dependencies of the layers");
+    for layer in LAYERS {
+        let dependencies = dependencies(layer.package)?;
+        println!("{}: {} dependencies", layer.package, dependencies.len());
+        if let Some(found) = first_forbidden(&dependencies, layer.forbidden) {
+            return Err(format!("{} depends on {found}", layer.package).into());
+        }
+    }
+    Ok(())
+}
+
+/// The names of all packages, direct or not, that users of `package` with all its features get, without itself.
+fn dependencies(package: &str) -> Result<BTreeSet<String>> {
+    let tree = output(cargo(None).args([
+        "tree",
+        "--package",
+        package,
+        "--all-features",
+        "--edges=normal",
+        "--prefix=none",
+        "--format={p}",
+    ]))?;
+    Ok(parse_tree(&tree, package))
+}
+
+fn parse_tree(tree: &str, package: &str) -> BTreeSet<String> {
+    tree.lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != package)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn first_forbidden<'a>(
+    dependencies: &'a BTreeSet<String>,
+    forbidden: &[&[&str]],
+) -> Option<&'a String> {
+    dependencies.iter().find(|name| {
+        forbidden
+            .iter()
+            .flat_map(|prefixes| prefixes.iter())
+            .any(|prefix| name.starts_with(prefix))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TREE: &str = "nats-client v0.1.0 (/src/nats-client)\n\
+                        bytes v1.11.0\n\
+                        futures-core v0.3.31\n\
+                        bytes v1.11.0 (*)\n";
+
+    #[test]
+    fn each_package_counts_once() {
+        let names = parse_tree(TREE, "nats-client");
+        assert_eq!(
+            names.into_iter().collect::<Vec<_>>(),
+            ["bytes", "futures-core"]
+        );
+    }
+
+    #[test]
+    fn traits_of_futures_are_allowed_where_runtimes_are_not() {
+        let names = parse_tree(TREE, "nats-client");
+        assert_eq!(first_forbidden(&names, &[&RUNTIMES]), None);
+        let found = first_forbidden(&names, &[&RUNTIMES, &ASYNC]);
+        assert_eq!(found.map(String::as_str), Some("futures-core"));
+    }
+}

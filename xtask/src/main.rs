@@ -1,0 +1,168 @@
+//! The project's own commands. `cargo xtask help` lists them.
+//!
+//! Everything that CI does is one of these commands, so that it can be done the same way on any machine.
+
+mod deny;
+mod fuzz;
+mod lint;
+mod process;
+mod server;
+mod source;
+mod test;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use lexopt::prelude::*;
+
+/// An error is a text for the person in front of the terminal; nothing matches on it.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Seconds for which `ci` runs each fuzz target, and `fuzz` if not told otherwise.
+const FUZZ_SECONDS: u64 = 10;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test [-- ARGS]      all tests, on real servers; ARGS go to `cargo test --workspace`
+  server              finds or fetches the nats-server releases and prints their paths
+  lint                formatting, clippy, documentation, dependencies, house rules, features
+  no-std              builds and runs the program that has no std
+  fuzz [--seconds N]  runs every fuzz target for N seconds (default: 10)
+  deny                licences, bans and sources of dependencies, with cargo-deny
+  ci                  lint, deny, test and fuzz: what must pass before a merge
+  help                this text";
+
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Test { cargo_args: Vec<OsString> },
+    Server,
+    Lint,
+    NoStd,
+    Fuzz { seconds: u64 },
+    Deny,
+    Ci,
+    Help,
+}
+
+fn main() -> ExitCode {
+    let command = match parse(lexopt::Parser::from_env()) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("error: {error}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let started = Instant::now();
+    let result = match &command {
+        Command::Test { cargo_args } => test::run(cargo_args),
+        Command::Server => server::print_paths(),
+        Command::Lint => lint::run(),
+        Command::NoStd => test::no_std(),
+        Command::Fuzz { seconds } => fuzz::run(*seconds),
+        Command::Deny => deny::run(),
+        Command::Ci => ci(),
+        Command::Help => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+    };
+    match result {
+        Ok(()) => {
+            // `server` is made for scripts: its output is the paths alone.
+            if command != Command::Server {
+                println!("\nok, in {} s", started.elapsed().as_secs());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("\nerror: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ci() -> Result {
+    lint::run()?;
+    deny::run()?;
+    test::run(&[])?;
+    fuzz::run(FUZZ_SECONDS)
+}
+
+fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Error> {
+    let Some(name) = parser.next()? else {
+        return Err("a command is missing".into());
+    };
+    let name = match name {
+        Short('h') | Long("help") => return Ok(Command::Help),
+        Value(name) => name.string()?,
+        other => return Err(other.unexpected()),
+    };
+    let mut command = match name.as_str() {
+        "test" => Command::Test {
+            cargo_args: Vec::new(),
+        },
+        "server" => Command::Server,
+        "lint" => Command::Lint,
+        "no-std" => Command::NoStd,
+        "fuzz" => Command::Fuzz {
+            seconds: FUZZ_SECONDS,
+        },
+        "deny" => Command::Deny,
+        "ci" => Command::Ci,
+        "help" => Command::Help,
+        _ => return Err(format!("unknown command '{name}'").into()),
+    };
+    while let Some(argument) = parser.next()? {
+        match (&mut command, argument) {
+            // What follows `--` comes as plain values, whatever it looks like.
+            (Command::Test { cargo_args }, Value(value)) => cargo_args.push(value),
+            (Command::Fuzz { seconds }, Long("seconds")) => *seconds = parser.value()?.parse()?,
+            (_, other) => return Err(other.unexpected()),
+        }
+    }
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_args(args: &[&str]) -> std::result::Result<Command, lexopt::Error> {
+        parse(lexopt::Parser::from_args(args))
+    }
+
+    #[test]
+    fn what_follows_two_dashes_goes_to_cargo_test() {
+        let command = parse_args(&["test", "--", "-p", "nats-proto", "--", "--nocapture"]).unwrap();
+        let cargo_args = ["-p", "nats-proto", "--", "--nocapture"]
+            .map(OsString::from)
+            .to_vec();
+        assert_eq!(command, Command::Test { cargo_args });
+    }
+
+    #[test]
+    fn fuzz_takes_seconds() {
+        assert_eq!(
+            parse_args(&["fuzz", "--seconds", "60"]).unwrap(),
+            Command::Fuzz { seconds: 60 }
+        );
+        assert_eq!(
+            parse_args(&["fuzz"]).unwrap(),
+            Command::Fuzz {
+                seconds: FUZZ_SECONDS
+            }
+        );
+        assert!(parse_args(&["fuzz", "--seconds", "soon"]).is_err());
+    }
+
+    #[test]
+    fn anything_unknown_is_refused() {
+        assert!(parse_args(&[]).is_err());
+        assert!(parse_args(&["bench"]).is_err());
+        assert!(parse_args(&["lint", "--fast"]).is_err());
+        assert!(parse_args(&["server", "2.10.26"]).is_err());
+    }
+}

@@ -1,0 +1,53 @@
+//! `cargo xtask test`: every test there is, on real servers.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::process::{self, cargo, step};
+use crate::{Result, server};
+
+/// Runs everything; `cargo_args` go to the first and largest part, `cargo test --workspace`.
+///
+/// # Errors
+/// A server is missing, or a part fails. Nothing is ever skipped.
+pub(crate) fn run(cargo_args: &[OsString]) -> Result {
+    step("nats-server releases");
+    let servers = server::ensure()?;
+    for (variable, path) in &servers {
+        println!("{variable}={}", path.display());
+    }
+    workspace_tests(cargo_args, &servers)?;
+    corpus_replay()?;
+    no_std()
+}
+
+/// Unit tests, doctests, property tests, and scenarios on the servers.
+fn workspace_tests(cargo_args: &[OsString], servers: &[(&str, PathBuf)]) -> Result {
+    step("tests of the workspace");
+    let servers = servers.iter().map(|(variable, path)| (variable, path));
+    process::run(
+        cargo(None)
+            .args(["test", "--workspace"])
+            .args(cargo_args)
+            .envs(servers),
+    )
+}
+
+/// What fuzzing has found, or was begun with, as ordinary tests on the stable toolchain.
+fn corpus_replay() -> Result {
+    step("fuzz corpora, replayed");
+    process::run(cargo(None).args(["test", "--manifest-path=fuzz/Cargo.toml"]))
+}
+
+/// Builds and runs a program without std that opens, drives and closes a connection.
+///
+/// # Errors
+/// It does not build, which is what happens if any dependency brings std in, or it does not behave.
+pub(crate) fn no_std() -> Result {
+    step("nats-proto in a program without std");
+    process::run(cargo(None).args([
+        "run",
+        "--manifest-path=no-std-check/Cargo.toml",
+        "--target-dir=target/no-std-check",
+    ]))
+}
