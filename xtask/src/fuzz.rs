@@ -6,8 +6,8 @@ use std::process::Stdio;
 use crate::process::{self, cargo, output, shown, step, succeeds};
 use crate::{Result, workspace};
 
-/// A decoder that allocates what a length on the wire says, before it has checked it, is
-/// found by this limit, long before the machine runs out of memory.
+/// A decoder that allocates what a length on the wire says before it has checked it meets this limit, long
+/// before the machine runs out of memory.
 const MEMORY_MIB: u32 = 512;
 
 /// A single input that takes longer is a finding. Generous, because CI machines stall.
@@ -23,11 +23,7 @@ pub(crate) fn run(seconds: u64) -> Result {
         process::run(cargo(None).args(["install", "cargo-fuzz", "--locked"]))?;
     }
     let list = output(cargo(Some("nightly")).args(["fuzz", "list"]))?;
-    let targets: Vec<&str> = list
-        .lines()
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .collect();
+    let targets: Vec<&str> = list.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
     if targets.is_empty() {
         return Err("there are no fuzz targets".into());
     }
@@ -48,11 +44,8 @@ pub(crate) fn run(seconds: u64) -> Result {
     if failed.is_empty() {
         Ok(())
     } else {
-        Err(format!(
-            "fuzzing failed: {}; the inputs are in fuzz/artifacts",
-            failed.join(", ")
-        )
-        .into())
+        Err(format!("fuzzing failed: {}; the inputs are in fuzz/artifacts", failed.join(", "))
+            .into())
     }
 }
 
@@ -92,10 +85,7 @@ fn fuzz_target(target: &str, seconds: u64) -> Result<Outcome> {
         // A target that says nothing of its runs may not have run at all.
         return Err(format!("{target} did not report its runs:\n{text}").into());
     }
-    Ok(Outcome {
-        runs: runs.unwrap_or(0),
-        passed,
-    })
+    Ok(Outcome { runs: runs.unwrap_or(0), passed })
 }
 
 /// The number of runs, from the statistics that libFuzzer prints at its end.

@@ -7,7 +7,7 @@ use crate::process::{cargo, run as run_command, step};
 use crate::workspace::published;
 use crate::{Result, process};
 
-/// Packages that are not members of the workspace: one has no std, one wants its own profile.
+/// Packages that are not members of the workspace: one is built with sanitizers, the other without std.
 const OUTSIDE: [&str; 2] = ["fuzz/Cargo.toml", "no-std-check/Cargo.toml"];
 
 /// Runs all checks, also if one fails: whoever has to wait for them wants to know everything at once.
@@ -15,24 +15,14 @@ const OUTSIDE: [&str; 2] = ["fuzz/Cargo.toml", "no-std-check/Cargo.toml"];
 /// # Errors
 /// Says what is wrong and where.
 pub(crate) fn run() -> Result {
-    let checks: [fn() -> Result; 6] = [
-        formatting,
-        house::check,
-        dependencies::check,
-        clippy,
-        documentation,
-        features,
-    ];
+    let checks: [fn() -> Result; 6] =
+        [formatting, house::check, dependencies::check, clippy, documentation, features];
     let errors: Vec<String> = checks
         .into_iter()
         .filter_map(|check| check().err())
         .map(|error| error.to_string())
         .collect();
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(errors.join("\nerror: ").into())
-    }
+    if errors.is_empty() { Ok(()) } else { Err(errors.join("\nerror: ").into()) }
 }
 
 fn formatting() -> Result {
@@ -79,14 +69,7 @@ fn features() -> Result {
             // not built anew. An unused import without some feature is what this finds most often.
             let mut command = cargo(None);
             command
-                .args([
-                    "clippy",
-                    "--quiet",
-                    "--no-deps",
-                    "--lib",
-                    "--package",
-                    &package.name,
-                ])
+                .args(["clippy", "--quiet", "--no-deps", "--lib", "--package", &package.name])
                 .args(["--no-default-features", "--features"])
                 .arg(combination.join(","))
                 .args(["--", "-Dwarnings"]);
@@ -119,16 +102,8 @@ mod tests {
         let features = ["a", "b", "c"].map(str::to_owned);
         let mut found = combinations(&features);
         found.sort();
-        let expected: [&[&str]; 8] = [
-            &[],
-            &["a"],
-            &["a", "b"],
-            &["a", "b", "c"],
-            &["a", "c"],
-            &["b"],
-            &["b", "c"],
-            &["c"],
-        ];
+        let expected: [&[&str]; 8] =
+            [&[], &["a"], &["a", "b"], &["a", "b", "c"], &["a", "c"], &["b"], &["b", "c"], &["c"]];
         assert_eq!(found, expected);
         assert_eq!(combinations(&[]), [Vec::<&str>::new()]);
     }

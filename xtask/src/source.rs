@@ -46,13 +46,9 @@ impl SourceFile {
     /// # Errors
     /// It is not Rust.
     pub(crate) fn parse(path: PathBuf, text: &str) -> Result<Self> {
-        let tokens: TokenStream = text
-            .parse()
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Self {
-            path,
-            tokens: without_tests_and_docs(tokens),
-        })
+        let tokens: TokenStream =
+            text.parse().map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self { path, tokens: without_tests_and_docs(tokens) })
     }
 
     /// The names in `mod name;`.
@@ -206,15 +202,9 @@ mod tests {
     fn code_is_counted_wherever_it_hides() {
         assert_eq!(file("fn a() {} fn b() {}").lines_of_code(), 1);
         assert_eq!(file("use other::One;\nmod two;").lines_of_code(), 2);
-        assert_eq!(
-            file("const A: &str = \"x\ny // no comment\nz\";").lines_of_code(),
-            3
-        );
+        assert_eq!(file("const A: &str = \"x\ny // no comment\nz\";").lines_of_code(), 3);
         assert_eq!(file("mod inner {\n    fn a() {}\n}").lines_of_code(), 3);
-        assert_eq!(
-            file("impl A {\n#[cfg(test)]\nfn t() {}\nfn a() {}\n}").lines_of_code(),
-            3
-        );
+        assert_eq!(file("impl A {\n#[cfg(test)]\nfn t() {}\nfn a() {}\n}").lines_of_code(), 3);
     }
 
     #[test]

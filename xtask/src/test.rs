@@ -25,12 +25,7 @@ pub(crate) fn run(cargo_args: &[OsString]) -> Result {
 fn workspace_tests(cargo_args: &[OsString], servers: &[(&str, PathBuf)]) -> Result {
     step("tests of the workspace");
     let servers = servers.iter().map(|(variable, path)| (variable, path));
-    process::run(
-        cargo(None)
-            .args(["test", "--workspace"])
-            .args(cargo_args)
-            .envs(servers),
-    )
+    process::run(cargo(None).args(["test", "--workspace"]).args(cargo_args).envs(servers))
 }
 
 /// What fuzzing has found, or was begun with, as ordinary tests on the stable toolchain.

@@ -35,9 +35,7 @@ pub(crate) fn published() -> Result<Vec<Published>> {
 
 fn parse_metadata(json: &str) -> Result<Vec<Published>> {
     let metadata: Value = serde_json::from_str(json)?;
-    let packages = metadata["packages"]
-        .as_array()
-        .ok_or("cargo metadata names no packages")?;
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata names no packages")?;
     let mut published = Vec::new();
     for package in packages {
         // `publish = false` is an empty list of registries; no such line is null.
@@ -53,10 +51,7 @@ fn parse_metadata(json: &str) -> Result<Vec<Published>> {
             .cloned()
             .collect();
         features.sort_unstable();
-        published.push(Published {
-            name: name.to_owned(),
-            features,
-        });
+        published.push(Published { name: name.to_owned(), features });
     }
     Ok(published)
 }
@@ -71,10 +66,7 @@ mod tests {
             {"name": "front", "publish": null, "features": {"tls": [], "default": ["tls"], "a": []}},
             {"name": "tests", "publish": [], "features": {}}
         ]}"#;
-        let front = Published {
-            name: "front".into(),
-            features: vec!["a".into(), "tls".into()],
-        };
+        let front = Published { name: "front".into(), features: vec!["a".into(), "tls".into()] };
         assert_eq!(parse_metadata(json).unwrap(), [front]);
     }
 

@@ -305,7 +305,7 @@ impl<R: Runtime> Driver<R> {
                     self.batch.wakers.extend(waker);
                 }
                 event => {
-                    note(core, &event);
+                    note(core, &event, &mut self.batch.wakers);
                     self.batch.events.push(event);
                 }
             }
@@ -420,13 +420,14 @@ impl<R: Runtime> Driver<R> {
 }
 
 /// Notes what `connect` waits for.
-fn note(core: &mut Core, event: &CoreEvent) {
+fn note(core: &mut Core, event: &CoreEvent, wakers: &mut Vec<Waker>) {
     match event {
-        CoreEvent::ConnectFailed { server, error } => core.startup.failed(server, error),
+        CoreEvent::ConnectFailed { server, error } => return core.startup.failed(server, error),
         CoreEvent::Connected { .. } => core.startup.settle(Ok(())),
         CoreEvent::Closed { error, .. } => core.startup.settle(Err(error.clone())),
-        _ => {}
+        _ => return,
     }
+    core.watchers.take_all(wakers);
 }
 
 /// Brings a connection to its end that nobody drives any more.

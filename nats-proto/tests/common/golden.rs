@@ -100,9 +100,11 @@ pub fn server() -> Vec<Golden> {
             ],
         ),
         golden(
-            b"HMSG a 9 12 17\r\nNATS/1.0\r\n\r\nhello\r\nHMSG a 9 r 28 28\r\nNATS/1.0 503 No Responders\r\n\r\n",
-            // The block of the second is what its lengths say it is, its own line end included.
-            vec![message(9, ["a", "", "NATS/1.0\r\n\r\n", "hello"])],
+            b"HMSG a 9 12 17\r\nNATS/1.0\r\n\r\nhello\r\nHMSG a 9 r 30 30\r\nNATS/1.0 503 No Responders\r\n\r\n\r\n",
+            vec![
+                message(9, ["a", "", "NATS/1.0\r\n\r\n", "hello"]),
+                message(9, ["a", "r", "NATS/1.0 503 No Responders\r\n\r\n", ""]),
+            ],
         ),
         golden(
             b"HMSG _INBOX.abc 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\nhmsg a 1 r 0 2\nok\r\n",

@@ -6,5 +6,6 @@ mod keepalive;
 mod publishing;
 mod reconnect;
 mod requests;
+mod splits;
 mod subscriptions;
 mod support;

@@ -27,26 +27,11 @@ struct Layer {
 }
 
 const LAYERS: [Layer; 5] = [
-    Layer {
-        package: "nats-proto",
-        forbidden: &[&RUNTIMES, &ASYNC],
-    },
-    Layer {
-        package: "nats-client",
-        forbidden: &[&RUNTIMES],
-    },
-    Layer {
-        package: "nats-broker",
-        forbidden: &[&RUNTIMES],
-    },
-    Layer {
-        package: "nats-tokio",
-        forbidden: &[&["async-std", "smol"]],
-    },
-    Layer {
-        package: "nats-async-std",
-        forbidden: &[&["tokio"]],
-    },
+    Layer { package: "nats-proto", forbidden: &[&RUNTIMES, &ASYNC] },
+    Layer { package: "nats-client", forbidden: &[&RUNTIMES] },
+    Layer { package: "nats-broker", forbidden: &[&RUNTIMES] },
+    Layer { package: "nats-tokio", forbidden: &[&["async-std", "smol"]] },
+    Layer { package: "nats-async-std", forbidden: &[&["tokio"]] },
 ];
 
 pub(super) fn check() -> Result {
@@ -88,10 +73,7 @@ fn first_forbidden<'a>(
     forbidden: &[&[&str]],
 ) -> Option<&'a String> {
     dependencies.iter().find(|name| {
-        forbidden
-            .iter()
-            .flat_map(|prefixes| prefixes.iter())
-            .any(|prefix| name.starts_with(prefix))
+        forbidden.iter().flat_map(|prefixes| prefixes.iter()).any(|prefix| name.starts_with(prefix))
     })
 }
 
@@ -107,10 +89,7 @@ mod tests {
     #[test]
     fn each_package_counts_once() {
         let names = parse_tree(TREE, "nats-client");
-        assert_eq!(
-            names.into_iter().collect::<Vec<_>>(),
-            ["bytes", "futures-core"]
-        );
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["bytes", "futures-core"]);
     }
 
     #[test]

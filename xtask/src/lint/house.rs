@@ -36,7 +36,7 @@ pub(super) fn check() -> Result {
         println!("{adapter}: {lines} lines of code, at most {ADAPTER_LINES}");
         if lines > ADAPTER_LINES {
             return Err(
-                format!("{adapter} has {lines} lines of code, more than {ADAPTER_LINES}").into(),
+                format!("{adapter} has {lines} lines of code, more than {ADAPTER_LINES}").into()
             );
         }
     }
@@ -44,11 +44,7 @@ pub(super) fn check() -> Result {
     step("purity of the core");
     let files = library("nats-proto")?;
     let findings: Vec<String> = files.iter().flat_map(impurities).collect();
-    println!(
-        "nats-proto: {} files, {} findings",
-        files.len(),
-        findings.len()
-    );
+    println!("nats-proto: {} files, {} findings", files.len(), findings.len());
     if findings.is_empty() {
         Ok(())
     } else {
@@ -103,10 +99,7 @@ mod tests {
             findings("fn f() {\n    loop {\n        let t = Instant::now();\n    }\n}"),
             ["lib.rs:3: Instant::now"]
         );
-        assert_eq!(
-            findings("struct A {\n    lock: Mutex<u32>,\n}"),
-            ["lib.rs:2: Mutex"]
-        );
+        assert_eq!(findings("struct A {\n    lock: Mutex<u32>,\n}"), ["lib.rs:2: Mutex"]);
     }
 
     #[test]
