@@ -13,7 +13,8 @@ use nats_broker::{Auth, ServerConfig, serve};
 mod tokio_runtime;
 use tokio_runtime::Tokio;
 
-const USAGE: &str = "usage: broker [--addr 127.0.0.1] [--port 4222] [--user NAME:PASSWORD | --token TOKEN]";
+const USAGE: &str =
+    "usage: broker [--addr 127.0.0.1] [--port 4222] [--user NAME:PASSWORD | --token TOKEN]";
 
 fn config() -> Result<ServerConfig, Box<dyn Error>> {
     let mut config = ServerConfig::default();

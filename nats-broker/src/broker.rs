@@ -235,7 +235,8 @@ impl Broker {
 
     /// Buffers bytes for a client, and cuts it off if too many wait.
     pub(crate) fn send(&mut self, id: SessionId, encode: impl FnOnce(&mut OutBuf)) {
-        let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.is_closing()) else {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.is_closing())
+        else {
             return;
         };
         if session.queue(self.config.max_pending, &mut self.events, encode).is_err() {
@@ -307,7 +308,8 @@ impl Broker {
 
     /// Ends a session; whether it was open.
     fn close(&mut self, id: SessionId) -> bool {
-        let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.is_closing()) else {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.is_closing())
+        else {
             return false;
         };
         session.phase = Phase::Closing;

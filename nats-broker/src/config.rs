@@ -49,10 +49,7 @@ impl Auth {
 /// Compares without stopping at the first difference, so that the time taken does not tell where it is.
 fn same(given: Option<&str>, expected: &str) -> bool {
     let (given, expected) = (given.unwrap_or_default().as_bytes(), expected.as_bytes());
-    let difference = given
-        .iter()
-        .zip(expected)
-        .fold(0_u8, |bits, (a, b)| bits | (a ^ b));
+    let difference = given.iter().zip(expected).fold(0_u8, |bits, (a, b)| bits | (a ^ b));
     given.len() == expected.len() && difference == 0
 }
 

@@ -30,7 +30,13 @@ struct Message<'a> {
 }
 
 impl Broker {
-    pub(crate) fn handle_publish(&mut self, now: Instant, id: SessionId, chunk: &Bytes, frame: &PublishFrame) {
+    pub(crate) fn handle_publish(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        chunk: &Bytes,
+        frame: &PublishFrame,
+    ) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -84,7 +90,9 @@ impl Broker {
     /// Delivers to every plain subscription and to one member of every queue group; whether anybody got it.
     fn fan_out(&mut self, message: &Message<'_>) -> bool {
         let mut fan_out = mem::take(&mut self.fan_out);
-        if fan_out.generation != Some(self.routes.generation()) || fan_out.subject != message.subject {
+        if fan_out.generation != Some(self.routes.generation())
+            || fan_out.subject != message.subject
+        {
             fan_out.generation = Some(self.routes.generation());
             fan_out.subject.clear();
             fan_out.subject.extend_from_slice(message.subject);
@@ -111,7 +119,8 @@ impl Broker {
             return false;
         };
         let to = subscription.session;
-        let Some(session) = self.sessions.get_mut(&to).filter(|session| !session.is_closing()) else {
+        let Some(session) = self.sessions.get_mut(&to).filter(|session| !session.is_closing())
+        else {
             return false;
         };
         if to == message.from && !session.wishes.echo {
@@ -121,7 +130,14 @@ impl Broker {
         let is_last = subscription.max.is_some_and(|max| subscription.delivered >= max);
         let headers = if session.wishes.headers { message.headers } else { &[] };
         let queued = session.queue(self.config.max_pending, &mut self.events, |out| {
-            encoder::message(out, message.subject, &subscription.sid, message.reply, headers, message.payload);
+            encoder::message(
+                out,
+                message.subject,
+                &subscription.sid,
+                message.reply,
+                headers,
+                message.payload,
+            );
         });
         let is_nearly_full = session.pending() > self.config.max_pending / 4 * 3;
         if queued.is_err() {

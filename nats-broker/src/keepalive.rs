@@ -66,7 +66,8 @@ impl Broker {
             if duck.next.is_none_or(|next| next > now) {
                 break;
             }
-            let oldest = self.sessions.values().find(|session| !session.is_closing()).map(|found| found.id);
+            let oldest =
+                self.sessions.values().find(|session| !session.is_closing()).map(|found| found.id);
             let next = oldest.and(duck.next).map(|next| next + duck.random_pause(&mut self.rng));
             self.lame_duck = Some(LameDuck { next, ..duck });
             if let Some(oldest) = oldest {
@@ -107,7 +108,8 @@ impl Broker {
             return;
         };
         let is_active = now - session.last_in < self.config.ping_interval;
-        let is_measured = session.last_probe.is_some_and(|probe| now - probe <= ROUND_TRIP_INTERVAL);
+        let is_measured =
+            session.last_probe.is_some_and(|probe| now - probe <= ROUND_TRIP_INTERVAL);
         if !(is_active && is_measured) {
             if session.pings_out >= self.config.max_pings_out {
                 self.refuse(id, error_text::STALE_CONNECTION);

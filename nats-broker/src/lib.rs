@@ -1,4 +1,95 @@
-//! placeholder
+//! An embeddable Core NATS broker with a sans-IO core.
+//!
+//! [`Broker`] is a pure state machine: it never touches a socket, a clock, a lock or an entropy source. Bytes and
+//! time go in; bytes, events and the next deadline come out. The same configuration, seed and inputs give the same
+//! outputs, byte for byte, so that a simulation can be replayed from its seed. With the feature `serve` (on by
+//! default), `serve` puts it on a TCP port, on any runtime that `nats_client::Runtime` is implemented for. Without
+//! it, the crate is `no_std`.
+//!
+//! # Driving the core
+//!
+//! There are four kinds of method: `handle_*` (something happened outside), plain verbs (the owner wants
+//! something), `poll_*` (what to do now), and getters.
+//!
+//! 1. A client connected: [`handle_connect`](Broker::handle_connect). It sent bytes:
+//!    [`handle_input`](Broker::handle_input). Its stream is closed:
+//!    [`handle_disconnect`](Broker::handle_disconnect).
+//! 2. After each of these, poll [`poll_event`](Broker::poll_event) until it gives nothing, and do what it says:
+//!    write what [`poll_transmit`](Broker::poll_transmit) gives, or close a stream.
+//! 3. At the time that [`poll_timeout`](Broker::poll_timeout) gives, call
+//!    [`handle_timeout`](Broker::handle_timeout), and go on with step 2.
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use nats_broker::{Broker, BrokerEvent, Config};
+//! use nats_proto::{Instant, wire::OutBuf};
+//!
+//! let mut broker = Broker::new(Config::default(), [7; 32]);
+//! let client = broker.handle_connect(Instant::ZERO, "");
+//! let mut input = BytesMut::from("SUB greet.* 1\r\nPUB greet.joe 5\r\nhello\r\nPIN");
+//! broker.handle_input(Instant::from_millis(1), client, &mut input);
+//! assert_eq!(&input[..], b"PIN"); // the rest of it is still to come
+//!
+//! let mut wire = Vec::new();
+//! while let Some(event) = broker.poll_event() {
+//!     match event {
+//!         BrokerEvent::Transmit(session) => {
+//!             let mut out = OutBuf::new();
+//!             while broker.poll_transmit(session, &mut out) {
+//!                 let written = out.chunks().next().map_or(0, |chunk| {
+//!                     wire.extend_from_slice(chunk); // a socket may take less than that
+//!                     chunk.len()
+//!                 });
+//!                 out.advance(written);
+//!             }
+//!         }
+//!         BrokerEvent::Hangup(session) | BrokerEvent::Abort(session) => broker.handle_disconnect(session),
+//!         _ => {}
+//!     }
+//! }
+//! let text = String::from_utf8(wire).unwrap();
+//! assert!(text.starts_with("INFO {"));
+//! // This client did not introduce itself, and so gets an +OK for everything.
+//! assert!(text.ends_with("\r\n+OK\r\n+OK\r\nMSG greet.joe 1 5\r\nhello\r\n"));
+//! ```
+//!
+//! # What it bounds
+//!
+//! Everything that a client can make the broker remember has a bound that is a setting of [`Config`]: connections,
+//! subscriptions a connection, bytes of a control line and of a message, and bytes that wait to be written to a
+//! connection. Payloads of 4 KiB and more are not copied, but kept as slices of the buffer that they were read
+//! into; one that waits for a slow client can keep the whole of that buffer (64 KiB in `serve`, if messages are
+//! smaller than that) from being used again.
+//!
+//! # Where it differs from `nats-server`
+//!
+//! It behaves as `nats-server` 2.15 does, down to the texts of -ERR and to what closes a connection without any
+//! answer: more than a hundred scripts give the same bytes on both. What is different:
+//!
+//! * There is no persistence (JetStream), cluster, leaf node, gateway, account, permission, monitoring, TLS,
+//!   WebSocket, nkey or JWT: those belong to the real server. INFO leaves out the fields that are about them and
+//!   `git_commit`, `go` and `xkey`, and nobody answers on `$SYS` subjects.
+//! * Subjects that the real server reserves for its own traffic between servers (`_GR_.`, `$NRG.`, replies in
+//!   `_R_.`) are ordinary ones. There is no such traffic.
+//! * INFO, +OK and -ERR **from** a client are unknown operations. The real server skips the first two and closes
+//!   after the last without an answer.
+//! * A CR inside of a control line, and a maximum of UNSUB that is no number, close the connection. The real server
+//!   reads over the first in places, and takes the second for an UNSUB without one. Clients send neither, and
+//!   strictness is the safer side of a parser.
+//! * CONNECT: the names of fields are case-sensitive, `null` is accepted only where a field may be left out as a
+//!   text, and a negative protocol version is malformed instead of "invalid client protocol". In a second CONNECT,
+//!   flags that are left out have their defaults again, instead of those of the first.
+//! * An operation is handled when all of it has come. The real server looks at the control line of a publish before
+//!   its payload is there, and so may answer a bad one a little earlier.
+//! * Subscriptions of one client are bounded by default (1,000,000), since no bound here is ever infinite.
+//! * Matching subscriptions are served in a fixed order: wildcards as the real server does it, then by age. In the
+//!   real server, the order among the subscriptions to one subject is random.
+//! * After the last byte is written, `serve` waits up to a second for the client to close its side before it drops
+//!   the stream. Closing at once, as the real server does, can destroy an -ERR on its way if the client was still
+//!   sending.
+//! * Where one client publishes faster than another reads, `serve` pauses reading for 5 ms at a time when three
+//!   quarters of [`Config::max_pending`] are used. The real server pauses for at most 10 ms a read, less if the
+//!   reader catches up.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -13,12 +104,11 @@ mod event;
 mod keepalive;
 mod operations;
 mod routing;
+#[cfg(feature = "serve")]
+mod serve;
 mod session;
 mod statistics;
 mod subscriptions;
-
-#[cfg(feature = "serve")]
-mod serve;
 
 pub use broker::Broker;
 pub use config::{Auth, Config};
@@ -27,5 +117,6 @@ pub use event::{BrokerEvent, SessionId};
 pub use serve::{ServerConfig, ServerHandle, serve};
 pub use statistics::Statistics;
 
-/// placeholder
+/// The release of `nats-server` whose behaviour the broker follows, which INFO gives as its version: clients
+/// conclude from it what they can ask for.
 pub const NATS_SERVER_VERSION: &str = "2.15.1";

@@ -35,7 +35,13 @@ const RESERVED_QUEUE: &[u8] = b"_sys_";
 const LARGEST_SIZE: u64 = 999_999_999;
 
 impl Broker {
-    pub(crate) fn handle_operation(&mut self, now: Instant, id: SessionId, chunk: &Bytes, op: ClientOp) {
+    pub(crate) fn handle_operation(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        chunk: &Bytes,
+        op: ClientOp,
+    ) {
         if arguments_len(chunk, &op) > self.config.max_control_line {
             self.refuse(id, error_text::MAXIMUM_CONTROL_LINE);
             return;
@@ -69,7 +75,8 @@ impl Broker {
             DecodeError::ControlLineTooLong { .. } | DecodeError::InfoTooLong { .. } => {
                 self.refuse(id, error_text::MAXIMUM_CONTROL_LINE);
             }
-            DecodeError::PayloadTooLong { len, .. } | DecodeError::HeaderBlockTooLong { len, .. }
+            DecodeError::PayloadTooLong { len, .. }
+            | DecodeError::HeaderBlockTooLong { len, .. }
                 if *len <= LARGEST_SIZE =>
             {
                 self.refuse(id, error_text::MAXIMUM_PAYLOAD);
@@ -97,7 +104,8 @@ impl Broker {
     }
 
     fn handle_introduction(&mut self, now: Instant, id: SessionId, connect: &ConnectInfo) {
-        let is_first = self.sessions.get(&id).is_some_and(|session| session.phase == Phase::Introducing);
+        let is_first =
+            self.sessions.get(&id).is_some_and(|session| session.phase == Phase::Introducing);
         if !is_first {
             self.unsubscribe_all(id);
         }
@@ -137,7 +145,14 @@ impl Broker {
         }
     }
 
-    fn handle_subscribe(&mut self, id: SessionId, chunk: &Bytes, subject: Span, queue: Span, sid: Span) {
+    fn handle_subscribe(
+        &mut self,
+        id: SessionId,
+        chunk: &Bytes,
+        subject: Span,
+        queue: Span,
+        sid: Span,
+    ) {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
@@ -182,7 +197,8 @@ impl Broker {
     }
 
     fn handle_unsubscribe(&mut self, id: SessionId, sid: &[u8], max: Option<u64>) {
-        let key = self.sessions.get(&id).and_then(|session| session.subscriptions.get(sid).copied());
+        let key =
+            self.sessions.get(&id).and_then(|session| session.subscriptions.get(sid).copied());
         self.acknowledge(id);
         let Some(key) = key else {
             return;

@@ -77,7 +77,12 @@ const ROOT: usize = 0;
 
 impl Routes {
     pub(crate) fn new() -> Self {
-        Self { nodes: Vec::from([Node::default()]), free: Vec::new(), generation: 0, stack: Vec::new() }
+        Self {
+            nodes: Vec::from([Node::default()]),
+            free: Vec::new(),
+            generation: 0,
+            stack: Vec::new(),
+        }
     }
 
     /// Changes with every change of the routes: what was matched before it can be reused as long as this
@@ -319,7 +324,11 @@ mod tests {
     fn malformed_patterns_are_refused() {
         let mut routes = Routes::new();
         for pattern in ["", ".", "a.", ".a", "a..b", "a.>.b", ">.>", ">.a", ">."] {
-            assert_eq!(routes.insert(pattern.as_bytes(), None, key(1)), Err(InvalidSubject), "{pattern:?}");
+            assert_eq!(
+                routes.insert(pattern.as_bytes(), None, key(1)),
+                Err(InvalidSubject),
+                "{pattern:?}"
+            );
         }
         assert_eq!(routes.nodes.len(), 1);
     }

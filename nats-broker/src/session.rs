@@ -78,6 +78,7 @@ pub(crate) struct Session {
     pub(crate) last_in: Instant,
     pub(crate) last_probe: Option<Instant>,
     pub(crate) pings_out: usize,
+    /// What waits for the driver.
     out: OutBuf,
     /// What the driver had not written when it last asked.
     in_flight: usize,
@@ -86,7 +87,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(id: SessionId, now: Instant, client_ip: &str, decoder: ClientDecoder) -> Self {
+    pub(crate) fn new(
+        id: SessionId,
+        now: Instant,
+        client_ip: &str,
+        decoder: ClientDecoder,
+    ) -> Self {
         Self {
             id,
             phase: Phase::Introducing,

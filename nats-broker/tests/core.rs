@@ -12,7 +12,8 @@ use nats_proto::wire::OutBuf;
 use support::memory::Memory;
 use support::script::World;
 
-const CONNECT: &[u8] = b"CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":1,\"headers\":true}\r\nPING\r\n";
+const CONNECT: &[u8] =
+    b"CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":1,\"headers\":true}\r\nPING\r\n";
 
 /// A broker with connected clients.
 fn memory(config: Config, clients: &str) -> Memory {
@@ -99,7 +100,9 @@ fn a_slow_consumer_is_cut_off_at_its_limit_without_a_word() {
     memory.input('A', b"SUB a 1\r\n");
     let (slow, fast) = (memory.session('A'), memory.session('B'));
     let message = [b"PUB a 86\r\n", &[b'x'; 86][..], b"\r\n"].concat();
-    let mut publish = |broker: &mut Broker| broker.handle_input(Instant::ZERO, fast, &mut BytesMut::from(&message[..]));
+    let publish = |broker: &mut Broker| {
+        broker.handle_input(Instant::ZERO, fast, &mut BytesMut::from(&message[..]))
+    };
     // `MSG a 1 86`, the payload and the line ends are 100 bytes.
     let mut out = OutBuf::new();
     for _ in 0..5 {
@@ -122,7 +125,10 @@ fn a_slow_consumer_is_cut_off_at_its_limit_without_a_word() {
     let mut nothing = OutBuf::new();
     assert!(!memory.broker.poll_transmit(slow, &mut nothing));
     let statistics = memory.broker.statistics();
-    assert_eq!((statistics.slow_consumers, statistics.subscriptions, statistics.connections), (1, 0, 1));
+    assert_eq!(
+        (statistics.slow_consumers, statistics.subscriptions, statistics.connections),
+        (1, 0, 1)
+    );
     assert_eq!(statistics.out_messages, 10);
 }
 
@@ -148,7 +154,11 @@ fn a_flood_of_pings_is_bounded_as_well() {
     config.max_pending = 1_000;
     let mut broker = Broker::new(config, [0; 32]);
     let session = broker.handle_connect(Instant::ZERO, "");
-    broker.handle_input(Instant::ZERO, session, &mut BytesMut::from(&b"PING\r\n".repeat(1_000)[..]));
+    broker.handle_input(
+        Instant::ZERO,
+        session,
+        &mut BytesMut::from(&b"PING\r\n".repeat(1_000)[..]),
+    );
     assert!(!broker.is_open(session));
     assert_eq!(broker.statistics().slow_consumers, 1);
 }
@@ -194,11 +204,19 @@ fn a_run_is_determined_by_its_seed() {
         let sessions: Vec<_> = (0..5).map(|_| broker.handle_connect(Instant::ZERO, "")).collect();
         for (now, session) in sessions.iter().enumerate() {
             let input = [CONNECT, b"SUB a.* q 1\r\nSUB a.> r 2\r\n"].concat();
-            broker.handle_input(Instant::from_millis(now as u64), *session, &mut BytesMut::from(&input[..]));
+            broker.handle_input(
+                Instant::from_millis(now as u64),
+                *session,
+                &mut BytesMut::from(&input[..]),
+            );
         }
         for (number, session) in sessions.iter().cycle().take(200).enumerate() {
             let input = format!("PUB a.{} 0\r\n\r\n", number % 7);
-            broker.handle_input(Instant::from_millis(10), *session, &mut BytesMut::from(&input[..]));
+            broker.handle_input(
+                Instant::from_millis(10),
+                *session,
+                &mut BytesMut::from(&input[..]),
+            );
         }
         let mut events = Vec::new();
         while let Some(event) = broker.poll_event() {
@@ -219,7 +237,9 @@ fn a_run_is_determined_by_its_seed() {
 fn a_lame_duck_tells_its_clients_and_closes_them_one_by_one() {
     let mut memory = memory(Config::default(), "ABC");
     memory.connect('D');
-    let told = |memory: &mut Memory| ['A', 'B', 'C'].map(|client| text(memory, client).contains("\"ldm\":true"));
+    let told = |memory: &mut Memory| {
+        ['A', 'B', 'C'].map(|client| text(memory, client).contains("\"ldm\":true"))
+    };
     let now = memory.now;
     memory.broker.lame_duck(now);
     assert_eq!(told(&mut memory), [true; 3]);
@@ -299,7 +319,10 @@ fn statistics_count_messages_and_their_bytes() {
     let statistics = memory.broker.statistics();
     assert_eq!((statistics.in_messages, statistics.in_bytes), (2, 20));
     assert_eq!((statistics.out_messages, statistics.out_bytes), (2, 30));
-    assert_eq!((statistics.connections, statistics.total_connections, statistics.subscriptions), (2, 2, 2));
+    assert_eq!(
+        (statistics.connections, statistics.total_connections, statistics.subscriptions),
+        (2, 2, 2)
+    );
 }
 
 #[test]
@@ -310,9 +333,14 @@ fn several_users_can_be_known() {
         ("bob".to_owned(), "2".to_owned()),
     ]));
     let mut memory = Memory::new(config);
-    for (client, user, password, open) in [('A', "ann", "1", true), ('B', "bob", "2", true), ('C', "bob", "1", false)] {
+    for (client, user, password, open) in
+        [('A', "ann", "1", true), ('B', "bob", "2", true), ('C', "bob", "1", false)]
+    {
         memory.connect(client);
-        memory.input(client, format!("CONNECT {{\"user\":\"{user}\",\"pass\":\"{password}\"}}\r\n").as_bytes());
+        memory.input(
+            client,
+            format!("CONNECT {{\"user\":\"{user}\",\"pass\":\"{password}\"}}\r\n").as_bytes(),
+        );
         assert_eq!(!memory.is_closed(client), open, "{client}");
     }
 }

@@ -22,7 +22,8 @@ const QUEUE_LIMIT: usize = 4096;
 pub enum Event {
     /// A connection is up, the first one or a later one.
     Connected,
-    /// A connection is lost. [`ClientError::ConnectionLost`] comes right before it and says why.
+    /// A connection is lost. [`ClientError::ConnectionLost`] comes right before it and says why, unless this
+    /// side wished it.
     Disconnected,
     /// The server is about to shut down and asks its clients to leave.
     LameDuckMode,

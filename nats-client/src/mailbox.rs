@@ -10,7 +10,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
-use nats_proto::Message;
 use nats_proto::connection::{Delivery, EndReason};
 use nats_proto::wire::{MessageFrame, Span};
 
@@ -200,19 +199,19 @@ impl Mailbox {
         self.lock().reason.as_deref().cloned()
     }
 
-    /// The next message of `hand`. True if the driver may be waiting for it to be the last one.
-    pub(crate) fn next(&self, hand: &mut Hand) -> Option<(Message, bool)> {
-        let (message, cost) = hand.next()?;
-        let left = hand.batch.frames.len().saturating_sub(hand.next);
-        hand.batch.bytes = hand.batch.bytes.saturating_sub(cost);
+    /// Notes that a message of `hand` is being given out. True if the driver may be
+    /// waiting for it to be the last one.
+    pub(crate) fn give_out(&self, hand: &mut Hand, frame: &MessageFrame) -> bool {
+        hand.batch.bytes = hand.batch.bytes.saturating_sub(cost(frame));
         self.held.bytes.store(hand.batch.bytes, Ordering::Relaxed);
+        let left = hand.batch.frames.len().saturating_sub(hand.next);
         if left > 0 {
             self.held.messages.store(left, Ordering::Relaxed);
-            return Some((message, false));
+            return false;
         }
         // The driver sets `finished` before it looks at `held`, so at least one of the two sees the other.
         self.held.messages.store(0, Ordering::SeqCst);
-        Some((message, self.finished.load(Ordering::SeqCst)))
+        self.finished.load(Ordering::SeqCst)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inbox> {
@@ -297,17 +296,25 @@ pub(crate) struct Hand {
 }
 
 impl Hand {
-    fn next(&mut self) -> Option<(Message, usize)> {
-        let frame = self.batch.frames.get(self.next)?;
-        let segment = self.batch.segments.get_mut(self.segment)?;
-        let message = Message::from_frame(&segment.chunk, frame);
-        self.next += 1;
-        if self.next >= segment.end {
-            // The chunk belongs to the messages alone from here on.
+    /// The next message's descriptor. Its chunk is [`chunk`](Self::chunk) until the next call.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<MessageFrame> {
+        let frame = *self.batch.frames.get(self.next)?;
+        if let Some(segment) = self.batch.segments.get_mut(self.segment)
+            && self.next >= segment.end
+        {
+            // The messages alone keep the chunk from here on.
             segment.chunk = Bytes::new();
             self.segment += 1;
         }
-        Some((message, cost(frame)))
+        self.next += 1;
+        Some(frame)
+    }
+
+    /// What the last message's descriptor points into.
+    #[inline]
+    pub(crate) fn chunk(&self) -> Option<&Bytes> {
+        Some(&self.batch.segments.get(self.segment)?.chunk)
     }
 
     fn reset(&mut self) {

@@ -215,6 +215,7 @@ impl Shared {
     }
 
     /// Queues a message: the way of every publish.
+    #[inline]
     pub(crate) fn publish(&self, message: Outgoing<'_>) -> Result<(), PublishError> {
         let mut core = self.lock();
         core.conn.publish(message)?;

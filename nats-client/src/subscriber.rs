@@ -146,11 +146,13 @@ impl Stream for Subscriber {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let this = &mut *self;
         loop {
-            if let Some((message, awaited)) = this.mailbox.next(&mut this.hand) {
-                if awaited {
+            if let Some(frame) = this.hand.next() {
+                if this.mailbox.give_out(&mut this.hand, &frame) {
                     this.handle.change(|_| ());
                 }
-                return Poll::Ready(Some(message));
+                // Built last and in place: a message is too large to be moved about.
+                let chunk = this.hand.chunk();
+                return Poll::Ready(chunk.map(|chunk| Message::from_frame(chunk, &frame)));
             }
             match this.mailbox.take(&mut this.hand, cx.waker()) {
                 Taken::Messages(missed) => this.recovered(missed),

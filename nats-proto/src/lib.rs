@@ -143,6 +143,17 @@
 //! instructions at run time; nothing else changes.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
+// What a peer sends must not be able to end the program.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
 
 extern crate alloc;
 
@@ -167,7 +178,7 @@ pub use connection::{
 };
 pub use error::{DecodeError, PermissionTarget, ServerError};
 pub use header::{HeaderMap, HeaderName, HeaderValue};
-pub use message::{Message, Outgoing, OutboundMessage};
+pub use message::{Message, OutboundMessage, Outgoing};
 pub use rng::Rng;
 pub use server_addr::{Scheme, ServerAddr, ServerAddrError};
 pub use server_info::ServerInfo;

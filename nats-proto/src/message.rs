@@ -51,9 +51,7 @@ impl Message {
             headers: (!parsed.headers.is_empty()).then_some(parsed.headers),
             status: parsed.status,
             description: parsed.description,
-            length: spans
-                .iter()
-                .fold(0, |sum: usize, span| sum.saturating_add(span.len as usize)),
+            length: spans.iter().fold(0, |sum: usize, span| sum.saturating_add(span.len as usize)),
         }
     }
 
@@ -94,12 +92,7 @@ pub struct Outgoing<'a> {
 impl<'a> Outgoing<'a> {
     /// A message with neither reply subject nor headers.
     pub const fn new(subject: &'a str, payload: &'a Bytes) -> Self {
-        Self {
-            subject,
-            reply: None,
-            headers: None,
-            payload,
-        }
+        Self { subject, reply: None, headers: None, payload }
     }
 }
 

@@ -47,7 +47,7 @@ impl Rng {
     /// Puts `items` into a random order.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
-            let other = self.below(last as u64 + 1) as usize;
+            let other = self.below((last as u64).saturating_add(1)) as usize;
             items.swap(last, other);
         }
     }
@@ -57,7 +57,7 @@ impl Rng {
         const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         for _ in 0..count {
             let digit = self.below(DIGITS.len() as u64) as usize;
-            out.push(char::from(DIGITS[digit % DIGITS.len()]));
+            out.extend(DIGITS.get(digit).copied().map(char::from));
         }
     }
 }

@@ -75,17 +75,11 @@ pub struct ServerInfo {
     pub domain: Option<String>,
     /// Servers that clients can connect to, as `host:port` without scheme. Entries beyond
     /// [`MAX_CONNECT_URLS`](Self::MAX_CONNECT_URLS) are dropped while reading.
-    #[serde(
-        deserialize_with = "bounded_list",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(deserialize_with = "bounded_list", skip_serializing_if = "Vec::is_empty")]
     pub connect_urls: Vec<String>,
     /// Servers that clients can connect to by WebSocket, bounded like `connect_urls`. WebSocket clients get
     /// these addresses in `connect_urls` as well.
-    #[serde(
-        deserialize_with = "bounded_list",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(deserialize_with = "bounded_list", skip_serializing_if = "Vec::is_empty")]
     pub ws_connect_urls: Vec<String>,
     /// Whether the server is about to shut down and asks its clients to go elsewhere.
     #[serde(rename = "ldm", skip_serializing_if = "is_false")]

@@ -208,10 +208,7 @@ mod tests {
         for code in 0..=u16::MAX {
             let expected = (100..=999).contains(&code).then_some(code);
             assert_eq!(StatusCode::from_u16(code).ok().map(u16::from), expected);
-            assert_eq!(
-                code.to_string().parse::<StatusCode>().ok().map(u16::from),
-                expected
-            );
+            assert_eq!(code.to_string().parse::<StatusCode>().ok().map(u16::from), expected);
         }
     }
 

@@ -44,7 +44,8 @@ impl Text {
     /// Like [`from_utf8`](Self::from_utf8), but replaces what is not UTF-8 by U+FFFD. `share` is called only for
     /// long text, and gives `bytes` without copying.
     pub(crate) fn from_utf8_lossy(bytes: &[u8], share: impl FnOnce() -> Bytes) -> Self {
-        if core::str::from_utf8(bytes).is_err() {
+        // ASCII first: it is nearly always that, and much cheaper to see.
+        if !bytes.is_ascii() && core::str::from_utf8(bytes).is_err() {
             return Self::from(String::from_utf8_lossy(bytes).into_owned());
         }
         Self::inline(bytes).unwrap_or_else(|| Self::Shared(share()))

@@ -37,10 +37,7 @@ fn order_and_case_are_kept_and_repeats_are_lines() {
     map.append("b", "4");
     map.append("b", "5");
     assert_eq!(map.len(), 3);
-    assert_eq!(
-        encoded(&map),
-        "NATS/1.0\r\nb: 1\r\nb: 4\r\nb: 5\r\nB: 2\r\na: 3\r\n\r\n"
-    );
+    assert_eq!(encoded(&map), "NATS/1.0\r\nb: 1\r\nb: 4\r\nb: 5\r\nB: 2\r\na: 3\r\n\r\n");
     assert_eq!(map.get("b").unwrap().as_str(), "1");
     assert_eq!(map.get_last("b").unwrap().as_str(), "5");
     assert_eq!(map.get_all("b").len(), 3);
@@ -144,22 +141,10 @@ fn integers_are_values() {
 #[test]
 fn the_fallible_methods_change_nothing_when_they_fail() {
     let mut map = HeaderMap::new();
-    assert!(matches!(
-        map.try_insert("a b", "c"),
-        Err(HeaderError::Name(_))
-    ));
-    assert!(matches!(
-        map.try_append(String::from("a:"), "c"),
-        Err(HeaderError::Name(_))
-    ));
-    assert!(matches!(
-        map.try_insert("a", "c\r"),
-        Err(HeaderError::Value(_))
-    ));
-    assert!(matches!(
-        map.try_append("a", String::from("c\n")),
-        Err(HeaderError::Value(_))
-    ));
+    assert!(matches!(map.try_insert("a b", "c"), Err(HeaderError::Name(_))));
+    assert!(matches!(map.try_append(String::from("a:"), "c"), Err(HeaderError::Name(_))));
+    assert!(matches!(map.try_insert("a", "c\r"), Err(HeaderError::Value(_))));
+    assert!(matches!(map.try_append("a", String::from("c\n")), Err(HeaderError::Value(_))));
     assert!(map.is_empty());
     map.try_insert("a", "b").unwrap();
     map.try_append("a", "c").unwrap();
@@ -194,16 +179,8 @@ fn a_status_comes_with_or_without_description() {
         ("NATS/1.0 \r\n\r\n", None, None),
         ("NATS/1.0 503\r\n\r\n", Some(503), None),
         ("NATS/1.0 503 \r\n\r\n", Some(503), None),
-        (
-            "NATS/1.0  404\tNo Messages \r\n\r\n",
-            Some(404),
-            Some("No Messages"),
-        ),
-        (
-            "NATS/1.0 100 Idle Heartbeat\r\n\r\n",
-            Some(100),
-            Some("Idle Heartbeat"),
-        ),
+        ("NATS/1.0  404\tNo Messages \r\n\r\n", Some(404), Some("No Messages")),
+        ("NATS/1.0 100 Idle Heartbeat\r\n\r\n", Some(100), Some("Idle Heartbeat")),
         ("NATS/1.0 503 a: b\r\n\r\n", Some(503), Some("a: b")),
     ] {
         let parsed = parse(block).unwrap();
@@ -223,12 +200,8 @@ fn a_status_comes_with_headers() {
 #[test]
 fn values_lose_the_space_before_them_alone() {
     let parsed = parse("NATS/1.0\r\na:1\r\nb: \t 2 \r\nc:\r\nd: x:y: z\r\na: 3\r\n\r\n").unwrap();
-    let expected = [
-        ("a", vec!["1", "3"]),
-        ("b", vec!["2 "]),
-        ("c", vec![""]),
-        ("d", vec!["x:y: z"]),
-    ];
+    let expected =
+        [("a", vec!["1", "3"]), ("b", vec!["2 "]), ("c", vec![""]), ("d", vec!["x:y: z"])];
     let expected = expected
         .map(|(name, values)| (name.into(), values.into_iter().map(String::from).collect()));
     assert_eq!(pairs(&parsed.headers), expected);
@@ -254,86 +227,26 @@ fn what_is_wrong_with_a_block_is_told() {
     use ParseHeadersError::*;
     for (block, error) in [
         ("", BadLineEnd { line: "".into() }),
-        (
-            "NATS/1.0",
-            BadLineEnd {
-                line: "NATS/1.0".into(),
-            },
-        ),
-        (
-            "NATS/1.0\n\n",
-            BadLineEnd {
-                line: "NATS/1.0".into(),
-            },
-        ),
-        (
-            "HTTP/1.1\r\n\r\n",
-            BadVersion {
-                line: "HTTP/1.1".into(),
-            },
-        ),
-        (
-            "nats/1.0\r\n\r\n",
-            BadVersion {
-                line: "nats/1.0".into(),
-            },
-        ),
-        (
-            "NATS/1.0503\r\n\r\n",
-            BadStatus {
-                status: "503".into(),
-            },
-        ),
-        (
-            "NATS/1.0 5030\r\n\r\n",
-            BadStatus {
-                status: " 5030".into(),
-            },
-        ),
-        (
-            "NATS/1.0 50\r\n\r\n",
-            BadStatus {
-                status: " 50".into(),
-            },
-        ),
-        (
-            "NATS/1.0 abc d\r\n\r\n",
-            BadStatus {
-                status: " abc d".into(),
-            },
-        ),
+        ("NATS/1.0", BadLineEnd { line: "NATS/1.0".into() }),
+        ("NATS/1.0\n\n", BadLineEnd { line: "NATS/1.0".into() }),
+        ("HTTP/1.1\r\n\r\n", BadVersion { line: "HTTP/1.1".into() }),
+        ("nats/1.0\r\n\r\n", BadVersion { line: "nats/1.0".into() }),
+        ("NATS/1.0503\r\n\r\n", BadStatus { status: "503".into() }),
+        ("NATS/1.0 5030\r\n\r\n", BadStatus { status: " 5030".into() }),
+        ("NATS/1.0 50\r\n\r\n", BadStatus { status: " 50".into() }),
+        ("NATS/1.0 abc d\r\n\r\n", BadStatus { status: " abc d".into() }),
         ("NATS/1.0\r\n", MissingEnd),
         ("NATS/1.0\r\na: b\r\n", MissingEnd),
         ("NATS/1.0\r\na: b\r\n\r", BadLineEnd { line: "".into() }),
-        (
-            "NATS/1.0\r\na: b",
-            BadLineEnd {
-                line: "a: b".into(),
-            },
-        ),
-        (
-            "NATS/1.0\r\na: b\rc\r\n\r\n",
-            BadLineEnd {
-                line: "a: b".into(),
-            },
-        ),
-        (
-            "NATS/1.0\r\na: b\nc: d\r\n\r\n",
-            BadLineEnd {
-                line: "a: b".into(),
-            },
-        ),
+        ("NATS/1.0\r\na: b", BadLineEnd { line: "a: b".into() }),
+        ("NATS/1.0\r\na: b\rc\r\n\r\n", BadLineEnd { line: "a: b".into() }),
+        ("NATS/1.0\r\na: b\nc: d\r\n\r\n", BadLineEnd { line: "a: b".into() }),
         ("NATS/1.0\r\n\n\r\n", BadLineEnd { line: "".into() }),
         ("NATS/1.0\r\nab\r\n\r\n", MissingColon { line: "ab".into() }),
         ("NATS/1.0\r\n: b\r\n\r\n", BadName { name: "".into() }),
         ("NATS/1.0\r\na : b\r\n\r\n", BadName { name: "a ".into() }),
         ("NATS/1.0\r\n a: b\r\n\r\n", BadName { name: " a".into() }),
-        (
-            "NATS/1.0\r\n\u{e9}: b\r\n\r\n",
-            BadName {
-                name: r"\xc3\xa9".into(),
-            },
-        ),
+        ("NATS/1.0\r\n\u{e9}: b\r\n\r\n", BadName { name: r"\xc3\xa9".into() }),
         ("NATS/1.0\r\na: b\r\n\r\nxy", TrailingBytes { count: 2 }),
     ] {
         assert_eq!(parse(block), Err(error), "{block:?}");

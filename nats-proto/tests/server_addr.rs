@@ -4,8 +4,7 @@ use nats_proto::{Scheme, ServerAddr, ServerAddrError};
 use proptest::prelude::*;
 
 fn addr(text: &str) -> ServerAddr {
-    text.parse()
-        .unwrap_or_else(|error| panic!("{text}: {error}"))
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 fn error(text: &str) -> ServerAddrError {
@@ -56,27 +55,12 @@ fn only_tls_asks_for_tls_below_nats() {
 #[test]
 fn credentials_are_decoded_and_a_lone_user_is_a_token() {
     for (text, username, password, token) in [
-        (
-            "nats://derek:pass@host:4222",
-            Some("derek"),
-            Some("pass"),
-            None,
-        ),
+        ("nats://derek:pass@host:4222", Some("derek"), Some("pass"), None),
         ("derek:pass@host", Some("derek"), Some("pass"), None),
         ("nats://t0ken@host", Some("t0ken"), None, Some("t0ken")),
-        (
-            "nats://a%40b:%3a%2F%25@host",
-            Some("a@b"),
-            Some(":/%"),
-            None,
-        ),
+        ("nats://a%40b:%3a%2F%25@host", Some("a@b"), Some(":/%"), None),
         ("nats://%C3%A9@host", Some("é"), None, Some("é")),
-        (
-            "nats://u:p@ss:word@host",
-            Some("u"),
-            Some("p@ss:word"),
-            None,
-        ),
+        ("nats://u:p@ss:word@host", Some("u"), Some("p@ss:word"), None),
         ("nats://u:@host", Some("u"), Some(""), None),
         ("nats://:p@host", None, Some("p"), None),
         ("nats://@host", None, None, None),
@@ -103,10 +87,7 @@ fn a_path_is_for_websockets() {
         ("ws://host/a#f", "/a#f"),
         ("ws://host/a b", "/a b"),
     ] {
-        assert_eq!(
-            error(text),
-            ServerAddrError::UnexpectedPath { path: path.into() }
-        );
+        assert_eq!(error(text), ServerAddrError::UnexpectedPath { path: path.into() });
     }
 }
 
@@ -114,12 +95,7 @@ fn a_path_is_for_websockets() {
 fn what_is_wrong_is_named() {
     use ServerAddrError::*;
     for (text, expected) in [
-        (
-            "http://host",
-            UnknownScheme {
-                scheme: "http".into(),
-            },
-        ),
+        ("http://host", UnknownScheme { scheme: "http".into() }),
         ("", EmptyHost),
         ("nats://", EmptyHost),
         (":4222", EmptyHost),
@@ -127,55 +103,20 @@ fn what_is_wrong_is_named() {
         ("nats://u:p@:1", EmptyHost),
         ("a b", InvalidHost { host: "a b".into() }),
         ("a,b", InvalidHost { host: "a,b".into() }),
-        (
-            "a\r\n",
-            InvalidHost {
-                host: r"a\r\n".into(),
-            },
-        ),
+        ("a\r\n", InvalidHost { host: r"a\r\n".into() }),
         ("host:", InvalidPort { port: "".into() }),
         ("host:0", InvalidPort { port: "0".into() }),
         ("host:+1", InvalidPort { port: "+1".into() }),
-        (
-            "host:65536",
-            InvalidPort {
-                port: "65536".into(),
-            },
-        ),
+        ("host:65536", InvalidPort { port: "65536".into() }),
         ("host:x", InvalidPort { port: "x".into() }),
         ("[::1]x", InvalidPort { port: "x".into() }),
         ("[::1]:", InvalidPort { port: "".into() }),
-        (
-            "[::1",
-            InvalidIpv6 {
-                host: "[::1".into(),
-            },
-        ),
-        (
-            "[]:1",
-            InvalidIpv6 {
-                host: "[]:1".into(),
-            },
-        ),
-        (
-            "[host]",
-            InvalidIpv6 {
-                host: "[host]".into(),
-            },
-        ),
-        (
-            "[fe80::1%eth0]",
-            InvalidIpv6 {
-                host: "[fe80::1%eth0]".into(),
-            },
-        ),
+        ("[::1", InvalidIpv6 { host: "[::1".into() }),
+        ("[]:1", InvalidIpv6 { host: "[]:1".into() }),
+        ("[host]", InvalidIpv6 { host: "[host]".into() }),
+        ("[fe80::1%eth0]", InvalidIpv6 { host: "[fe80::1%eth0]".into() }),
         ("::1", Ipv6WithoutBrackets { host: "::1".into() }),
-        (
-            "nats://::1:4222",
-            Ipv6WithoutBrackets {
-                host: "::1:4222".into(),
-            },
-        ),
+        ("nats://::1:4222", Ipv6WithoutBrackets { host: "::1:4222".into() }),
         ("nats://u%4:p@host", InvalidCredentials),
         ("nats://u:%zz@host", InvalidCredentials),
         ("nats://u:%ff@host", InvalidCredentials),
@@ -260,28 +201,13 @@ fn discovered_entries_are_host_and_port_alone() {
     use ServerAddrError::*;
     let known = addr("tls://u:p@known:1");
     for (entry, expected) in [
-        (
-            "nats://evil:1",
-            UnexpectedScheme {
-                address: "nats://evil:1".into(),
-            },
-        ),
+        ("nats://evil:1", UnexpectedScheme { address: "nats://evil:1".into() }),
         ("x@evil:1", UnexpectedCredentials),
         ("evil/x@y", UnexpectedCredentials),
         ("evil:1/", UnexpectedPath { path: "/".into() }),
         ("", EmptyHost),
-        (
-            "a\0b",
-            InvalidHost {
-                host: r"a\x00b".into(),
-            },
-        ),
-        (
-            "a:99999",
-            InvalidPort {
-                port: "99999".into(),
-            },
-        ),
+        ("a\0b", InvalidHost { host: r"a\x00b".into() }),
+        ("a:99999", InvalidPort { port: "99999".into() }),
     ] {
         assert_eq!(known.discovered(entry), Err(expected), "{entry}");
     }

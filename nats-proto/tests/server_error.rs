@@ -9,78 +9,28 @@ fn table() -> Vec<(&'static str, ServerError, bool)> {
     vec![
         ("Authorization Violation", AuthorizationViolation, true),
         ("Authentication Timeout", AuthenticationTimeout, true),
-        (
-            "User Authentication Expired",
-            UserAuthenticationExpired,
-            true,
-        ),
-        (
-            "User Authentication Revoked",
-            UserAuthenticationRevoked,
-            true,
-        ),
-        (
-            "Account Authentication Expired",
-            AccountAuthenticationExpired,
-            true,
-        ),
-        (
-            "maximum connections exceeded",
-            MaximumConnectionsExceeded,
-            true,
-        ),
-        (
-            "maximum account active connections exceeded",
-            MaximumAccountConnectionsExceeded,
-            true,
-        ),
-        (
-            "Connection throttling is active. Please try again later.",
-            ConnectionThrottling,
-            true,
-        ),
+        ("User Authentication Expired", UserAuthenticationExpired, true),
+        ("User Authentication Revoked", UserAuthenticationRevoked, true),
+        ("Account Authentication Expired", AccountAuthenticationExpired, true),
+        ("maximum connections exceeded", MaximumConnectionsExceeded, true),
+        ("maximum account active connections exceeded", MaximumAccountConnectionsExceeded, true),
+        ("Connection throttling is active. Please try again later.", ConnectionThrottling, true),
         ("Maximum Payload Violation", MaximumPayloadViolation, true),
-        (
-            "maximum control line exceeded",
-            MaximumControlLineExceeded,
-            true,
-        ),
+        ("maximum control line exceeded", MaximumControlLineExceeded, true),
         ("invalid client protocol", InvalidClientProtocol, true),
-        (
-            "no responders requires headers support",
-            NoRespondersRequiresHeaders,
-            true,
-        ),
+        ("no responders requires headers support", NoRespondersRequiresHeaders, true),
         ("Secure Connection - TLS Required", TlsRequired, true),
         ("Stale Connection", StaleConnection, true),
         ("Unknown Protocol Operation", UnknownProtocolOperation, true),
-        (
-            "attempted to connect to route port",
-            ConnectedToRoutePort,
-            true,
-        ),
-        (
-            "attempted to connect to leaf node port",
-            ConnectedToLeafNodePort,
-            true,
-        ),
-        (
-            "attempted to connect to gateway port",
-            ConnectedToGatewayPort,
-            true,
-        ),
-        (
-            "maximum subscriptions exceeded",
-            MaximumSubscriptionsExceeded,
-            false,
-        ),
+        ("attempted to connect to route port", ConnectedToRoutePort, true),
+        ("attempted to connect to leaf node port", ConnectedToLeafNodePort, true),
+        ("attempted to connect to gateway port", ConnectedToGatewayPort, true),
+        ("maximum subscriptions exceeded", MaximumSubscriptionsExceeded, false),
         ("Invalid Subject", InvalidSubject, false),
         ("Invalid Publish Subject", InvalidPublishSubject, false),
         (
             r#"Permissions Violation for Publish to "a.b""#,
-            PermissionsViolation(PermissionTarget::Publish {
-                subject: "a.b".into(),
-            }),
+            PermissionsViolation(PermissionTarget::Publish { subject: "a.b".into() }),
             false,
         ),
         (
@@ -110,9 +60,7 @@ fn table() -> Vec<(&'static str, ServerError, bool)> {
         ),
         (
             r#"Permissions Violation for Subscription to "a.b.c", too many tokens"#,
-            TooManyTokens {
-                subject: "a.b.c".into(),
-            },
+            TooManyTokens { subject: "a.b.c".into() },
             false,
         ),
         ("Something New", Other("Something New".into()), false),
@@ -153,10 +101,7 @@ fn quotes_around_the_text_and_spaces_around_them_do_not_matter() {
 fn case_does_not_matter_but_in_names_and_unknown_texts() {
     use ServerError::*;
     for (text, error, _) in table() {
-        if !matches!(
-            error,
-            PermissionsViolation(_) | TooManyTokens { .. } | Other(_)
-        ) {
+        if !matches!(error, PermissionsViolation(_) | TooManyTokens { .. } | Other(_)) {
             assert_eq!(ServerError::parse(&text.to_uppercase()), error);
             assert_eq!(ServerError::parse(&text.to_lowercase()), error);
         }
@@ -169,10 +114,7 @@ fn case_does_not_matter_but_in_names_and_unknown_texts() {
 
 #[test]
 fn other_wordings_are_known() {
-    assert_eq!(
-        ServerError::parse("'Authorization Timeout'"),
-        ServerError::AuthenticationTimeout
-    );
+    assert_eq!(ServerError::parse("'Authorization Timeout'"), ServerError::AuthenticationTimeout);
     assert_eq!(
         ServerError::parse("'connection throttling is active.'"),
         ServerError::ConnectionThrottling
@@ -242,9 +184,9 @@ fn refused_credentials_are_told_apart_from_a_slow_handshake() {
 fn target() -> impl Strategy<Value = ServerError> {
     let name = any::<String>;
     prop_oneof![
-        name().prop_map(
-            |subject| ServerError::PermissionsViolation(PermissionTarget::Publish { subject })
-        ),
+        name().prop_map(|subject| ServerError::PermissionsViolation(PermissionTarget::Publish {
+            subject
+        })),
         name().prop_map(|reply| ServerError::PermissionsViolation(
             PermissionTarget::PublishReply { reply }
         )),

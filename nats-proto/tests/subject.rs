@@ -34,10 +34,7 @@ fn short_subjects_let_go_of_the_read_buffer_and_long_ones_share_it() {
 #[test]
 fn received_bytes_that_are_not_utf8_are_replaced() {
     let chunk = Bytes::from_static(b"..a\xffb");
-    assert_eq!(
-        Subject::from_span(&chunk, span(2, 3)).as_str(),
-        "a\u{fffd}b"
-    );
+    assert_eq!(Subject::from_span(&chunk, span(2, 3)).as_str(), "a\u{fffd}b");
     let long = Bytes::from([vec![b'x'; 50], vec![0xff]].concat());
     let text = Subject::from_span(&long, span(0, 51)).into_string();
     assert_eq!(text, format!("{}\u{fffd}", "x".repeat(50)));
@@ -106,12 +103,7 @@ fn publishing_needs_one_word() {
     }
     assert_eq!(validate_publish(""), Err(SubjectError::Empty));
     for bad in ["a b", "a\tb", "a\rb", "a\nb", " a", "a "] {
-        assert_eq!(
-            validate_publish(bad),
-            Err(SubjectError::Whitespace {
-                subject: bad.into()
-            })
-        );
+        assert_eq!(validate_publish(bad), Err(SubjectError::Whitespace { subject: bad.into() }));
     }
 }
 
@@ -134,19 +126,11 @@ fn subscribing_needs_tokens_and_whole_wildcards() {
     for (bad, culprit) in [("a.b*", "b*"), ("**", "**"), (">>", ">>"), ("a.>b.c", ">b")] {
         assert_eq!(
             validate_subscribe(bad),
-            Err(SubjectError::PartialWildcard {
-                subject: bad.into(),
-                token: culprit.into()
-            })
+            Err(SubjectError::PartialWildcard { subject: bad.into(), token: culprit.into() })
         );
     }
     for bad in [">.a", "a.>.b", ">.>"] {
-        assert_eq!(
-            validate_subscribe(bad),
-            Err(SubjectError::TailNotLast {
-                subject: bad.into()
-            })
-        );
+        assert_eq!(validate_subscribe(bad), Err(SubjectError::TailNotLast { subject: bad.into() }));
     }
 }
 

@@ -17,10 +17,7 @@ fn every_stream_means_what_it_should() {
         let outcome = decode(side, Limits::default(), golden.stream);
         assert_eq!(outcome.error, None);
         assert_eq!(outcome.ops, golden.ops);
-        naive::assert_same(
-            &outcome,
-            &naive::decode(side, Limits::default(), golden.stream),
-        );
+        naive::assert_same(&outcome, &naive::decode(side, Limits::default(), golden.stream));
     }
 }
 

@@ -6,12 +6,7 @@ use common::{Op, Side, decode, decode_split, naive};
 use nats_proto::DecodeError::{self, *};
 use nats_proto::wire::Limits;
 
-const LIMITS: Limits = Limits {
-    control_line: 32,
-    info: 48,
-    header_block: 20,
-    payload: 100,
-};
+const LIMITS: Limits = Limits { control_line: 64, info: 80, header_block: 20, payload: 100 };
 
 /// What the stream is refused with, however it is split, and by the naive decoder as well.
 fn refused(side: Side, stream: &[u8]) -> Option<DecodeError> {
@@ -38,17 +33,11 @@ fn unknown(text: &str) -> Option<DecodeError> {
 }
 
 fn arguments(operation: &'static str, arguments: &str) -> Option<DecodeError> {
-    Some(BadArguments {
-        operation,
-        arguments: arguments.into(),
-    })
+    Some(BadArguments { operation, arguments: arguments.into() })
 }
 
 fn bad_number(what: &'static str, text: &str) -> Option<DecodeError> {
-    Some(BadNumber {
-        what,
-        text: text.into(),
-    })
+    Some(BadNumber { what, text: text.into() })
 }
 
 #[test]
@@ -93,10 +82,11 @@ fn wrong_arguments_are_named() {
     }
     for rest in ["", "a", "a b c 1"] {
         assert_eq!(client(&format!("PUB {rest}\r\n")), arguments("PUB", rest));
-        assert_eq!(client(&format!("HPUB {rest} 1\r\n")).is_some(), rest != "a b c 1");
         assert_eq!(client(&format!("SUB {rest}\r\n")), arguments("SUB", rest));
     }
-    assert_eq!(client("HPUB a b c 1 1\r\n"), arguments("HPUB", "a b c 1 1"));
+    for rest in ["", "a", "a 1", "a b c 1 1"] {
+        assert_eq!(client(&format!("HPUB {rest}\r\n")), arguments("HPUB", rest));
+    }
     assert_eq!(client("UNSUB  \t\r\n"), arguments("UNSUB", ""));
     assert_eq!(client("UNSUB 1 2 3\r\n"), arguments("UNSUB", "1 2 3"));
     assert_eq!(client("SUB a\rb 1\r\n"), arguments("SUB", "a\\rb 1"));
@@ -109,20 +99,14 @@ fn numbers_that_are_none_are_named() {
         let payload = bad_number("payload length", text);
         assert_eq!(server(&format!("MSG a 1 {text}\r\n")), payload);
         assert_eq!(client(&format!("PUB a {text}\r\n")), payload);
-        assert_eq!(
-            server(&format!("HMSG a 1 2 {text}\n")),
-            bad_number("total length", text)
-        );
+        assert_eq!(server(&format!("HMSG a 1 2 {text}\n")), bad_number("total length", text));
         let header = bad_number("header length", text);
         assert_eq!(client(&format!("HPUB a {text} 2\r\n")), header);
         assert_eq!(
             server(&format!("MSG a {text} 1\r\n")),
             bad_number("subscription identifier", text)
         );
-        assert_eq!(
-            client(&format!("UNSUB 1 {text}\r\n")),
-            bad_number("maximum of messages", text)
-        );
+        assert_eq!(client(&format!("UNSUB 1 {text}\r\n")), bad_number("maximum of messages", text));
     }
 }
 
@@ -133,16 +117,11 @@ fn lengths_above_the_limits_are_refused_before_any_payload() {
         assert_eq!(server(&format!("MSG a 1 {len}\r\n")), error);
         assert_eq!(client(&format!("PUB a {len}\r\n")), error);
         assert_eq!(client(&format!("HPUB a 0 {len}\r\n")), error);
-        let limit = 20;
-        assert_eq!(
-            client(&format!("HPUB a {len} {}\r\n", u64::MAX)).is_some(),
-            len < 1 << 63
-        );
-        assert_eq!(
-            server(&format!("HMSG a 1 21 {}\r\n", len.min(999))),
-            Some(HeaderBlockTooLong { len: 21, limit })
-        );
+        let error = Some(HeaderBlockTooLong { len, limit: 20 });
+        assert_eq!(client(&format!("HPUB a {len} {len}\r\n")), error);
     }
+    let error = Some(HeaderBlockTooLong { len: 21, limit: 20 });
+    assert_eq!(server("HMSG a 1 21 100\r\n"), error);
     assert_eq!(server("MSG a 1 100\r\n"), None);
     assert_eq!(server("HMSG a 1 20 100\r\n"), None);
     let longer = |headers, total| Some(HeaderLongerThanTotal { headers, total });
@@ -152,19 +131,11 @@ fn lengths_above_the_limits_are_refused_before_any_payload() {
 
 #[test]
 fn zero_as_a_limit_means_zero() {
-    let limits = Limits {
-        control_line: 0,
-        info: 0,
-        header_block: 0,
-        payload: 0,
-    };
+    let limits = Limits { control_line: 0, info: 0, header_block: 0, payload: 0 };
     let error = |stream: &[u8]| decode(Side::Server, limits, stream).error;
     assert_eq!(error(b"PING\r\n"), Some(ControlLineTooLong { limit: 0 }));
     assert_eq!(error(b"INFO {}\r\n"), Some(InfoTooLong { limit: 0 }));
-    let limits = Limits {
-        control_line: 32,
-        ..limits
-    };
+    let limits = Limits { control_line: 32, ..limits };
     let error = |stream: &[u8]| decode(Side::Server, limits, stream).error;
     assert_eq!(error(b"MSG a 1 0\r\n\r\n"), None);
     assert_eq!(error(b"MSG a 1 1\r\n"), Some(PayloadTooLong { len: 1, limit: 0 }));
@@ -174,7 +145,8 @@ fn zero_as_a_limit_means_zero() {
 
 #[test]
 fn payloads_must_be_followed_by_cr_lf() {
-    for stream in ["MSG a 1 2\r\nabc", "MSG a 1 2\r\nab\n", "MSG a 1 0\r\n\rx", "HMSG a 1 0 0\r\nx"] {
+    for stream in ["MSG a 1 2\r\nabc", "MSG a 1 2\r\nab\n", "MSG a 1 0\r\n\rx", "HMSG a 1 0 0\r\nx"]
+    {
         assert_eq!(server(stream), Some(MissingPayloadEnd));
     }
     assert_eq!(client("PUB a 2\r\nab\rc"), Some(MissingPayloadEnd));
@@ -183,7 +155,8 @@ fn payloads_must_be_followed_by_cr_lf() {
 
 #[test]
 fn operations_before_a_violation_are_there() {
-    let outcome = decode(Side::Server, LIMITS, b"PING\r\nMSG a 1 1\r\nx\r\n+OK\r\nMSG a\r\nPING\r\n");
+    let outcome =
+        decode(Side::Server, LIMITS, b"PING\r\nMSG a 1 1\r\nx\r\n+OK\r\nMSG a\r\nPING\r\n");
     assert_eq!(outcome.ops.len(), 3);
     assert_eq!(outcome.ops.last(), Some(&Op::Ok));
     assert_eq!(outcome.error, arguments("MSG", "a"));
@@ -192,7 +165,7 @@ fn operations_before_a_violation_are_there() {
 
 #[test]
 fn json_that_cannot_be_read_is_refused() {
-    for text in ["", "x", "[]", "{\"port\":\"x\"}", "{} {}", "{\"a\":\"\r\"}"] {
+    for text in ["", "x", "[1]", "{\"port\":\"x\"}", "{} {}", "{\"a\":\"\r\"}"] {
         match server(&format!("INFO {text}\r\n")) {
             Some(BadJson { operation, reason }) => {
                 assert_eq!(operation, "INFO");
@@ -216,20 +189,20 @@ fn an_unreadable_connect_does_not_give_its_secrets_away() {
 
 #[test]
 fn endless_lines_are_refused_as_soon_as_they_are_too_long() {
-    let line = ControlLineTooLong { limit: 32 };
-    let info = InfoTooLong { limit: 48 };
+    let line = ControlLineTooLong { limit: 64 };
+    let info = InfoTooLong { limit: 80 };
     for (side, start, limit, error) in [
-        (Side::Server, "MSG ", 32, &line),
-        (Side::Server, "HMSG a 1 ", 32, &line),
-        (Side::Server, "PING", 32, &line),
-        (Side::Server, "+OK", 32, &line),
-        (Side::Server, "-ERR '", 32, &line),
-        (Side::Server, "INFO {", 48, &info),
-        (Side::Client, "PUB ", 32, &line),
-        (Side::Client, "HPUB a\t", 32, &line),
-        (Side::Client, "SUB ", 32, &line),
-        (Side::Client, "UNSUB ", 32, &line),
-        (Side::Client, "CONNECT {", 48, &info),
+        (Side::Server, "MSG ", 64, &line),
+        (Side::Server, "HMSG a 1 ", 64, &line),
+        (Side::Server, "PING", 64, &line),
+        (Side::Server, "+OK", 64, &line),
+        (Side::Server, "-ERR '", 64, &line),
+        (Side::Server, "INFO {", 80, &info),
+        (Side::Client, "PUB ", 64, &line),
+        (Side::Client, "HPUB a\t", 64, &line),
+        (Side::Client, "SUB ", 64, &line),
+        (Side::Client, "UNSUB ", 64, &line),
+        (Side::Client, "CONNECT {", 80, &info),
     ] {
         let mut stream = start.as_bytes().to_vec();
         stream.resize(limit, b' ');

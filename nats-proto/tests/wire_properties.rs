@@ -11,12 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// Limits that random streams reach.
-const SMALL: Limits = Limits {
-    control_line: 40,
-    info: 60,
-    header_block: 12,
-    payload: 30,
-};
+const SMALL: Limits = Limits { control_line: 40, info: 60, header_block: 12, payload: 30 };
 
 fn side() -> impl Strategy<Value = Side> {
     prop_oneof![Just(Side::Server), Just(Side::Client)]
@@ -154,12 +149,7 @@ fn encode(side: Side, out: &mut OutBuf, op: &Op) -> Option<usize> {
                 false => Some(HeaderMap::parse(&block).expect("it was encoded").headers),
             };
             encoder::publish(out, &message.subject, reply, headers.as_ref(), &payload);
-            return Some(encoder::publish_len(
-                &message.subject,
-                reply,
-                block.len(),
-                payload.len(),
-            ));
+            return Some(encoder::publish_len(&message.subject, reply, block.len(), payload.len()));
         }
         Op::Ping => encoder::ping(out),
         Op::Pong => encoder::pong(out),
@@ -167,11 +157,7 @@ fn encode(side: Side, out: &mut OutBuf, op: &Op) -> Option<usize> {
         Op::Err(error) => encoder::err(out, &error.to_string()),
         Op::Info(info) => encoder::info(out, info),
         Op::Connect(info) => encoder::connect(out, info),
-        Op::Subscribe {
-            subject,
-            queue,
-            sid,
-        } => {
+        Op::Subscribe { subject, queue, sid } => {
             let sid = String::from_utf8_lossy(sid).parse().expect("it is a number");
             let queue = (!queue.is_empty()).then_some(&queue[..]);
             encoder::subscribe(out, subject, queue, sid);

@@ -73,16 +73,14 @@ unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let base = self.arena.get().cast::<u8>();
         let mut start = 0;
-        let claimed = self
-            .used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                // Aligned as an address and not as an offset: the arena itself is aligned to 16 only.
-                let address = (base as usize).checked_add(used)?;
-                let padding = address.checked_next_multiple_of(layout.align())? - address;
-                start = used.checked_add(padding)?;
-                let end = start.checked_add(layout.size())?;
-                (end <= ARENA).then_some(end)
-            });
+        let claimed = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            // Aligned as an address and not as an offset: the arena itself is aligned to 16 only.
+            let address = (base as usize).checked_add(used)?;
+            let padding = address.checked_next_multiple_of(layout.align())? - address;
+            start = used.checked_add(padding)?;
+            let end = start.checked_add(layout.size())?;
+            (end <= ARENA).then_some(end)
+        });
         match claimed {
             // SAFETY: `start` is at most `ARENA`: inside the arena, or one past its end for an empty layout.
             Ok(_) => unsafe { base.add(start) },
@@ -94,7 +92,4 @@ unsafe impl GlobalAlloc for Bump {
 }
 
 #[global_allocator]
-static ALLOCATOR: Bump = Bump {
-    arena: UnsafeCell::new([0; ARENA]),
-    used: AtomicUsize::new(0),
-};
+static ALLOCATOR: Bump = Bump { arena: UnsafeCell::new([0; ARENA]), used: AtomicUsize::new(0) };

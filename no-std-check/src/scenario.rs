@@ -39,19 +39,13 @@ struct Peer {
 /// # Errors
 /// Says which step did not go as it should.
 pub(crate) fn run() -> Result<(), &'static str> {
-    let server: ServerAddr = "nats://127.0.0.1:4222"
-        .parse()
-        .map_err(|_| "the address was refused")?;
+    let server: ServerAddr =
+        "nats://127.0.0.1:4222".parse().map_err(|_| "the address was refused")?;
     let config = Arc::new(Config::new(Vec::from([server])));
     let now = Instant::ZERO;
     let connection =
         Connection::new(config, [7; 32], now).map_err(|_| "the settings were refused")?;
-    let mut peer = Peer {
-        connection,
-        now,
-        sent: Vec::new(),
-        seen: Seen::default(),
-    };
+    let mut peer = Peer { connection, now, sent: Vec::new(), seen: Seen::default() };
 
     peer.turn();
     ensure(peer.seen.dialled, "it did not dial")?;
@@ -59,15 +53,10 @@ pub(crate) fn run() -> Result<(), &'static str> {
     ensure(peer.has_sent(b"CONNECT {"), "it did not send CONNECT")?;
     ensure(peer.answer_pings() == 1, "it did not send PING")?;
     ensure(peer.seen.connected, "it did not connect")?;
-    ensure(
-        peer.connection.state() == State::Connected,
-        "it does not know that it is connected",
-    )?;
+    ensure(peer.connection.state() == State::Connected, "it does not know that it is connected")?;
 
-    let subscription = peer
-        .connection
-        .subscribe("greet.*", None)
-        .map_err(|_| "the subscription was refused")?;
+    let subscription =
+        peer.connection.subscribe("greet.*", None).map_err(|_| "the subscription was refused")?;
     peer.turn();
     ensure(peer.has_sent(b"SUB greet.* "), "it did not send SUB")?;
     // The server knows the subscription by its number on the wire.
@@ -83,10 +72,7 @@ pub(crate) fn run() -> Result<(), &'static str> {
         .publish(Outgoing::new("greet.sue", &payload))
         .map_err(|_| "the publish was refused")?;
     peer.turn();
-    ensure(
-        peer.has_sent(b"PUB greet.sue 8\r\nhi there\r\n"),
-        "it did not send PUB",
-    )?;
+    ensure(peer.has_sent(b"PUB greet.sue 8\r\nhi there\r\n"), "it did not send PUB")?;
 
     peer.connection.close(peer.now, Duration::from_secs(5));
     for _ in 0..MAX_ROUNDS {
@@ -95,10 +81,7 @@ pub(crate) fn run() -> Result<(), &'static str> {
     }
     ensure(peer.seen.hung_up, "it did not hang up")?;
     ensure(peer.seen.closed, "it did not close")?;
-    ensure(
-        peer.connection.statistics().confirmed == 1,
-        "it does not know that its publish arrived",
-    )
+    ensure(peer.connection.statistics().confirmed == 1, "it does not know that its publish arrived")
 }
 
 fn ensure(condition: bool, otherwise: &'static str) -> Result<(), &'static str> {
@@ -115,10 +98,7 @@ impl Peer {
 
     /// Whether the connection has sent `expected`, which is taken out, since the last time this was asked.
     fn has_sent(&mut self, expected: &[u8]) -> bool {
-        let found = self
-            .sent
-            .windows(expected.len())
-            .position(|window| window == expected);
+        let found = self.sent.windows(expected.len()).position(|window| window == expected);
         if let Some(start) = found {
             self.sent.drain(start..start + expected.len());
         }
@@ -138,11 +118,7 @@ impl Peer {
     /// What every caller's loop does: takes out bytes and events until there are no more. A millisecond goes by.
     fn turn(&mut self) {
         self.now = self.now + Duration::from_millis(1);
-        if self
-            .connection
-            .poll_timeout()
-            .is_some_and(|at| at <= self.now)
-        {
+        if self.connection.poll_timeout().is_some_and(|at| at <= self.now) {
             self.connection.handle_timeout(self.now);
         }
         while let Some(event) = self.connection.poll_event() {
@@ -166,15 +142,13 @@ impl Peer {
                 self.connection.handle_dial(self.now, id, Ok(()));
             }
             Event::Connected { first, .. } => self.seen.connected = first,
-            Event::Message {
-                subscription,
-                message,
-            } => self.seen.messages.push((subscription, message.payload)),
+            Event::Message { subscription, message } => {
+                self.seen.messages.push((subscription, message.payload))
+            }
             Event::Hangup => {
                 self.seen.hung_up = true;
                 let reason = DisconnectReason::Requested;
-                self.connection
-                    .handle_disconnect(self.now, reason, OutBuf::new());
+                self.connection.handle_disconnect(self.now, reason, OutBuf::new());
             }
             Event::Closed { error, .. } => self.seen.closed = error.is_none(),
             _ => {}

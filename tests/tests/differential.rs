@@ -27,10 +27,8 @@ fn options(script: &Script) -> Options {
             "token" => options.auth = Auth::Token(value.clone()),
             "user" => {
                 let (user, password) = value.split_once(':').expect("user:password");
-                options.auth = Auth::UserPassword {
-                    user: user.to_owned(),
-                    password: password.to_owned(),
-                };
+                options.auth =
+                    Auth::UserPassword { user: user.to_owned(), password: password.to_owned() };
             }
             "max_payload" => options.max_payload = Some(value.parse().expect("a number")),
             // What is left has the name that it has in a server's configuration file.
@@ -44,10 +42,7 @@ fn options(script: &Script) -> Options {
 fn every_script_gives_the_same_on_the_real_server() {
     let mut by_options: BTreeMap<Vec<(String, String)>, Vec<Script>> = BTreeMap::new();
     for script in SCRIPTS.into_iter().flat_map(script::parse) {
-        by_options
-            .entry(script.options.clone())
-            .or_default()
-            .push(script);
+        by_options.entry(script.options.clone()).or_default().push(script);
     }
     let mut failures = Vec::new();
     let mut count = 0;
@@ -59,10 +54,5 @@ fn every_script_gives_the_same_on_the_real_server() {
         }
     }
     assert!(count >= 100, "only {count} scripts");
-    assert!(
-        failures.is_empty(),
-        "{} differences:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
 }

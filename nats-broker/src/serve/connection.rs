@@ -114,7 +114,9 @@ impl<R: Runtime> Connection<R> {
             let written = match self.poll_write(cx) {
                 Poll::Ready(Ok(written)) => written,
                 Poll::Ready(Err(_)) => return Poll::Ready(Fate::Abort),
-                Poll::Pending if self.write_timeout.poll(cx).is_ready() => return Poll::Ready(Fate::Abort),
+                Poll::Pending if self.write_timeout.poll(cx).is_ready() => {
+                    return Poll::Ready(Fate::Abort);
+                }
                 Poll::Pending => false,
             };
             let read = match self.poll_read(cx) {
@@ -223,13 +225,15 @@ impl<R: Runtime> Connection<R> {
             ready!(self.poll_write(cx))?;
         }
         ready!(Pin::new(&mut self.stream).poll_close(cx))?;
-        loop {
+        for _ in 0..TURNS {
             let stream = Pin::new(&mut self.stream);
             let read = SCRATCH.with_borrow_mut(|scratch| stream.poll_read(cx, scratch));
             if ready!(read)? == 0 {
                 return Poll::Ready(Ok(()));
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

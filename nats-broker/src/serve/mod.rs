@@ -57,6 +57,15 @@ impl From<Config> for ServerConfig {
 /// Must be called on the runtime `R`. The address can be bound again as soon as
 /// [`ServerHandle::shutdown`] has ended, even if connections to it were open.
 ///
+/// ```
+/// # async fn example<R: nats_client::Runtime>() -> std::io::Result<()> {
+/// let server = nats_broker::serve::<R>(nats_broker::Config::default()).await?;
+/// println!("clients can connect to {}", server.url());
+/// server.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// The address cannot be bound.

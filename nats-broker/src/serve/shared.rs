@@ -96,7 +96,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(broker: Broker, clock: fn() -> time::Instant, write_timeout: Duration) -> Self {
+    pub(super) fn new(
+        broker: Broker,
+        clock: fn() -> time::Instant,
+        write_timeout: Duration,
+    ) -> Self {
         let core = Core {
             broker,
             now: Instant::ZERO,

@@ -85,7 +85,9 @@ impl Memory {
     /// Does all that the broker wants done.
     pub(crate) fn settle(&mut self) {
         while let Some(event) = self.broker.poll_event() {
-            let (BrokerEvent::Transmit(id) | BrokerEvent::Hangup(id) | BrokerEvent::Abort(id)) = event else {
+            let (BrokerEvent::Transmit(id) | BrokerEvent::Hangup(id) | BrokerEvent::Abort(id)) =
+                event
+            else {
                 panic!("unknown event {event:?}");
             };
             let mut out = OutBuf::new();

@@ -59,10 +59,7 @@ pub(crate) fn parse(text: &str) -> Vec<Script> {
     let mut scripts: Vec<Script> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         if let Some(title) = line.strip_prefix("=== ") {
-            scripts.push(Script {
-                title: title.to_owned(),
-                ..Script::default()
-            });
+            scripts.push(Script { title: title.to_owned(), ..Script::default() });
         } else if !(line.is_empty() || line.starts_with('#')) {
             let script = scripts.last_mut().expect("a title comes first");
             script.add(number, line);
@@ -79,10 +76,8 @@ impl Script {
             return;
         }
         if let Some(millis) = line.strip_prefix("wait ") {
-            self.steps.push((
-                number,
-                Step::Wait(millis.parse().expect("a number of milliseconds")),
-            ));
+            self.steps
+                .push((number, Step::Wait(millis.parse().expect("a number of milliseconds"))));
             return;
         }
         let client = line.chars().next().expect("the line is not empty");
@@ -90,10 +85,8 @@ impl Script {
         let rest = &line[1..];
         let with_crlf = |text: &str| [&unescape(text)[..], b"\r\n"].concat();
         let step = if rest == " connect" {
-            self.steps
-                .push((number, Step::Send(client, with_crlf(CONNECT))));
-            self.steps
-                .push((number, Step::Send(client, b"PING\r\n".to_vec())));
+            self.steps.push((number, Step::Send(client, with_crlf(CONNECT))));
+            self.steps.push((number, Step::Send(client, b"PING\r\n".to_vec())));
             Step::Expect(client, b"PONG\r\nINFO connect_info\r\n".to_vec())
         } else if rest == " closed" {
             Step::Closed(client)
@@ -135,10 +128,7 @@ impl Script {
                 Some(index) => index,
                 None => {
                     world.connect(name);
-                    let mut client = Client {
-                        name,
-                        ..Client::default()
-                    };
+                    let mut client = Client { name, ..Client::default() };
                     client.greeting = client.line(world);
                     clients.push(client);
                     clients.len() - 1
@@ -169,10 +159,7 @@ impl Script {
         for client in clients.iter_mut().filter(|client| !client.closed) {
             world.send(client.name, b"PING\r\n");
             client.expect(world, b"PONG\r\n").map_err(|reason| {
-                format!(
-                    "{:?}, at the end, client {}: {reason}",
-                    self.title, client.name
-                )
+                format!("{:?}, at the end, client {}: {reason}", self.title, client.name)
             })?;
         }
         Ok(())
@@ -205,12 +192,7 @@ impl Client {
     fn expect(&mut self, world: &mut dyn World, expected: &[u8]) -> Result<(), String> {
         loop {
             self.received = normalise(&self.received);
-            let common = self
-                .received
-                .iter()
-                .zip(expected)
-                .take_while(|(a, b)| a == b)
-                .count();
+            let common = self.received.iter().zip(expected).take_while(|(a, b)| a == b).count();
             if common == expected.len() {
                 self.received.drain(..common);
                 return Ok(());
@@ -247,10 +229,8 @@ fn normalise(bytes: &[u8]) -> Vec<u8> {
         if is_set("auth_required") {
             normal.push_str(" auth_required");
         }
-        let max_payload = text
-            .split("\"max_payload\":")
-            .nth(1)
-            .and_then(|rest| rest.split([',', '}']).next());
+        let max_payload =
+            text.split("\"max_payload\":").nth(1).and_then(|rest| rest.split([',', '}']).next());
         match max_payload {
             Some("1048576") => {}
             Some(number) => normal.push_str(&format!(" max_payload={number}")),
@@ -295,10 +275,7 @@ fn unescape(text: &str) -> Vec<u8> {
             "t" => (b'\t', 2),
             "0" => (0, 2),
             "\\" => (b'\\', 2),
-            "x" => (
-                u8::from_str_radix(&rest[2..4], 16).expect("two hexadecimal digits"),
-                4,
-            ),
+            "x" => (u8::from_str_radix(&rest[2..4], 16).expect("two hexadecimal digits"), 4),
             other => panic!("unknown escape \\{other}"),
         };
         out.push(byte);

@@ -19,10 +19,7 @@ pub(crate) struct Tcp {
 
 impl Tcp {
     pub(crate) fn new(addr: SocketAddr) -> Self {
-        Self {
-            addr,
-            clients: BTreeMap::new(),
-        }
+        Self { addr, clients: BTreeMap::new() }
     }
 }
 
@@ -30,9 +27,7 @@ impl World for Tcp {
     fn connect(&mut self, client: char) {
         let stream = TcpStream::connect(self.addr).expect("the server listens");
         stream.set_nodelay(true).expect("the option is known");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("the option is known");
+        stream.set_read_timeout(Some(PATIENCE)).expect("the option is known");
         self.clients.insert(client, (stream, false));
     }
 

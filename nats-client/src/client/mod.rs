@@ -5,7 +5,8 @@ mod request;
 mod sink;
 pub mod traits;
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -71,7 +72,11 @@ impl Client {
         payload: Bytes,
     ) -> Result<(), PublishError> {
         let subject = subject.to_subject();
-        self.send(Outgoing::new(&subject, &payload)).await
+        let message = Outgoing::new(&subject, &payload);
+        match self.handle.publish(message) {
+            Ok(()) => Ok(()),
+            Err(error) => self.refused(error, message).await,
+        }
     }
 
     /// Like [`publish`](Self::publish), with headers. They count towards the size of the message.
@@ -90,7 +95,10 @@ impl Client {
             headers: Some(&headers),
             ..Outgoing::new(&subject, &payload)
         };
-        self.send(message).await
+        match self.handle.publish(message) {
+            Ok(()) => Ok(()),
+            Err(error) => self.refused(error, message).await,
+        }
     }
 
     /// Like [`publish`](Self::publish), with a subject to which answers shall come.
@@ -109,7 +117,10 @@ impl Client {
             reply: Some(&reply),
             ..Outgoing::new(&subject, &payload)
         };
-        self.send(message).await
+        match self.handle.publish(message) {
+            Ok(()) => Ok(()),
+            Err(error) => self.refused(error, message).await,
+        }
     }
 
     /// Like [`publish`](Self::publish), with a subject to which answers shall come, and headers.
@@ -131,7 +142,10 @@ impl Client {
             headers: Some(&headers),
             payload: &payload,
         };
-        self.send(message).await
+        match self.handle.publish(message) {
+            Ok(()) => Ok(()),
+            Err(error) => self.refused(error, message).await,
+        }
     }
 
     /// Like [`publish`](Self::publish), for a message that owns its parts.
@@ -140,7 +154,11 @@ impl Client {
     ///
     /// See [`publish`](Self::publish).
     pub async fn publish_message(&self, message: OutboundMessage) -> Result<(), PublishError> {
-        self.send(sink::outgoing(&message)).await
+        let message = sink::outgoing(&message);
+        match self.handle.publish(message) {
+            Ok(()) => Ok(()),
+            Err(error) => self.refused(error, message).await,
+        }
     }
 
     /// Publishes a message if that is possible without waiting, and gives the payload back otherwise.
@@ -159,15 +177,24 @@ impl Client {
             .map_err(|error| TryPublishError { error, payload })
     }
 
-    async fn send(&self, message: Outgoing<'_>) -> Result<(), PublishError> {
-        match self.handle.publish(message) {
-            Ok(()) => Ok(()),
-            Err(error) if self.handle.waits(&error) => self.send_when_possible(message).await,
-            Err(error) => Err(error.into()),
-        }
+    /// What comes after a first attempt that failed. Boxed, so that the future of a publish, which is made for
+    /// each message, stays small.
+    #[cold]
+    fn refused<'a>(
+        &'a self,
+        error: connection::PublishError,
+        message: Outgoing<'a>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), PublishError>> + Send + 'a>> {
+        Box::pin(async move {
+            if self.handle.waits(&error) {
+                self.publish_when_possible(message).await
+            } else {
+                Err(error.into())
+            }
+        })
     }
 
-    async fn send_when_possible(&self, message: Outgoing<'_>) -> Result<(), PublishError> {
+    async fn publish_when_possible(&self, message: Outgoing<'_>) -> Result<(), PublishError> {
         let handle = &self.handle;
         let mut room = Registration::new(handle, |core| &mut core.room);
         poll_fn(|cx| {

@@ -133,7 +133,10 @@ impl Client {
         let mut timer = timeout.map(|timeout| Timer::new(&self.handle, self.handle.now() + timeout));
         let exchange = async {
             let reply = Some(inbox.as_str());
-            self.send(Outgoing { reply, ..message }).await?;
+            let message = Outgoing { reply, ..message };
+            if let Err(error) = self.handle.publish(message) {
+                self.refused(error, message).await?;
+            }
             Ok(next(&mut replies).await)
         };
         let mut exchange = pin!(exchange);

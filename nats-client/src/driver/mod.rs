@@ -357,7 +357,9 @@ impl<R: Runtime> Driver<R> {
         match event {
             CoreEvent::Connected { .. } => shared.emit(Event::Connected),
             CoreEvent::Disconnected { reason } => {
-                shared.emit(lost(ClientError::ConnectionLost(reason)));
+                if reason != DisconnectReason::Requested {
+                    shared.emit(lost(ClientError::ConnectionLost(reason)));
+                }
                 shared.emit(Event::Disconnected);
             }
             CoreEvent::ConnectFailed { server, error } => {

@@ -41,7 +41,7 @@ impl Connection {
         let deadline = now + self.config.drain_timeout;
         self.ending = Some(Ending { stage: Stage::Subscriptions, deadline });
         self.emit(Event::Draining);
-        if self.link == Link::Connected {
+        if self.is_up() {
             for subscription in self.subscriptions.iter_mut().filter(|s| !s.draining) {
                 subscription.draining = true;
                 encoder::unsubscribe(&mut self.outgoing, subscription.id.sid, None);
@@ -92,7 +92,7 @@ impl Connection {
     ///
     /// It has ended already.
     pub fn drain_subscription(&mut self, id: SubscriptionId) -> Result<(), UnknownSubscription> {
-        let connected = self.link == Link::Connected;
+        let connected = self.is_up();
         let subscription = self.subscriptions.get_mut(id).ok_or(UnknownSubscription)?;
         if subscription.draining {
             return Ok(());
@@ -122,7 +122,7 @@ impl Connection {
         if deadline <= now {
             self.wake.attention();
         }
-        if self.link == Link::Connected {
+        if self.is_up() {
             if let Some(sid) = self.requests.close_inbox() {
                 encoder::unsubscribe(&mut self.outgoing, sid, None);
             }

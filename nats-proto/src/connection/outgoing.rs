@@ -61,7 +61,7 @@ impl Connection {
         if self.requests.sid().is_none() {
             let sid = self.subscriptions.next_sid();
             self.requests.open(sid);
-            if self.link == Link::Connected {
+            if self.is_up() {
                 self.requests.restore(&mut self.outgoing);
                 self.wake.transmit();
             }
@@ -88,14 +88,21 @@ impl Connection {
         if size > limit {
             return Err(PublishError::MaxPayloadExceeded { size, limit });
         }
-        let connected = self.link == Link::Connected;
+        let connected = self.is_up();
         if headers.is_some() && connected && !self.headers_supported() {
             return Err(PublishError::HeadersUnsupported);
         }
         let subject = message.subject.as_bytes();
         let reply = message.reply.map(str::as_bytes);
-        let frame = encoder::publish_len(subject, reply, headers_len, message.payload.len());
-        self.make_room(frame, connected)?;
+        // More than any frame needs beside these parts: the exact length is worth computing only where it
+        // decides.
+        const LINE: usize = 64;
+        let parts = subject.len().saturating_add(reply.map_or(0, <[u8]>::len)).saturating_add(size);
+        if !self.has_room(parts.saturating_add(LINE), connected) {
+            let payload_len = message.payload.len();
+            let frame = encoder::publish_len(subject, reply, headers_len, payload_len);
+            self.make_room(frame, connected)?;
+        }
         encoder::publish(&mut self.outgoing, subject, reply, headers, message.payload);
         self.ledger.accept();
         if connected {
@@ -104,9 +111,17 @@ impl Connection {
         Ok(())
     }
 
+    fn room_limit(&self, connected: bool) -> usize {
+        if connected { self.config.send_limit } else { self.config.pending_limit }
+    }
+
+    fn has_room(&self, bytes: usize, connected: bool) -> bool {
+        self.outgoing.len().saturating_add(bytes) <= self.room_limit(connected)
+    }
+
     /// Sees to it that a frame of `frame` bytes fits, or says why it does not.
     fn make_room(&mut self, frame: usize, connected: bool) -> Result<(), PublishError> {
-        let limit = if connected { self.config.send_limit } else { self.config.pending_limit };
+        let limit = self.room_limit(connected);
         let buffered = self.outgoing.len();
         if buffered.saturating_add(frame) <= limit {
             return Ok(());
@@ -182,7 +197,7 @@ impl Connection {
             subject::validate_queue_group(queue).map_err(SubscribeError::InvalidQueueGroup)?;
         }
         let id = self.subscriptions.insert(subject, queue);
-        if self.link == Link::Connected {
+        if self.is_up() {
             let queue = queue.map(str::as_bytes);
             encoder::subscribe(&mut self.outgoing, subject.as_bytes(), queue, id.sid);
             self.wake.transmit();
@@ -197,7 +212,7 @@ impl Connection {
     /// It has ended already.
     pub fn unsubscribe(&mut self, id: SubscriptionId) -> Result<(), UnknownSubscription> {
         let subscription = self.subscriptions.remove(id).ok_or(UnknownSubscription)?;
-        if self.link == Link::Connected && !subscription.draining {
+        if self.is_up() && !subscription.draining {
             encoder::unsubscribe(&mut self.outgoing, id.sid, None);
             self.wake.transmit();
         }
@@ -215,7 +230,7 @@ impl Connection {
         id: SubscriptionId,
         max: u64,
     ) -> Result<(), UnknownSubscription> {
-        let connected = self.link == Link::Connected;
+        let connected = self.is_up();
         let subscription = self.subscriptions.get_mut(id).ok_or(UnknownSubscription)?;
         subscription.max = Some(max);
         let done = subscription.delivered >= max;
@@ -236,7 +251,7 @@ impl Connection {
     /// Without a link it waits for the next one, until `deadline` (`None`: without end). It never succeeds
     /// over a broken link for publishes that may have been lost with it.
     pub fn flush(&mut self, deadline: Option<Instant>) -> FlushId {
-        let connected = self.link == Link::Connected;
+        let connected = self.is_up();
         let (id, soonest) = self.fences.add_flush(deadline, connected);
         if self.link == Link::Closed {
             self.finish_flush(id, Err(FlushError::Closed));

@@ -86,6 +86,12 @@ impl Connection {
         }
     }
 
+    /// Whether there is a link that publishes flow on.
+    #[inline]
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.link, Link::Connected)
+    }
+
     /// Goes on to the next server of the pool: at once, or after a wait.
     pub(super) fn next_server(&mut self, now: Instant) {
         match self.pool.advance(self.config.max_reconnects) {
@@ -334,7 +340,7 @@ impl Connection {
                 ),
             }
         }
-        if self.link == Link::Connected {
+        if self.is_up() {
             self.probe(now);
         }
     }

@@ -79,24 +79,19 @@ impl fmt::Display for DecodeError {
                 write!(f, "INFO or CONNECT line is longer than {limit} bytes")
             }
             Self::HeaderBlockTooLong { len, limit } => {
-                write!(
-                    f,
-                    "header block of {len} bytes is longer than {limit} bytes"
-                )
+                write!(f, "header block of {len} bytes is longer than {limit} bytes")
             }
-            Self::PayloadTooLong { len, limit } => write!(
-                f,
-                "message of {len} bytes with its headers is longer than {limit} bytes"
-            ),
+            Self::PayloadTooLong { len, limit } => {
+                write!(f, "message of {len} bytes with its headers is longer than {limit} bytes")
+            }
             Self::HeaderLongerThanTotal { headers, total } => write!(
                 f,
                 "header block of {headers} bytes is longer than its message of {total} bytes"
             ),
             Self::UnknownOperation(line) => write!(f, "unknown operation in line \"{line}\""),
-            Self::BadArguments {
-                operation,
-                arguments,
-            } => write!(f, "bad arguments of {operation}: \"{arguments}\""),
+            Self::BadArguments { operation, arguments } => {
+                write!(f, "bad arguments of {operation}: \"{arguments}\"")
+            }
             Self::BadNumber { what, text } => write!(f, "{what} is not a number: \"{text}\""),
             Self::MissingPayloadEnd => f.write_str("payload is not followed by CRLF"),
             Self::BadJson { operation, reason } => {

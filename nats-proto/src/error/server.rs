@@ -44,11 +44,7 @@ impl fmt::Display for PermissionTarget {
         match self {
             Self::Publish { subject } => write!(f, "Publish to {}", Quoted(subject)),
             Self::PublishReply { reply } => write!(f, "Publish with Reply of {}", Quoted(reply)),
-            Self::Subscription {
-                subject,
-                queue,
-                sid,
-            } => {
+            Self::Subscription { subject, queue, sid } => {
                 write!(f, "Subscription to {}", Quoted(subject))?;
                 if let Some(queue) = queue {
                     write!(f, " using queue {}", Quoted(queue))?;
@@ -175,9 +171,7 @@ impl ServerError {
             Some(text) => text.strip_suffix('\'').unwrap_or(text),
             None => text,
         };
-        let fixed = FIXED
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(text));
+        let fixed = FIXED.iter().find(|(known, _)| known.eq_ignore_ascii_case(text));
         if let Some((_, error)) = fixed {
             return error.clone();
         }
@@ -212,11 +206,8 @@ impl core::error::Error for ServerError {}
 
 /// The advice after the first sentence is not part of the error's identity.
 fn throttling(input: &str) -> IResult<&str, ServerError> {
-    value(
-        ServerError::ConnectionThrottling,
-        tag_no_case("Connection throttling is active"),
-    )
-    .parse(input)
+    value(ServerError::ConnectionThrottling, tag_no_case("Connection throttling is active"))
+        .parse(input)
 }
 
 fn permissions_violation(input: &str) -> IResult<&str, ServerError> {
@@ -235,10 +226,9 @@ fn publish(input: &str) -> IResult<&str, ServerError> {
 }
 
 fn publish_reply(input: &str) -> IResult<&str, ServerError> {
-    map(
-        preceded(tag_no_case("Publish with Reply of "), quoted),
-        |reply| ServerError::PermissionsViolation(PermissionTarget::PublishReply { reply }),
-    )
+    map(preceded(tag_no_case("Publish with Reply of "), quoted), |reply| {
+        ServerError::PermissionsViolation(PermissionTarget::PublishReply { reply })
+    })
     .parse(input)
 }
 
@@ -250,11 +240,7 @@ fn subscription(input: &str) -> IResult<&str, ServerError> {
     let number = map_opt(digit1, |digits: &str| digits.parse().ok());
     let (input, queue) = opt(preceded(tag_no_case(" using queue "), quoted)).parse(input)?;
     let (input, sid) = opt(delimited(tag_no_case(" (sid \""), number, tag("\")"))).parse(input)?;
-    let target = PermissionTarget::Subscription {
-        subject,
-        queue,
-        sid,
-    };
+    let target = PermissionTarget::Subscription { subject, queue, sid };
     Ok((input, ServerError::PermissionsViolation(target)))
 }
 
@@ -268,10 +254,7 @@ enum Piece<'a> {
 
 /// A string as Go's `%q` writes it. What its `\x` escapes hold together is replaced where it is not UTF-8.
 fn quoted(input: &str) -> IResult<&str, String> {
-    let piece = alt((
-        map(is_not("\"\\"), Piece::Text),
-        preceded(char('\\'), escape),
-    ));
+    let piece = alt((map(is_not("\"\\"), Piece::Text), preceded(char('\\'), escape)));
     let content = fold_many0(piece, Vec::new, |mut bytes: Vec<u8>, piece| {
         match piece {
             Piece::Text(text) => bytes.extend_from_slice(text.as_bytes()),
@@ -290,10 +273,9 @@ fn quoted(input: &str) -> IResult<&str, String> {
 /// What follows the backslash.
 fn escape(input: &str) -> IResult<&str, Piece<'_>> {
     let hexadecimal = |digits| {
-        map_opt(
-            take_while_m_n(digits, digits, |char: char| char.is_ascii_hexdigit()),
-            |digits| u32::from_str_radix(digits, 16).ok(),
-        )
+        map_opt(take_while_m_n(digits, digits, |char: char| char.is_ascii_hexdigit()), |digits| {
+            u32::from_str_radix(digits, 16).ok()
+        })
     };
     let byte = |number| u8::try_from(number).ok().map(Piece::Byte);
     let unicode = |number| char::from_u32(number).map(Piece::Char);

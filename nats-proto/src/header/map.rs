@@ -68,9 +68,7 @@ impl Values {
 impl HeaderMap {
     /// A map without headers. Does not allocate.
     pub const fn new() -> Self {
-        Self {
-            entries: Vec::new(),
-        }
+        Self { entries: Vec::new() }
     }
 
     /// Whether there are no headers.
@@ -194,8 +192,7 @@ impl HeaderMap {
     }
 
     fn lines(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.iter()
-            .flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
+        self.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
     }
 
     /// What is no name is no header's name, so that looking up never panics.
@@ -210,10 +207,7 @@ impl HeaderMap {
     }
 
     fn values_mut(&mut self, name: &HeaderName) -> Option<&mut Values> {
-        self.entries
-            .iter_mut()
-            .find(|(known, _)| known == name)
-            .map(|(_, values)| values)
+        self.entries.iter_mut().find(|(known, _)| known == name).map(|(_, values)| values)
     }
 
     fn set(&mut self, name: HeaderName, value: HeaderValue) {
@@ -312,10 +306,7 @@ impl Builder {
             let names = self.map.entries.iter().map(|(name, _)| name.clone());
             self.index = names.zip(0..).collect();
         }
-        let known = self
-            .index
-            .get(&name)
-            .and_then(|known| self.map.entries.get_mut(*known));
+        let known = self.index.get(&name).and_then(|known| self.map.entries.get_mut(*known));
         match known {
             Some((_, values)) => values.push(value),
             None => {
@@ -356,9 +347,7 @@ impl<'a> Iterator for Iter<'a> {
     type Item = (&'a HeaderName, &'a [HeaderValue]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0
-            .next()
-            .map(|(name, values)| (name, values.as_slice()))
+        self.0.next().map(|(name, values)| (name, values.as_slice()))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

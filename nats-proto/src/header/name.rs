@@ -207,9 +207,8 @@ fn validate(name: &str) -> Result<(), ParseHeaderNameError> {
     let allowed = |character| u8::try_from(character).is_ok_and(is_name_byte);
     match name.chars().find(|character| !allowed(*character)) {
         None => Ok(()),
-        Some(character) => Err(ParseHeaderNameError::BadCharacter {
-            name: snippet(name.as_bytes()),
-            character,
-        }),
+        Some(character) => {
+            Err(ParseHeaderNameError::BadCharacter { name: snippet(name.as_bytes()), character })
+        }
     }
 }

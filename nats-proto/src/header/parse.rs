@@ -38,11 +38,7 @@ impl ParsedHeaders {
             let description = self.description.as_deref().unwrap_or_default();
             let description = description.replace(|char: char| char.is_control(), " ");
             out.push(b' ');
-            out.extend_from_slice(
-                alloc::format!("{status} {description}")
-                    .trim_end()
-                    .as_bytes(),
-            );
+            out.extend_from_slice(alloc::format!("{status} {description}").trim_end().as_bytes());
         }
         out.extend_from_slice(b"\r\n");
         self.headers.encode_lines(out);
@@ -67,11 +63,7 @@ impl HeaderMap {
             let end: IResult<&[u8], &[u8]> = tag(&b"\r\n"[..]).parse(input);
             if let Ok((trailing, _)) = end {
                 return match trailing.len() {
-                    0 => Ok(ParsedHeaders {
-                        headers: builder.finish(),
-                        status,
-                        description,
-                    }),
+                    0 => Ok(ParsedHeaders { headers: builder.finish(), status, description }),
                     count => Err(ParseHeadersError::TrailingBytes { count }),
                 };
             }
@@ -153,21 +145,14 @@ impl core::error::Error for ParseHeadersError {}
 type Status = (Option<StatusCode>, Option<String>);
 
 fn version_line(input: &[u8]) -> Result<(&[u8], Status), ParseHeadersError> {
-    let (after, line) = line(input).map_err(|_| ParseHeadersError::BadLineEnd {
-        line: snippet(until_line_end(input)),
-    })?;
+    let (after, line) = line(input)
+        .map_err(|_| ParseHeadersError::BadLineEnd { line: snippet(until_line_end(input)) })?;
     let suffix = line.strip_prefix(VERSION.as_bytes());
-    let suffix = suffix.ok_or_else(|| ParseHeadersError::BadVersion {
-        line: snippet(line),
-    })?;
+    let suffix = suffix.ok_or_else(|| ParseHeadersError::BadVersion { line: snippet(line) })?;
     let (code, description) = match suffix.trim_ascii() {
         [] => return Ok((after, (None, None))),
         _ => {
-            status(suffix)
-                .map_err(|_| ParseHeadersError::BadStatus {
-                    status: snippet(suffix),
-                })?
-                .1
+            status(suffix).map_err(|_| ParseHeadersError::BadStatus { status: snippet(suffix) })?.1
         }
     };
     let description = String::from_utf8_lossy(description.trim_ascii()).into_owned();
@@ -196,10 +181,7 @@ fn line(input: &[u8]) -> IResult<&[u8], &[u8]> {
 }
 
 fn until_line_end(input: &[u8]) -> &[u8] {
-    input
-        .split(|byte| is_line_end(*byte))
-        .next()
-        .unwrap_or_default()
+    input.split(|byte| is_line_end(*byte)).next().unwrap_or_default()
 }
 
 const fn is_line_end(byte: u8) -> bool {
@@ -214,16 +196,10 @@ fn line_error(input: &[u8]) -> ParseHeadersError {
     if input.is_empty() {
         ParseHeadersError::MissingEnd
     } else if line(input).is_err() {
-        ParseHeadersError::BadLineEnd {
-            line: snippet(text),
-        }
+        ParseHeadersError::BadLineEnd { line: snippet(text) }
     } else if parts.next().is_none() {
-        ParseHeadersError::MissingColon {
-            line: snippet(text),
-        }
+        ParseHeadersError::MissingColon { line: snippet(text) }
     } else {
-        ParseHeadersError::BadName {
-            name: snippet(name),
-        }
+        ParseHeadersError::BadName { name: snippet(name) }
     }
 }

@@ -204,8 +204,6 @@ pub(super) const fn is_padding(byte: u8) -> bool {
 fn validate(value: &str) -> Result<(), ParseHeaderValueError> {
     match memchr::memchr2(b'\r', b'\n', value.as_bytes()) {
         None => Ok(()),
-        Some(_) => Err(ParseHeaderValueError {
-            value: snippet(value.as_bytes()),
-        }),
+        Some(_) => Err(ParseHeaderValueError { value: snippet(value.as_bytes()) }),
     }
 }

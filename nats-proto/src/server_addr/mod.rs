@@ -144,11 +144,7 @@ impl ServerAddr {
     /// The entry is not an address, or has a scheme or credentials of its own.
     pub fn discovered(&self, entry: &str) -> Result<Self, ServerAddrError> {
         let (host, port) = parse::endpoint(entry)?;
-        Ok(Self {
-            host,
-            port: port.unwrap_or(self.scheme.default_port()),
-            ..self.clone()
-        })
+        Ok(Self { host, port: port.unwrap_or(self.scheme.default_port()), ..self.clone() })
     }
 
     /// Whether both name the same host, without regard to case, and the same port.
@@ -261,10 +257,9 @@ impl fmt::Display for ServerAddrError {
             Self::InvalidIpv6 { host } => {
                 write!(f, "host {host:?} is not an IPv6 address in brackets")
             }
-            Self::Ipv6WithoutBrackets { host } => write!(
-                f,
-                "IPv6 address {host:?} must stand in brackets, as in \"[::1]:4222\""
-            ),
+            Self::Ipv6WithoutBrackets { host } => {
+                write!(f, "IPv6 address {host:?} must stand in brackets, as in \"[::1]:4222\"")
+            }
             Self::InvalidPort { port } => {
                 write!(f, "port {port:?} is not a number from 1 to 65535")
             }

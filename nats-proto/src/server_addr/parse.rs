@@ -31,9 +31,7 @@ pub(super) fn address(text: &str) -> Result<ServerAddr, ServerAddrError> {
         Some(name) => [Scheme::Nats, Scheme::Tls, Scheme::Ws, Scheme::Wss]
             .into_iter()
             .find(|scheme| scheme.as_str().eq_ignore_ascii_case(name))
-            .ok_or_else(|| ServerAddrError::UnknownScheme {
-                scheme: snippet(name.as_bytes()),
-            })?,
+            .ok_or_else(|| ServerAddrError::UnknownScheme { scheme: snippet(name.as_bytes()) })?,
     };
     let websocket = matches!(scheme, Scheme::Ws | Scheme::Wss);
     // An at sign behind the host means that what looks like host and path may be parts of a password. They must
@@ -52,9 +50,7 @@ pub(super) fn address(text: &str) -> Result<ServerAddr, ServerAddrError> {
         path => path,
     };
     if !path.is_empty() && (!websocket || path.contains('#') || !is_printable(path)) {
-        return Err(hide(ServerAddrError::UnexpectedPath {
-            path: snippet(path.as_bytes()),
-        }));
+        return Err(hide(ServerAddrError::UnexpectedPath { path: snippet(path.as_bytes()) }));
     }
     Ok(ServerAddr {
         scheme,
@@ -73,14 +69,10 @@ pub(super) fn endpoint(text: &str) -> Result<(String, Option<u16>), ServerAddrEr
         return Err(ServerAddrError::UnexpectedCredentials);
     }
     if parts.scheme.is_some() {
-        return Err(ServerAddrError::UnexpectedScheme {
-            address: snippet(text.as_bytes()),
-        });
+        return Err(ServerAddrError::UnexpectedScheme { address: snippet(text.as_bytes()) });
     }
     if !parts.path.is_empty() {
-        return Err(ServerAddrError::UnexpectedPath {
-            path: snippet(parts.path.as_bytes()),
-        });
+        return Err(ServerAddrError::UnexpectedPath { path: snippet(parts.path.as_bytes()) });
     }
     host_and_port(parts.host_and_port)
 }
@@ -97,31 +89,21 @@ fn parts(text: &str) -> Parts<'_> {
         Some((credentials, host)) => (Some(credentials), host),
         None => (None, authority),
     };
-    Parts {
-        scheme,
-        credentials,
-        host_and_port,
-        path,
-    }
+    Parts { scheme, credentials, host_and_port, path }
 }
 
 fn host_and_port(text: &str) -> Result<(String, Option<u16>), ServerAddrError> {
     if text.starts_with('[') {
-        let bracketed: IResult<&str, Ipv6Addr> = map_res(
-            (char('['), is_not("]"), char(']')),
-            |(_, host, _): (_, &str, _)| host.parse(),
-        )
-        .parse(text);
-        let (port, host) = bracketed.map_err(|_| ServerAddrError::InvalidIpv6 {
-            host: snippet(text.as_bytes()),
-        })?;
+        let bracketed: IResult<&str, Ipv6Addr> =
+            map_res((char('['), is_not("]"), char(']')), |(_, host, _): (_, &str, _)| host.parse())
+                .parse(text);
+        let (port, host) = bracketed
+            .map_err(|_| ServerAddrError::InvalidIpv6 { host: snippet(text.as_bytes()) })?;
         // Written anew, so that two spellings of an address are the same endpoint.
         return Ok((host.to_string(), optional_port(port)?));
     }
     if text.parse::<Ipv6Addr>().is_ok() || text.bytes().filter(|byte| *byte == b':').count() > 1 {
-        return Err(ServerAddrError::Ipv6WithoutBrackets {
-            host: snippet(text.as_bytes()),
-        });
+        return Err(ServerAddrError::Ipv6WithoutBrackets { host: snippet(text.as_bytes()) });
     }
     let end = text.find(':').unwrap_or(text.len());
     let (host, port) = text.split_at_checked(end).unwrap_or((text, ""));
@@ -130,9 +112,7 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), ServerAddrError> {
         return Err(ServerAddrError::EmptyHost);
     }
     if !is_name(host) {
-        return Err(ServerAddrError::InvalidHost {
-            host: snippet(host.as_bytes()),
-        });
+        return Err(ServerAddrError::InvalidHost { host: snippet(host.as_bytes()) });
     }
     Ok((host.into(), port))
 }
@@ -143,9 +123,7 @@ fn optional_port(text: &str) -> Result<Option<u16>, ServerAddrError> {
         return Ok(None);
     }
     let digits = take_while1(|char: char| char.is_ascii_digit());
-    let number = map_opt(digits, |digits: &str| {
-        digits.parse().ok().filter(|port| *port != 0)
-    });
+    let number = map_opt(digits, |digits: &str| digits.parse().ok().filter(|port| *port != 0));
     let port: IResult<&str, u16> = all_consuming(preceded(char(':'), number)).parse(text);
     match port {
         Ok((_, port)) => Ok(Some(port)),

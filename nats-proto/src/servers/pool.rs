@@ -74,12 +74,11 @@ impl Pool {
 
     /// Moves on to the next server. One that has failed `max_failures` times in a row is given up.
     pub(crate) fn advance(&mut self, max_failures: Option<usize>) -> Turn {
-        if self.in_use {
-            if let Some(used) = self.entries.pop_front() {
-                if max_failures.is_none_or(|max| used.failures < max) {
-                    self.entries.push_back(used);
-                }
-            }
+        if self.in_use
+            && let Some(used) = self.entries.pop_front()
+            && max_failures.is_none_or(|max| used.failures < max)
+        {
+            self.entries.push_back(used);
         }
         self.in_use = true;
         match self.entries.front() {

@@ -64,10 +64,7 @@ impl Subject {
     ///
     /// # Panics
     /// The subject is empty, has whitespace or an empty token.
-    #[allow(
-        clippy::panic,
-        reason = "documented, and at compile time for constants"
-    )]
+    #[allow(clippy::panic, reason = "documented, and at compile time for constants")]
     pub const fn from_static_validated(subject: &'static str) -> Self {
         match problem(subject.as_bytes()) {
             None => Self::from_static(subject),

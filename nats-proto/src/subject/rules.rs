@@ -53,10 +53,7 @@ impl fmt::Display for SubjectError {
                 "wildcard in token {token:?} of subject {subject:?} is not a token of its own"
             ),
             Self::TailNotLast { subject } => {
-                write!(
-                    f,
-                    "wildcard '>' of subject {subject:?} is not the last token"
-                )
+                write!(f, "wildcard '>' of subject {subject:?} is not the last token")
             }
             Self::EmptyQueueGroup => f.write_str("queue group is empty"),
             Self::WhitespaceInQueueGroup { queue } => {
@@ -80,9 +77,7 @@ pub fn validate_publish(subject: &str) -> Result<(), SubjectError> {
     if subject.is_empty() {
         Err(SubjectError::Empty)
     } else if has_whitespace(subject.as_bytes()) {
-        Err(SubjectError::Whitespace {
-            subject: subject.into(),
-        })
+        Err(SubjectError::Whitespace { subject: subject.into() })
     } else {
         Ok(())
     }
@@ -97,9 +92,7 @@ pub fn validate_subscribe(subject: &str) -> Result<(), SubjectError> {
     let mut tokens = subject.split('.').peekable();
     while let Some(token) = tokens.next() {
         if token == ">" && tokens.peek().is_some() {
-            return Err(SubjectError::TailNotLast {
-                subject: subject.into(),
-            });
+            return Err(SubjectError::TailNotLast { subject: subject.into() });
         }
         if token.len() > 1 && token.contains(['*', '>']) {
             return Err(SubjectError::PartialWildcard {
@@ -119,9 +112,7 @@ pub fn validate_queue_group(queue: &str) -> Result<(), SubjectError> {
     if queue.is_empty() {
         Err(SubjectError::EmptyQueueGroup)
     } else if has_whitespace(queue.as_bytes()) {
-        Err(SubjectError::WhitespaceInQueueGroup {
-            queue: queue.into(),
-        })
+        Err(SubjectError::WhitespaceInQueueGroup { queue: queue.into() })
     } else {
         Ok(())
     }
@@ -163,12 +154,8 @@ pub(super) fn validate_tokens(subject: &str) -> Result<(), SubjectError> {
     match problem(subject.as_bytes()) {
         None => Ok(()),
         Some(Problem::Empty) => Err(SubjectError::Empty),
-        Some(Problem::Whitespace) => Err(SubjectError::Whitespace {
-            subject: subject.into(),
-        }),
-        Some(Problem::EmptyToken) => Err(SubjectError::EmptyToken {
-            subject: subject.into(),
-        }),
+        Some(Problem::Whitespace) => Err(SubjectError::Whitespace { subject: subject.into() }),
+        Some(Problem::EmptyToken) => Err(SubjectError::EmptyToken { subject: subject.into() }),
     }
 }
 
@@ -193,17 +180,27 @@ pub(super) const fn problem(mut bytes: &[u8]) -> Option<Problem> {
         }
         bytes = rest;
     }
-    if token_is_empty {
-        Some(Problem::EmptyToken)
-    } else {
-        None
-    }
+    if token_is_empty { Some(Problem::EmptyToken) } else { None }
 }
 
-/// One pass without branches: it is on the way of every message that is published.
+/// Whether there is a space, tab, CR or LF. On the way of every publish, so it looks at eight bytes at a time
+/// for anything up to a space, and only where there is such a byte, at which one.
 #[inline]
 fn has_whitespace(bytes: &[u8]) -> bool {
-    bytes.iter().fold(false, |found, byte| {
-        found | matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
-    })
+    let (words, rest) = bytes.as_chunks::<8>();
+    let suspicious = words.iter().any(|word| has_low_byte(u64::from_ne_bytes(*word)))
+        || match bytes.last_chunk::<8>() {
+            // The last eight overlap the words before them, which does no harm.
+            Some(last) => has_low_byte(u64::from_ne_bytes(*last)),
+            None => rest.iter().any(|byte| *byte <= b' '),
+        };
+    suspicious && bytes.iter().any(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+}
+
+/// Whether one of the eight bytes of a word is below 0x21: subtracting 0x21 from each borrows from its highest
+/// bit there, unless the bit was set before.
+#[inline]
+fn has_low_byte(word: u64) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    word.wrapping_sub(EACH * 0x21) & !word & (EACH * 0x80) != 0
 }

@@ -38,10 +38,7 @@ impl<'a> Text<'a> {
 
     /// The error that says that the arguments are wrong.
     pub(super) fn bad_arguments(self, operation: &'static str) -> DecodeError {
-        DecodeError::BadArguments {
-            operation,
-            arguments: snippet(self.bytes.trim_ascii()),
-        }
+        DecodeError::BadArguments { operation, arguments: snippet(self.bytes.trim_ascii()) }
     }
 }
 
@@ -67,18 +64,12 @@ pub(super) struct Argument<'a> {
 
 impl Argument<'_> {
     pub(super) fn span(self) -> Span {
-        Span {
-            start: self.at as u32,
-            len: self.bytes.len() as u32,
-        }
+        Span { start: self.at as u32, len: self.bytes.len() as u32 }
     }
 
     /// The number that it spells; `what` is what the number stands for.
     pub(super) fn number(self, what: &'static str) -> Result<u64, DecodeError> {
-        number(self.bytes).ok_or_else(|| DecodeError::BadNumber {
-            what,
-            text: snippet(self.bytes),
-        })
+        number(self.bytes).ok_or_else(|| DecodeError::BadNumber { what, text: snippet(self.bytes) })
     }
 }
 
@@ -142,10 +133,7 @@ impl Head {
         limits.check_lengths(self.headers_len, self.total_len)?;
         // Both lengths are below limits that were cut to a fraction of u32. If the front of the chunk is so
         // far away that the sum wraps, the frame is incomplete, and becomes right when it is at the front.
-        let headers = Span {
-            start: next as u32,
-            len: self.headers_len as u32,
-        };
+        let headers = Span { start: next as u32, len: self.headers_len as u32 };
         let payload = Span {
             start: headers.start.wrapping_add(headers.len),
             len: (self.total_len as u32).wrapping_sub(headers.len),

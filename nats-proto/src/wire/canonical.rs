@@ -154,8 +154,5 @@ fn number(input: &[u8], at: usize) -> Option<(u64, usize, u64)> {
 /// The bytes from `start` to `end`. Inputs are cut to what a span can name.
 #[inline(always)]
 fn span(start: usize, end: usize) -> Span {
-    Span {
-        start: start as u32,
-        len: end.wrapping_sub(start) as u32,
-    }
+    Span { start: start as u32, len: end.wrapping_sub(start) as u32 }
 }

@@ -27,9 +27,7 @@ impl ClientDecoder {
     ///
     /// Limits above 1 GiB count as 1 GiB.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            machine: Machine::new(limits),
-        }
+        Self { machine: Machine::new(limits) }
     }
 
     /// Decodes every whole operation at the front of `input` into `ops`, which it clears first.
@@ -70,41 +68,13 @@ impl Direction for FromClient {
     const WITH_HEADERS: &'static [u8; 5] = b"HPUB ";
     const SID: bool = false;
     const NAMES: &'static [Name<Kind>] = &[
-        Name {
-            text: "PUB",
-            shape: Shape::Message { headers: false },
-            separated: true,
-        },
-        Name {
-            text: "HPUB",
-            shape: Shape::Message { headers: true },
-            separated: true,
-        },
-        Name {
-            text: "SUB",
-            shape: Shape::Line(Kind::Sub),
-            separated: true,
-        },
-        Name {
-            text: "UNSUB",
-            shape: Shape::Line(Kind::Unsub),
-            separated: true,
-        },
-        Name {
-            text: "PING",
-            shape: Shape::Line(Kind::Ping),
-            separated: false,
-        },
-        Name {
-            text: "PONG",
-            shape: Shape::Line(Kind::Pong),
-            separated: false,
-        },
-        Name {
-            text: "CONNECT",
-            shape: Shape::Line(Kind::Connect),
-            separated: false,
-        },
+        Name { text: "PUB", shape: Shape::Message { headers: false }, separated: true },
+        Name { text: "HPUB", shape: Shape::Message { headers: true }, separated: true },
+        Name { text: "SUB", shape: Shape::Line(Kind::Sub), separated: true },
+        Name { text: "UNSUB", shape: Shape::Line(Kind::Unsub), separated: true },
+        Name { text: "PING", shape: Shape::Line(Kind::Ping), separated: false },
+        Name { text: "PONG", shape: Shape::Line(Kind::Pong), separated: false },
+        Name { text: "CONNECT", shape: Shape::Line(Kind::Connect), separated: false },
     ];
 
     fn is_info(kind: Kind) -> bool {
@@ -147,11 +117,7 @@ fn subscribe(text: Text<'_>) -> Result<ClientOp, DecodeError> {
         Some([subject, queue, sid]) => (subject, queue.span(), sid),
         _ => return Err(text.bad_arguments("SUB")),
     };
-    Ok(ClientOp::Subscribe {
-        subject: subject.span(),
-        queue,
-        sid: sid.span(),
-    })
+    Ok(ClientOp::Subscribe { subject: subject.span(), queue, sid: sid.span() })
 }
 
 /// UNSUB: sid, perhaps a number of messages.
@@ -162,8 +128,5 @@ fn unsubscribe(text: Text<'_>) -> Result<ClientOp, DecodeError> {
         Some([sid, max]) => (sid, Some(max.number("maximum of messages")?)),
         _ => return Err(text.bad_arguments("UNSUB")),
     };
-    Ok(ClientOp::Unsubscribe {
-        sid: sid.span(),
-        max,
-    })
+    Ok(ClientOp::Unsubscribe { sid: sid.span(), max })
 }

@@ -232,9 +232,7 @@ fn long_decimal(flat: &mut Vec<u8>, mut number: u64) {
 
 /// Number of decimal digits.
 fn digits(number: usize) -> usize {
-    number
-        .checked_ilog10()
-        .map_or(1, |log| (log as usize).saturating_add(1))
+    number.checked_ilog10().map_or(1, |log| (log as usize).saturating_add(1))
 }
 
 #[cfg(test)]

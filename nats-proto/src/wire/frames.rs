@@ -82,8 +82,7 @@ impl Iterator for Frames<'_> {
             end.flat = head.end;
             // Another frame's segment lies further on: behind that frame's control line at least.
             let segment = self.segments.get(start.segment);
-            let segmented =
-                segment.is_some_and(|s| s.at == head.end && s.bytes.len() == payload);
+            let segmented = segment.is_some_and(|s| s.at == head.end && s.bytes.len() == payload);
             if segmented {
                 end.segment = start.segment.checked_add(1)?;
                 end.logical = end.logical.checked_add(payload)?;
@@ -91,12 +90,7 @@ impl Iterator for Frames<'_> {
                 end.flat = end.flat.checked_add(payload)?;
             }
             end.flat = end.flat.checked_add(2)?;
-            Some(Publish {
-                size,
-                has_headers,
-                head,
-                segmented,
-            })
+            Some(Publish { size, has_headers, head, segmented })
         } else {
             None
         };
@@ -106,10 +100,6 @@ impl Iterator for Frames<'_> {
         let flat = end.flat.checked_sub(start.flat)?;
         end.logical = end.logical.checked_add(flat)?;
         self.at = end;
-        Some(Frame {
-            start,
-            end,
-            publish,
-        })
+        Some(Frame { start, end, publish })
     }
 }

@@ -71,16 +71,10 @@ impl Limits {
             return Err(DecodeError::HeaderLongerThanTotal { headers, total });
         }
         if headers > self.header_block as u64 {
-            return Err(DecodeError::HeaderBlockTooLong {
-                len: headers,
-                limit: self.header_block,
-            });
+            return Err(DecodeError::HeaderBlockTooLong { len: headers, limit: self.header_block });
         }
         if total > self.payload as u64 {
-            return Err(DecodeError::PayloadTooLong {
-                len: total,
-                limit: self.payload,
-            });
+            return Err(DecodeError::PayloadTooLong { len: total, limit: self.payload });
         }
         Ok(())
     }

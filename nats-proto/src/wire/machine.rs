@@ -74,11 +74,7 @@ pub(super) struct Machine<D> {
 
 impl<D: Direction> Machine<D> {
     pub(super) fn new(limits: Limits) -> Self {
-        Self {
-            limits: limits.clamped(),
-            state: State::Line { seen: 0 },
-            direction: PhantomData,
-        }
+        Self { limits: limits.clamped(), state: State::Line { seen: 0 }, direction: PhantomData }
     }
 
     /// Moves every whole operation at the front of `input` to `chunk` and `items`, which are empty.
@@ -193,10 +189,8 @@ impl<D: Direction> Machine<D> {
         let Some(line_end) = line_end else {
             return Ok(None);
         };
-        let text = Text {
-            bytes: line.get(name_len..).unwrap_or_default(),
-            at: at.wrapping_add(name_len),
-        };
+        let text =
+            Text { bytes: line.get(name_len..).unwrap_or_default(), at: at.wrapping_add(name_len) };
         let line = match name.shape {
             Shape::Line(kind) => Line::Op(D::line(kind, text)?),
             Shape::Message { headers } => {
@@ -226,12 +220,7 @@ fn payload_is_whole(input: &[u8], end: usize) -> Result<bool, DecodeError> {
 
 /// The frame as seen from a chunk that begins `by` bytes later.
 fn rebased(mut frame: MessageFrame, by: u32) -> MessageFrame {
-    for span in [
-        &mut frame.subject,
-        &mut frame.reply,
-        &mut frame.headers,
-        &mut frame.payload,
-    ] {
+    for span in [&mut frame.subject, &mut frame.reply, &mut frame.headers, &mut frame.payload] {
         if !span.is_empty() {
             span.start = span.start.wrapping_sub(by);
         }
@@ -243,9 +232,7 @@ fn rebased(mut frame: MessageFrame, by: u32) -> MessageFrame {
 ///
 /// The error holds the line up to the first byte that fits no name: so much of it is there however the
 /// input is split.
-fn name<D: Direction>(
-    rest: &[u8],
-) -> Result<Option<(&'static Name<D::Kind>, usize)>, DecodeError> {
+fn name<D: Direction>(rest: &[u8]) -> Result<Option<(&'static Name<D::Kind>, usize)>, DecodeError> {
     let mut longest = 0;
     for name in D::NAMES {
         let common = rest

@@ -67,17 +67,9 @@ impl OutBuf {
             flat: Vec::new(),
             segments: Vec::new(),
             segment_bytes: 0,
-            cursor: Cursor {
-                flat: 0,
-                segment: 0,
-                within: 0,
-            },
+            cursor: Cursor { flat: 0, segment: 0, within: 0 },
             written: 0,
-            kept_from: Mark {
-                flat: 0,
-                segment: 0,
-                logical: 0,
-            },
+            kept_from: Mark { flat: 0, segment: 0, logical: 0 },
         }
     }
 
@@ -111,10 +103,7 @@ impl OutBuf {
 
     fn put_segment(&mut self, bytes: Bytes) {
         self.segment_bytes = self.segment_bytes.saturating_add(bytes.len());
-        self.segments.push(Segment {
-            at: self.flat.len(),
-            bytes,
-        });
+        self.segments.push(Segment { at: self.flat.len(), bytes });
     }
 
     /// The flat bytes, to append to.
@@ -126,10 +115,7 @@ impl OutBuf {
     /// The unwritten bytes as slices, in order: what a vectored write takes. Does not allocate; none of the
     /// slices is empty.
     pub fn chunks(&self) -> impl Iterator<Item = &[u8]> + '_ {
-        Chunks {
-            buf: self,
-            at: self.cursor,
-        }
+        Chunks { buf: self, at: self.cursor }
     }
 
     /// Notes that the first `count` unwritten bytes are written; all of them, if there are fewer. When nothing
@@ -221,32 +207,21 @@ impl OutBuf {
     /// for; linear otherwise. The memory is given back: that of a large payload at once, the rest when as
     /// much is dropped as is left.
     pub fn drop_front_publish(&mut self) -> Option<usize> {
-        let frame = Frames::new(&self.flat, &self.segments, self.kept_from).find(|frame| {
-            frame.publish.is_some() && frame.start.logical >= self.written
-        })?;
-        let payload = frame
-            .len()
-            .saturating_sub(frame.end.flat.saturating_sub(frame.start.flat));
+        let frame = Frames::new(&self.flat, &self.segments, self.kept_from)
+            .find(|frame| frame.publish.is_some() && frame.start.logical >= self.written)?;
+        let payload = frame.len().saturating_sub(frame.end.flat.saturating_sub(frame.start.flat));
         if frame.start.logical == self.written {
             // Count it as written.
-            for segment in self
-                .segments
-                .get_mut(frame.start.segment..frame.end.segment)
-                .unwrap_or_default()
+            for segment in
+                self.segments.get_mut(frame.start.segment..frame.end.segment).unwrap_or_default()
             {
                 segment.bytes = Bytes::new();
             }
             self.segment_bytes = self.segment_bytes.saturating_sub(payload);
-            self.kept_from = Mark {
-                logical: frame.end.logical.saturating_sub(payload),
-                ..frame.end
-            };
+            self.kept_from =
+                Mark { logical: frame.end.logical.saturating_sub(payload), ..frame.end };
             self.written = self.kept_from.logical;
-            self.cursor = Cursor {
-                flat: frame.end.flat,
-                segment: frame.end.segment,
-                within: 0,
-            };
+            self.cursor = Cursor { flat: frame.end.flat, segment: frame.end.segment, within: 0 };
             if self.is_empty() {
                 self.clear();
             } else if self.kept_from.flat > self.flat.len() / 2 {
@@ -256,8 +231,7 @@ impl OutBuf {
             // Something unwritten stands before it and stays: take the frame out of the middle.
             let flat = frame.end.flat.saturating_sub(frame.start.flat);
             self.flat.drain(frame.start.flat..frame.end.flat);
-            self.segments
-                .drain(frame.start.segment..frame.end.segment);
+            self.segments.drain(frame.start.segment..frame.end.segment);
             for segment in self.segments.iter_mut().skip(frame.start.segment) {
                 segment.at = segment.at.saturating_sub(flat);
             }
@@ -268,19 +242,13 @@ impl OutBuf {
 
     /// Moves what is left to the start of the memory.
     fn forget_front(&mut self) {
-        let Mark {
-            flat,
-            segment,
-            logical,
-        } = mem::take(&mut self.kept_from);
+        let Mark { flat, segment, logical } = mem::take(&mut self.kept_from);
         self.flat.drain(..flat);
         self.segments.drain(..segment);
         for segment in &mut self.segments {
             segment.at = segment.at.saturating_sub(flat);
         }
-        self.segment_bytes = self
-            .segment_bytes
-            .saturating_sub(logical.saturating_sub(flat));
+        self.segment_bytes = self.segment_bytes.saturating_sub(logical.saturating_sub(flat));
         self.cursor.flat = self.cursor.flat.saturating_sub(flat);
         self.cursor.segment = self.cursor.segment.saturating_sub(segment);
         self.written = self.written.saturating_sub(logical);
@@ -294,11 +262,7 @@ impl OutBuf {
         if self.is_empty() {
             mem::swap(self, other);
         } else {
-            let Cursor {
-                flat,
-                segment,
-                within,
-            } = other.cursor;
+            let Cursor { flat, segment, within } = other.cursor;
             let shift = self.flat.len();
             self.put_slice(other.flat.get(flat..).unwrap_or_default());
             for (index, mut moved) in other.segments.drain(..).enumerate().skip(segment) {

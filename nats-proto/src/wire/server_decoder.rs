@@ -25,9 +25,7 @@ impl ServerDecoder {
     ///
     /// Limits above 1 GiB count as 1 GiB.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            machine: Machine::new(limits),
-        }
+        Self { machine: Machine::new(limits) }
     }
 
     /// Decodes every whole operation at the front of `input` into `ops`, which it clears first.
@@ -75,41 +73,13 @@ impl Direction for FromServer {
     const WITH_HEADERS: &'static [u8; 5] = b"HMSG ";
     const SID: bool = true;
     const NAMES: &'static [Name<Kind>] = &[
-        Name {
-            text: "MSG",
-            shape: Shape::Message { headers: false },
-            separated: true,
-        },
-        Name {
-            text: "HMSG",
-            shape: Shape::Message { headers: true },
-            separated: true,
-        },
-        Name {
-            text: "PING",
-            shape: Shape::Line(Kind::Ping),
-            separated: false,
-        },
-        Name {
-            text: "PONG",
-            shape: Shape::Line(Kind::Pong),
-            separated: false,
-        },
-        Name {
-            text: "+OK",
-            shape: Shape::Line(Kind::Ok),
-            separated: false,
-        },
-        Name {
-            text: "-ERR",
-            shape: Shape::Line(Kind::Err),
-            separated: false,
-        },
-        Name {
-            text: "INFO",
-            shape: Shape::Line(Kind::Info),
-            separated: false,
-        },
+        Name { text: "MSG", shape: Shape::Message { headers: false }, separated: true },
+        Name { text: "HMSG", shape: Shape::Message { headers: true }, separated: true },
+        Name { text: "PING", shape: Shape::Line(Kind::Ping), separated: false },
+        Name { text: "PONG", shape: Shape::Line(Kind::Pong), separated: false },
+        Name { text: "+OK", shape: Shape::Line(Kind::Ok), separated: false },
+        Name { text: "-ERR", shape: Shape::Line(Kind::Err), separated: false },
+        Name { text: "INFO", shape: Shape::Line(Kind::Info), separated: false },
     ];
 
     fn is_info(kind: Kind) -> bool {

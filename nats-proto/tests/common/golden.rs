@@ -15,28 +15,15 @@ fn golden(stream: &'static [u8], ops: Vec<Op>) -> Golden {
 
 fn message(sid: u64, parts: [&str; 4]) -> Op {
     let [subject, reply, headers, payload] = parts.map(|part| part.as_bytes().to_vec());
-    Op::Message(Message {
-        sid,
-        subject,
-        reply,
-        headers,
-        payload,
-    })
+    Op::Message(Message { sid, subject, reply, headers, payload })
 }
 
 fn subscribe(subject: &str, queue: &str, sid: &str) -> Op {
-    Op::Subscribe {
-        subject: subject.into(),
-        queue: queue.into(),
-        sid: sid.into(),
-    }
+    Op::Subscribe { subject: subject.into(), queue: queue.into(), sid: sid.into() }
 }
 
 fn unsubscribe(sid: &str, max: Option<u64>) -> Op {
-    Op::Unsubscribe {
-        sid: sid.into(),
-        max,
-    }
+    Op::Unsubscribe { sid: sid.into(), max }
 }
 
 /// What servers send.

@@ -21,15 +21,8 @@ pub enum Op {
     Info(Box<ServerInfo>),
     Connect(Box<ConnectInfo>),
     Message(Message),
-    Subscribe {
-        subject: Vec<u8>,
-        queue: Vec<u8>,
-        sid: Vec<u8>,
-    },
-    Unsubscribe {
-        sid: Vec<u8>,
-        max: Option<u64>,
-    },
+    Subscribe { subject: Vec<u8>, queue: Vec<u8>, sid: Vec<u8> },
+    Unsubscribe { sid: Vec<u8>, max: Option<u64> },
     Ping,
     Pong,
     Ok,
@@ -137,19 +130,12 @@ fn own_client(chunk: &Bytes, op: ClientOp) -> Op {
             headers: take(chunk, frame.headers),
             payload: take(chunk, frame.payload),
         }),
-        ClientOp::Subscribe {
-            subject,
-            queue,
-            sid,
-        } => Op::Subscribe {
+        ClientOp::Subscribe { subject, queue, sid } => Op::Subscribe {
             subject: take(chunk, subject),
             queue: take(chunk, queue),
             sid: take(chunk, sid),
         },
-        ClientOp::Unsubscribe { sid, max } => Op::Unsubscribe {
-            sid: take(chunk, sid),
-            max,
-        },
+        ClientOp::Unsubscribe { sid, max } => Op::Unsubscribe { sid: take(chunk, sid), max },
         ClientOp::Ping => Op::Ping,
         ClientOp::Pong => Op::Pong,
         other => panic!("unknown operation {other:?}"),
@@ -173,21 +159,13 @@ pub fn decode_split(side: Side, limits: Limits, stream: &[u8], cuts: &[usize]) -
             assert_eq!(decoder.decode(&mut input, &mut none), Err(error.clone()));
             assert!(none.is_empty());
             input.extend_from_slice(&stream[from..]);
-            return Outcome {
-                ops,
-                error: Some(error),
-                left: input.to_vec(),
-            };
+            return Outcome { ops, error: Some(error), left: input.to_vec() };
         }
         assert_eq!(decoder.wanted() > input.len(), !input.is_empty());
         let line = limits.control_line.max(limits.info) + "CONNECT".len() + 3;
         assert!(decoder.wanted() <= line + limits.payload + 2);
     }
-    Outcome {
-        ops,
-        error: None,
-        left: input.to_vec(),
-    }
+    Outcome { ops, error: None, left: input.to_vec() }
 }
 
 /// Decodes `stream` in one piece.

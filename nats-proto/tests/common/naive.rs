@@ -26,11 +26,7 @@ pub fn decode(side: Side, limits: Limits, stream: &[u8]) -> Outcome {
             Err(error) => break Some(error),
         }
     };
-    Outcome {
-        ops,
-        error,
-        left: rest.to_vec(),
-    }
+    Outcome { ops, error, left: rest.to_vec() }
 }
 
 fn front(side: Side, limits: Limits, rest: &[u8]) -> Result<Front, DecodeError> {
@@ -70,19 +66,11 @@ fn front(side: Side, limits: Limits, rest: &[u8]) -> Result<Front, DecodeError> 
     };
     let next = end + 1;
     let text = &line[name.len()..];
-    let bad = DecodeError::BadArguments {
-        operation: "",
-        arguments: String::new(),
-    };
-    let words: Vec<&[u8]> = text
-        .split(|byte| b" \t".contains(byte))
-        .filter(|word| !word.is_empty())
-        .collect();
+    let bad = DecodeError::BadArguments { operation: "", arguments: String::new() };
+    let words: Vec<&[u8]> =
+        text.split(|byte| b" \t".contains(byte)).filter(|word| !word.is_empty()).collect();
     let stray = text.contains(&b'\r');
-    let json = |_| DecodeError::BadJson {
-        operation: "",
-        reason: String::new(),
-    };
+    let json = |_| DecodeError::BadJson { operation: "", reason: String::new() };
     let op = match name {
         "PING" => Op::Ping,
         "PONG" => Op::Pong,
@@ -97,21 +85,11 @@ fn front(side: Side, limits: Limits, rest: &[u8]) -> Result<Front, DecodeError> 
                 [subject, queue, sid] => (subject, queue, sid),
                 _ => return Err(bad),
             };
-            Op::Subscribe {
-                subject: subject.to_vec(),
-                queue: queue.to_vec(),
-                sid: sid.to_vec(),
-            }
+            Op::Subscribe { subject: subject.to_vec(), queue: queue.to_vec(), sid: sid.to_vec() }
         }
         "UNSUB" => match words[..] {
-            [sid] => Op::Unsubscribe {
-                sid: sid.to_vec(),
-                max: None,
-            },
-            [sid, max] => Op::Unsubscribe {
-                sid: sid.to_vec(),
-                max: Some(number(max)?),
-            },
+            [sid] => Op::Unsubscribe { sid: sid.to_vec(), max: None },
+            [sid, max] => Op::Unsubscribe { sid: sid.to_vec(), max: Some(number(max)?) },
             _ => return Err(bad),
         },
         _ => return message(side, limits, name, &words, rest, next),
@@ -129,10 +107,7 @@ fn message(
 ) -> Result<Front, DecodeError> {
     let fixed = 2 + usize::from(side == Side::Server) + usize::from(name.starts_with('H'));
     if words.len() != fixed && words.len() != fixed + 1 {
-        return Err(DecodeError::BadArguments {
-            operation: "",
-            arguments: String::new(),
-        });
+        return Err(DecodeError::BadArguments { operation: "", arguments: String::new() });
     }
     let mut words = words.to_vec();
     let total = number(words.pop().expect("there are two at least"));
@@ -151,16 +126,10 @@ fn message(
         return Err(DecodeError::HeaderLongerThanTotal { headers, total });
     }
     if headers > limits.header_block as u64 {
-        return Err(DecodeError::HeaderBlockTooLong {
-            len: headers,
-            limit: limits.header_block,
-        });
+        return Err(DecodeError::HeaderBlockTooLong { len: headers, limit: limits.header_block });
     }
     if total > limits.payload as u64 {
-        return Err(DecodeError::PayloadTooLong {
-            len: total,
-            limit: limits.payload,
-        });
+        return Err(DecodeError::PayloadTooLong { len: total, limit: limits.payload });
     }
     let (headers, total) = (headers as usize, total as usize);
     let body = &rest[next..];
@@ -186,10 +155,7 @@ fn number(word: &[u8]) -> Result<u64, DecodeError> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(number) if digits => Ok(number),
-        _ => Err(DecodeError::BadNumber {
-            what: "",
-            text: String::new(),
-        }),
+        _ => Err(DecodeError::BadNumber { what: "", text: String::new() }),
     }
 }
 
@@ -199,22 +165,14 @@ pub fn assert_same(ours: &Outcome, naive: &Outcome) {
     assert_eq!(ours.left, naive.left);
     let blank = |error: &DecodeError| match error {
         DecodeError::UnknownOperation(_) => DecodeError::UnknownOperation(String::new()),
-        DecodeError::BadArguments { .. } => DecodeError::BadArguments {
-            operation: "",
-            arguments: String::new(),
-        },
-        DecodeError::BadNumber { .. } => DecodeError::BadNumber {
-            what: "",
-            text: String::new(),
-        },
-        DecodeError::BadJson { .. } => DecodeError::BadJson {
-            operation: "",
-            reason: String::new(),
-        },
+        DecodeError::BadArguments { .. } => {
+            DecodeError::BadArguments { operation: "", arguments: String::new() }
+        }
+        DecodeError::BadNumber { .. } => DecodeError::BadNumber { what: "", text: String::new() },
+        DecodeError::BadJson { .. } => {
+            DecodeError::BadJson { operation: "", reason: String::new() }
+        }
         other => other.clone(),
     };
-    assert_eq!(
-        ours.error.as_ref().map(blank),
-        naive.error.as_ref().map(blank)
-    );
+    assert_eq!(ours.error.as_ref().map(blank), naive.error.as_ref().map(blank));
 }

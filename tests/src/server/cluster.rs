@@ -26,10 +26,7 @@ impl Cluster {
             node.configure(&options);
             node.launch();
         }
-        let mut cluster = Self {
-            nodes,
-            _routes: routes,
-        };
+        let mut cluster = Self { nodes, _routes: routes };
         cluster.await_discovery();
         cluster
     }
@@ -66,9 +63,7 @@ impl Cluster {
         for node in &mut self.nodes {
             if node.is_running() {
                 node.await_info("the servers to find each other", |info| {
-                    running
-                        .iter()
-                        .all(|addr| info.contains(&format!("\"{addr}\"")))
+                    running.iter().all(|addr| info.contains(&format!("\"{addr}\"")))
                 });
             }
         }

@@ -4,6 +4,7 @@
 //! set up is a panic: a test that has no server fails, it is never skipped.
 
 mod cluster;
+mod embedded;
 mod options;
 mod port;
 mod raw;
@@ -15,16 +16,18 @@ use std::fmt;
 use std::net::SocketAddr;
 
 pub use cluster::Cluster;
+pub use embedded::{EmbeddedServer, Host};
 pub use options::{Auth, Options};
 pub use raw::RawConnection;
 pub use real::{RealServer, Release};
 
 /// A kind of server: the scenarios run on each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum ServerKind {
     /// A release of `nats-server`.
     Real(Release),
+    /// `nats-broker`, on one of the runtimes.
+    Broker(Host),
 }
 
 impl ServerKind {
@@ -35,6 +38,7 @@ impl ServerKind {
     pub fn start(self, options: &Options) -> Box<dyn TestServer> {
         match self {
             Self::Real(release) => Box::new(RealServer::start(release, options)),
+            Self::Broker(host) => Box::new(EmbeddedServer::start(host, options)),
         }
     }
 }
@@ -43,6 +47,7 @@ impl fmt::Display for ServerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Real(release) => write!(f, "nats-server {}", release.version()),
+            Self::Broker(host) => write!(f, "nats-broker on {host:?}"),
         }
     }
 }

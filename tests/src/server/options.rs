@@ -46,10 +46,7 @@ impl Options {
     /// Only this user may connect.
     #[must_use]
     pub fn user_password(mut self, user: &str, password: &str) -> Self {
-        self.auth = Auth::UserPassword {
-            user: user.to_owned(),
-            password: password.to_owned(),
-        };
+        self.auth = Auth::UserPassword { user: user.to_owned(), password: password.to_owned() };
         self
     }
 
@@ -104,11 +101,7 @@ impl Options {
                 );
             }
             Auth::Token(token) => {
-                line(
-                    &mut lines,
-                    "authorization",
-                    format_args!("{{ token: {} }}", quoted(token)),
-                );
+                line(&mut lines, "authorization", format_args!("{{ token: {} }}", quoted(token)));
             }
         }
         if let Some(bytes) = self.max_payload {
@@ -118,11 +111,7 @@ impl Options {
             line(&mut lines, "max_control_line", bytes);
         }
         if let Some(interval) = self.ping_interval {
-            line(
-                &mut lines,
-                "ping_interval",
-                format_args!("\"{}ms\"", interval.as_millis()),
-            );
+            line(&mut lines, "ping_interval", format_args!("\"{}ms\"", interval.as_millis()));
         }
         if let Some(max) = self.ping_max {
             line(&mut lines, "ping_max", max);

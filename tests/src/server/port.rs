@@ -36,10 +36,7 @@ impl ReservedPort {
             };
             // Somebody who knows nothing of reservations may be there already.
             if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return Self {
-                    port,
-                    _reservation: reservation,
-                };
+                return Self { port, _reservation: reservation };
             }
         }
         panic!("no free port from {FIRST} to {}", FIRST + (COUNT - 1));

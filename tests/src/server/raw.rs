@@ -49,12 +49,8 @@ impl RawConnection {
 
     fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("the socket is open");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("the time limit is not zero");
-        Self {
-            stream: BufReader::new(stream),
-        }
+        stream.set_read_timeout(Some(PATIENCE)).expect("the time limit is not zero");
+        Self { stream: BufReader::new(stream) }
     }
 
     /// Sends exactly these bytes.
@@ -73,14 +69,8 @@ impl RawConnection {
                 line.truncate(line.len() - 2);
                 String::from_utf8(line).expect("a line should be UTF-8")
             }
-            Ok(_) => panic!(
-                "the stream ended with {:?}",
-                line.escape_ascii().to_string()
-            ),
-            Err(error) => panic!(
-                "no line, only {:?}: {error}",
-                line.escape_ascii().to_string()
-            ),
+            Ok(_) => panic!("the stream ended with {:?}", line.escape_ascii().to_string()),
+            Err(error) => panic!("no line, only {:?}: {error}", line.escape_ascii().to_string()),
         }
     }
 
@@ -107,9 +97,7 @@ impl RawConnection {
     pub fn read_info(&mut self) -> String {
         let line = self.read_line();
         let json = line.strip_prefix("INFO ");
-        json.unwrap_or_else(|| panic!("expected INFO, got {line:?}"))
-            .trim()
-            .to_owned()
+        json.unwrap_or_else(|| panic!("expected INFO, got {line:?}")).trim().to_owned()
     }
 
     /// Reads exactly `count` bytes.

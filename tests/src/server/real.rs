@@ -61,10 +61,7 @@ impl Release {
                 let package = std::env::var_os("CARGO_MANIFEST_DIR");
                 let package =
                     package.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-                package
-                    .join("../target/nats-server")
-                    .join(self.version())
-                    .join("nats-server")
+                package.join("../target/nats-server").join(self.version()).join("nats-server")
             },
             PathBuf::from,
         );
@@ -116,13 +113,7 @@ impl RealServer {
         let directory = std::env::temp_dir().join(&name);
         fs::create_dir_all(&directory)
             .unwrap_or_else(|error| panic!("cannot create {}: {error}", directory.display()));
-        Self {
-            executable,
-            name,
-            port: ReservedPort::new(),
-            directory,
-            process: None,
-        }
+        Self { executable, name, port: ReservedPort::new(), directory, process: None }
     }
 
     /// Writes the configuration, which the next start reads.
@@ -170,11 +161,7 @@ impl RealServer {
             if info(self.addr()).is_some_and(|info| info.contains(&name) && accept(&info)) {
                 return;
             }
-            assert!(
-                Instant::now() < given_up,
-                "waited in vain for {what}:\n{}",
-                self.log()
-            );
+            assert!(Instant::now() < given_up, "waited in vain for {what}:\n{}", self.log());
             thread::sleep(POLL);
         }
     }
@@ -201,11 +188,7 @@ impl RealServer {
     pub fn await_exit(&mut self) {
         let given_up = Instant::now() + PATIENCE;
         while self.is_running() {
-            assert!(
-                Instant::now() < given_up,
-                "the server does not end:\n{}",
-                self.log()
-            );
+            assert!(Instant::now() < given_up, "the server does not end:\n{}", self.log());
             thread::sleep(POLL);
         }
         self.process = None;
@@ -223,22 +206,15 @@ impl RealServer {
 
     fn exit_status(&mut self) -> Option<ExitStatus> {
         let process = self.process.as_mut()?;
-        process
-            .try_wait()
-            .expect("the process is a child of this one")
+        process.try_wait().expect("the process is a child of this one")
     }
 
     /// The shell has `kill` built in, so that this needs neither unsafe code nor a package.
     fn signal(&mut self, signal: &str) {
         let process = self.process.as_ref().expect("the server should be running");
-        let status = Command::new("sh")
-            .arg("-c")
-            .arg(format!("kill -{signal} {}", process.id()))
-            .status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "cannot send {signal} to the server"
-        );
+        let status =
+            Command::new("sh").arg("-c").arg(format!("kill -{signal} {}", process.id())).status();
+        assert!(status.is_ok_and(|status| status.success()), "cannot send {signal} to the server");
     }
 
     fn config_path(&self) -> PathBuf {
@@ -292,11 +268,7 @@ impl Drop for RealServer {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
-            eprintln!(
-                "{} says at its end:\n{}",
-                self.log_path().display(),
-                tail.join("\n")
-            );
+            eprintln!("{} says at its end:\n{}", self.log_path().display(), tail.join("\n"));
         } else {
             let _ = fs::remove_dir_all(&self.directory);
         }

@@ -23,10 +23,7 @@ fn a_server_is_of_the_release_asked_for() {
         let info = RawConnection::connect(server.addr()).read_info();
         let version = format!("\"version\":\"{}\"", release.version());
         assert!(info.contains(&version), "{info}");
-        assert_eq!(
-            server.url(),
-            format!("nats://127.0.0.1:{}", server.addr().port())
-        );
+        assert_eq!(server.url(), format!("nats://127.0.0.1:{}", server.addr().port()));
     });
 }
 
@@ -97,10 +94,8 @@ fn a_stopped_server_ends_in_order() {
 #[test]
 fn a_lame_duck_tells_its_clients_and_ends() {
     on_each_release(|release| {
-        let mut server = RealServer::start(
-            release,
-            &Options::new().extra("lame_duck_grace_period: \"50ms\""),
-        );
+        let mut server =
+            RealServer::start(release, &Options::new().extra("lame_duck_grace_period: \"50ms\""));
         let mut raw = RawConnection::connect(server.addr());
         raw.read_info();
         raw.introduce("{\"verbose\":false,\"protocol\":1}");
@@ -160,9 +155,7 @@ fn a_token_is_asked_for() {
 #[test]
 fn limits_and_pings_are_what_the_options_say() {
     on_each_release(|release| {
-        let options = Options::new()
-            .max_payload(64)
-            .pings(Duration::from_millis(50), 2);
+        let options = Options::new().max_payload(64).pings(Duration::from_millis(50), 2);
         let server = RealServer::start(release, &options);
         let mut raw = RawConnection::connect(server.addr());
         assert!(raw.read_info().contains("\"max_payload\":64"));

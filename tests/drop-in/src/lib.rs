@@ -1,0 +1,1 @@
+//! A program written for `async-nats`.
