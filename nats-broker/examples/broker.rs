@@ -8,10 +8,7 @@ use std::error::Error;
 use std::future::pending;
 
 use nats_broker::{Auth, ServerConfig, serve};
-
-#[path = "../tests/support/tokio_runtime.rs"]
-mod tokio_runtime;
-use tokio_runtime::Tokio;
+use nats_tokio::Tokio;
 
 const USAGE: &str =
     "usage: broker [--addr 127.0.0.1] [--port 4222] [--user NAME:PASSWORD | --token TOKEN]";

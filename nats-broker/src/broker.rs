@@ -82,7 +82,8 @@ impl Broker {
             header_block: self.config.max_payload,
             payload: self.config.max_payload,
         });
-        let is_full = self.sessions.len() >= self.config.max_connections;
+        let is_full = self.statistics.connections >= self.config.max_connections;
+        self.statistics.connections = self.statistics.connections.saturating_add(1);
         self.sessions.insert(id, Session::new(id, now, client_ip, decoder));
         self.statistics.total_connections = self.statistics.total_connections.saturating_add(1);
         self.send_info(id, false);
@@ -222,7 +223,6 @@ impl Broker {
     /// What was done so far.
     pub fn statistics(&self) -> Statistics {
         Statistics {
-            connections: self.sessions.values().filter(|session| !session.is_closing()).count(),
             subscriptions: self.subscriptions.len(),
             ..self.statistics
         }
@@ -313,6 +313,7 @@ impl Broker {
             return false;
         };
         session.phase = Phase::Closing;
+        self.statistics.connections = self.statistics.connections.saturating_sub(1);
         if let Some(deadline) = session.deadline.take() {
             self.timers.remove(&(deadline, id));
         }

@@ -76,17 +76,19 @@
 //! * A CR inside of a control line, and a maximum of UNSUB that is no number, close the connection. The real server
 //!   reads over the first in places, and takes the second for an UNSUB without one. Clients send neither, and
 //!   strictness is the safer side of a parser.
-//! * CONNECT: the names of fields are case-sensitive, `null` is accepted only where a field may be left out as a
-//!   text, and a negative protocol version is malformed instead of "invalid client protocol". In a second CONNECT,
-//!   flags that are left out have their defaults again, instead of those of the first.
+//! * An HPUB whose headers have no length counts as a PUB, also if the client did not ask for headers; and sizes
+//!   are passed on without leading zeros.
+//! * CONNECT: the names of fields are case-sensitive, `null` is accepted only for texts that may be left out, and a
+//!   negative protocol version is malformed instead of an "invalid client protocol". In a second CONNECT, flags
+//!   that are left out have their defaults again, instead of what the first one said.
 //! * An operation is handled when all of it has come. The real server looks at the control line of a publish before
 //!   its payload is there, and so may answer a bad one a little earlier.
 //! * Subscriptions of one client are bounded by default (1,000,000), since no bound here is ever infinite.
 //! * Matching subscriptions are served in a fixed order: wildcards as the real server does it, then by age. In the
 //!   real server, the order among the subscriptions to one subject is random.
-//! * After the last byte is written, `serve` waits up to a second for the client to close its side before it drops
-//!   the stream. Closing at once, as the real server does, can destroy an -ERR on its way if the client was still
-//!   sending.
+//! * After the last byte is written, `serve` swallows what still comes in, until nothing did for 20 ms (for a second
+//!   at most), before it drops the stream. Closing at once, as the real server does, can destroy an -ERR on its way
+//!   if the client was still sending.
 //! * Where one client publishes faster than another reads, `serve` pauses reading for 5 ms at a time when three
 //!   quarters of [`Config::max_pending`] are used. The real server pauses for at most 10 ms a read, less if the
 //!   reader catches up.

@@ -31,7 +31,7 @@ pub(crate) mod error_text {
 /// The queue group that `nats-server` keeps for itself.
 const RESERVED_QUEUE: &[u8] = b"_sys_";
 
-/// The real server reads at most nine digits of a size; a longer one is malformed, not too large.
+/// The real server takes a number of more than nine digits for malformed, not for a large one.
 const LARGEST_SIZE: u64 = 999_999_999;
 
 impl Broker {
@@ -204,7 +204,10 @@ impl Broker {
             return;
         };
         match (self.subscriptions.get_mut(key), max) {
-            (Some(subscription), Some(max)) if max > subscription.delivered => {
+            // A maximum of more than nine digits is none to the real server.
+            (Some(subscription), Some(max))
+                if max > subscription.delivered && max <= LARGEST_SIZE =>
+            {
                 subscription.max = Some(max);
             }
             _ => self.unsubscribe(key),

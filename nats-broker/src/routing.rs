@@ -370,6 +370,49 @@ mod tests {
     }
 
     #[test]
+    fn it_finds_what_comparing_with_every_pattern_finds() {
+        fn matches(pattern: &[&str], subject: &[&str]) -> bool {
+            match (pattern, subject) {
+                ([], []) => true,
+                ([">"], [_, ..]) => true,
+                (["*", pattern @ ..], [_, subject @ ..]) => matches(pattern, subject),
+                ([a, pattern @ ..], [b, subject @ ..]) => a == b && matches(pattern, subject),
+                _ => false,
+            }
+        }
+        let mut rng = nats_proto::Rng::from_seed([5; 32]);
+        let mut random = |tokens: &[&'static str]| -> Vec<&'static str> {
+            let count = 1 + rng.below(4);
+            (0..count).map(|_| tokens[rng.below(tokens.len() as u64) as usize]).collect()
+        };
+        for _ in 0..200 {
+            let mut routes = Routes::new();
+            let mut inserted: Vec<(u64, Vec<&str>)> = Vec::new();
+            for serial in 0..40 {
+                let pattern = random(&["a", "b", "c", "*", ">"]);
+                if routes.insert(pattern.join(".").as_bytes(), None, key(serial)).is_ok() {
+                    inserted.push((serial, pattern));
+                }
+            }
+            // Some leave again, so that emptied nodes are part of it.
+            for (serial, pattern) in inserted.split_off(inserted.len() / 2) {
+                routes.remove(pattern.join(".").as_bytes(), None, key(serial));
+            }
+            for _ in 0..20 {
+                let subject = random(&["a", "b", "c", "d"]);
+                let mut found = find(&mut routes, &subject.join("."));
+                found.sort_unstable();
+                let expected: Vec<u64> = inserted
+                    .iter()
+                    .filter(|(_, pattern)| matches(pattern, &subject))
+                    .map(|(serial, _)| *serial)
+                    .collect();
+                assert_eq!(found, expected, "{subject:?} in {inserted:?}");
+            }
+        }
+    }
+
+    #[test]
     fn thousands_of_tokens_need_no_deep_stack() {
         let mut subject = String::from("a");
         subject.push_str(&".a".repeat(200_000));

@@ -234,6 +234,21 @@ fn a_run_is_determined_by_its_seed() {
 }
 
 #[test]
+fn whoever_was_refused_takes_no_place() {
+    let mut config = Config::default();
+    config.max_connections = 1;
+    let mut broker = Broker::new(config, [0; 32]);
+    let first = broker.handle_connect(Instant::ZERO, "");
+    let refused = broker.handle_connect(Instant::ZERO, "");
+    assert!(broker.is_open(first) && !broker.is_open(refused));
+    broker.handle_disconnect(first);
+    // The driver may still be busy with the one that was refused.
+    let next = broker.handle_connect(Instant::ZERO, "");
+    assert!(broker.is_open(next));
+    assert_eq!(broker.statistics().connections, 1);
+}
+
+#[test]
 fn a_lame_duck_tells_its_clients_and_closes_them_one_by_one() {
     let mut memory = memory(Config::default(), "ABC");
     memory.connect('D');

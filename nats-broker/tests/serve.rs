@@ -1,19 +1,18 @@
 //! The server loop, over real sockets.
 
 mod support;
-#[path = "support/tokio_runtime.rs"]
-mod tokio_runtime;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use nats_async_std::AsyncStd;
 use nats_broker::{Config, ServerConfig, ServerHandle, serve};
+use nats_tokio::Tokio;
 use support::memory;
 use support::script::World;
 use support::tcp::Tcp;
 use tokio::runtime::Runtime;
-use tokio_runtime::Tokio;
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
@@ -49,19 +48,32 @@ fn is_at_end(stream: &mut TcpStream) -> bool {
     stream.read_to_end(&mut rest).is_ok() && rest.is_empty()
 }
 
-#[test]
-fn every_script_gives_the_same_over_tcp() {
-    let runtime = runtime();
+/// Runs all scripts, each on a broker of its own.
+fn run_all(start: impl Fn(Config) -> ServerHandle, stop: impl Fn(ServerHandle)) {
     let failures: Vec<String> = support::scripts()
         .iter()
         .filter_map(|script| {
-            let server = start(&runtime, memory::config(script));
+            let server = start(memory::config(script));
             let failure = script.run(&mut Tcp::new(server.addr())).err();
-            runtime.block_on(server.shutdown());
+            stop(server);
             failure
         })
         .collect();
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_script_gives_the_same_over_tcp_on_tokio() {
+    let runtime = runtime();
+    run_all(|config| start(&runtime, config), |server| runtime.block_on(server.shutdown()));
+}
+
+#[test]
+fn every_script_gives_the_same_over_tcp_on_async_std() {
+    run_all(
+        |config| async_std::task::block_on(serve::<AsyncStd>(config)).unwrap(),
+        |server| async_std::task::block_on(server.shutdown()),
+    );
 }
 
 #[test]

@@ -91,7 +91,10 @@ impl Startup {
     }
 
     /// Notes the outcome; the first one stands.
-    pub(crate) fn settle(&mut self, result: Result<(), Option<nats_proto::connection::ConnectError>>) {
+    pub(crate) fn settle(
+        &mut self,
+        result: Result<(), Option<nats_proto::connection::ConnectError>>,
+    ) {
         self.result.get_or_insert(result);
     }
 
@@ -112,9 +115,7 @@ impl Startup {
             .map(|(_, error)| error)
             .find(|error| matches!(error, Core::Authorization(_)));
         let told = match last {
-            Some(Core::MaxReconnects) | None => {
-                self.failures.last().map(|(_, error)| error)
-            }
+            Some(Core::MaxReconnects) | None => self.failures.last().map(|(_, error)| error),
             last => last,
         };
         let Some(error) = refused.or(told).or(last) else {
@@ -134,9 +135,7 @@ impl Startup {
 }
 
 /// The kind of a failure, and what its reader may look at.
-fn explain(
-    error: &nats_proto::connection::ConnectError,
-) -> (ConnectErrorKind, &'static str) {
+fn explain(error: &nats_proto::connection::ConnectError) -> (ConnectErrorKind, &'static str) {
     use nats_proto::connection::ConnectError as Core;
     match error {
         Core::Dial(DialError::Resolve(_)) => {
@@ -155,10 +154,7 @@ fn explain(
             "check that a NATS server listens there and that no firewall is in between",
         ),
         Core::MaxReconnects => (ConnectErrorKind::MaxReconnects, "check that the servers are up"),
-        _ => (
-            ConnectErrorKind::Io,
-            "check that a NATS server is running at this address",
-        ),
+        _ => (ConnectErrorKind::Io, "check that a NATS server is running at this address"),
     }
 }
 
@@ -193,10 +189,7 @@ pub async fn connect_with_options<R: Runtime>(
     let retries = parts.config.retry_on_initial_connect;
     let shuffle = !parts.config.retain_servers_order;
     let seed = seed();
-    let clock = Clock {
-        now: R::now,
-        origin: R::now(),
-    };
+    let clock = Clock { now: R::now, origin: R::now() };
     let conn = Connection::new(Arc::new(parts.config), seed, Instant::ZERO)
         .map_err(|error| ConnectError::with_source(ConnectErrorKind::ServerParse, error))?;
     let events = parts.callback.map(|callback| {
@@ -217,11 +210,9 @@ pub async fn connect_with_options<R: Runtime>(
 /// Waits until the first connection is up, or cannot be.
 async fn started(shared: &Shared) -> Result<(), ConnectError> {
     let mut watch = Registration::new(shared, |core| &mut core.watchers);
-    std::future::poll_fn(|cx| {
-        match watch.attempt(cx.waker(), |core| core.startup.outcome()) {
-            Some(outcome) => std::task::Poll::Ready(outcome),
-            None => std::task::Poll::Pending,
-        }
+    std::future::poll_fn(|cx| match watch.attempt(cx.waker(), |core| core.startup.outcome()) {
+        Some(outcome) => std::task::Poll::Ready(outcome),
+        None => std::task::Poll::Pending,
     })
     .await
 }

@@ -32,10 +32,7 @@ where
     where
         S: Into<BoxError>,
     {
-        Self {
-            kind,
-            source: Some(source.into()),
-        }
+        Self { kind, source: Some(source.into()) }
     }
 
     /// What kind of error it is.
@@ -61,9 +58,7 @@ where
     Kind: Clone + Debug + Display + PartialEq,
 {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source
-            .as_ref()
-            .map(|source| source.as_ref() as &(dyn std::error::Error + 'static))
+        self.source.as_ref().map(|source| source.as_ref() as &(dyn std::error::Error + 'static))
     }
 }
 
@@ -87,10 +82,7 @@ mod tests {
         let bare = Error::new(PublishErrorKind::Send);
         assert_eq!(bare.to_string(), PublishErrorKind::Send.to_string());
         let caused = Error::with_source(PublishErrorKind::Send, "closed");
-        assert_eq!(
-            caused.to_string(),
-            format!("{}: closed", PublishErrorKind::Send)
-        );
+        assert_eq!(caused.to_string(), format!("{}: closed", PublishErrorKind::Send));
     }
 
     #[test]

@@ -64,18 +64,13 @@ impl fmt::Display for Event {
                 write!(f, "subscription {sid} is too slow and loses messages")
             }
             Self::SlowConsumerRecovered { sid, dropped } => {
-                write!(
-                    f,
-                    "subscription {sid} has caught up after losing {dropped} messages"
-                )
+                write!(f, "subscription {sid} has caught up after losing {dropped} messages")
             }
             Self::ServerError(error) => write!(f, "server error: {error}"),
             Self::ClientError(error) => write!(f, "client error: {error}"),
             Self::ServersDiscovered(servers) => {
                 f.write_str("servers discovered:")?;
-                servers
-                    .iter()
-                    .try_for_each(|server| write!(f, " {}", display_addr(server)))
+                servers.iter().try_for_each(|server| write!(f, " {}", display_addr(server)))
             }
             Self::Dropped(count) => write!(f, "{count} buffered messages dropped"),
         }

@@ -39,6 +39,8 @@ mod to_server_addrs;
 mod waiters;
 
 #[cfg(test)]
+mod client_tests;
+#[cfg(test)]
 mod testing;
 
 pub use client::{

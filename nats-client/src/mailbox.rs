@@ -88,9 +88,7 @@ fn spans(frame: &MessageFrame) -> [Span; 4] {
 
 /// What a message counts for in the limit of bytes.
 fn cost(frame: &MessageFrame) -> usize {
-    spans(frame)
-        .iter()
-        .fold(0, |sum, span| sum.saturating_add(span.len as usize))
+    spans(frame).iter().fold(0, |sum, span| sum.saturating_add(span.len as usize))
 }
 
 impl Mailbox {
@@ -228,28 +226,19 @@ impl Batch {
         let same = self.segments.last().is_some_and(|last| {
             last.chunk.as_ptr() == chunk.as_ptr() && last.chunk.len() == chunk.len()
         });
-        self.bytes = run.iter().fold(self.bytes, |sum, delivery| {
-            sum.saturating_add(cost(&delivery.frame))
-        });
+        self.bytes =
+            run.iter().fold(self.bytes, |sum, delivery| sum.saturating_add(cost(&delivery.frame)));
         if small && !same {
-            self.frames
-                .extend(run.iter().map(|delivery| moved(&delivery.frame, start)));
+            self.frames.extend(run.iter().map(|delivery| moved(&delivery.frame, start)));
             let copy = Bytes::copy_from_slice(chunk.get(start..end).unwrap_or_default());
-            self.segments.push(Segment {
-                chunk: copy,
-                end: self.frames.len(),
-            });
+            self.segments.push(Segment { chunk: copy, end: self.frames.len() });
             return;
         }
-        self.frames
-            .extend(run.iter().map(|delivery| delivery.frame));
+        self.frames.extend(run.iter().map(|delivery| delivery.frame));
         let end = self.frames.len();
         match self.segments.last_mut() {
             Some(last) if same => last.end = end,
-            _ => self.segments.push(Segment {
-                chunk: chunk.clone(),
-                end,
-            }),
+            _ => self.segments.push(Segment { chunk: chunk.clone(), end }),
         }
     }
 
@@ -266,9 +255,7 @@ fn extent(run: &[Delivery]) -> Option<(usize, usize)> {
     let start = spans(&first.frame).into_iter().filter(used);
     let end = spans(&last.frame).into_iter().filter(used);
     let start = start.map(|span| span.start as usize).min()?;
-    let end = end
-        .map(|span| (span.start as usize).saturating_add(span.len as usize))
-        .max()?;
+    let end = end.map(|span| (span.start as usize).saturating_add(span.len as usize)).max()?;
     (start <= end).then_some((start, end))
 }
 

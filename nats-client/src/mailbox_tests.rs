@@ -1,0 +1,184 @@
+//! Tests of the mailbox alone.
+
+use nats_proto::Message;
+use nats_proto::connection::Route;
+use nats_proto::{SubscriptionId, wire::ServerDecoder, wire::ServerOp, wire::ServerOps};
+
+use super::*;
+use bytes::BytesMut;
+
+/// A subscription number, from a connection that is never driven.
+fn subscription() -> SubscriptionId {
+    let addr = "nats://localhost".parse().expect("a valid address");
+    let config = nats_proto::Config::new(vec![addr]);
+    let mut conn = nats_proto::Connection::new(config.into(), [1; 32], nats_proto::Instant::ZERO)
+        .expect("valid settings");
+    conn.subscribe("s", None).expect("a valid subject")
+}
+
+/// `payloads` as a decoded batch.
+fn batch(payloads: &[String]) -> (Bytes, Vec<Delivery>) {
+    let mut wire = BytesMut::new();
+    for payload in payloads {
+        wire.extend_from_slice(format!("MSG s 1 {}\r\n{payload}\r\n", payload.len()).as_bytes());
+    }
+    let mut ops = ServerOps::new();
+    ServerDecoder::new(Default::default()).decode(&mut wire, &mut ops).expect("valid operations");
+    let route = Route::Subscription(subscription());
+    let deliveries = ops.items.iter().filter_map(|op| match op {
+        ServerOp::Message(frame) => Some(Delivery { route, frame: *frame }),
+        _ => None,
+    });
+    (ops.chunk.clone(), deliveries.collect())
+}
+
+fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| number.to_string()).collect()
+}
+
+/// The next message, as a subscriber would get it.
+fn next(mailbox: &Mailbox, hand: &mut Hand) -> Option<String> {
+    loop {
+        if let Some(frame) = hand.next() {
+            mailbox.give_out(hand, &frame);
+            let message = Message::from_frame(hand.chunk()?, &frame);
+            return String::from_utf8(message.payload.to_vec()).ok();
+        }
+        match mailbox.take(hand, Waker::noop()) {
+            Taken::Messages(_) => {}
+            Taken::Nothing(_) | Taken::End => return None,
+        }
+    }
+}
+
+fn push(mailbox: &Mailbox, payloads: &[String]) -> bool {
+    let (chunk, deliveries) = batch(payloads);
+    mailbox.push(&chunk, &deliveries, &mut Vec::new())
+}
+
+#[test]
+fn messages_come_out_in_order_over_many_chunks() {
+    let mailbox = Mailbox::new(10_000, 1 << 20);
+    let mut hand = Hand::default();
+    let mut expected = 0..;
+    for round in 0..20 {
+        for chunk in 0..15 {
+            let first = round * 45 + chunk * 3;
+            push(&mailbox, &numbers(first..first + 3));
+        }
+        for number in expected.by_ref().take(45) {
+            assert_eq!(next(&mailbox, &mut hand), Some(number.to_string()));
+        }
+        assert_eq!(next(&mailbox, &mut hand), None);
+    }
+}
+
+#[test]
+fn what_exceeds_the_number_of_messages_is_dropped_and_counted() {
+    let mailbox = Mailbox::new(5, 1 << 20);
+    assert!(!push(&mailbox, &numbers(0..4)));
+    assert!(push(&mailbox, &numbers(4..7)), "an episode begins");
+    assert!(!push(&mailbox, &numbers(7..9)), "it has begun already");
+    assert_eq!(mailbox.dropped(), 4);
+    let mut hand = Hand::default();
+    let got: Vec<_> = std::iter::from_fn(|| next(&mailbox, &mut hand)).collect();
+    assert_eq!(got, numbers(0..5));
+}
+
+#[test]
+fn what_exceeds_the_number_of_bytes_is_dropped_and_counted() {
+    // Each message costs a byte of subject and ten of payload.
+    let mailbox = Mailbox::new(100, 35);
+    let payloads = vec!["0123456789".to_string(); 4];
+    assert!(push(&mailbox, &payloads));
+    assert_eq!(mailbox.dropped(), 1);
+}
+
+#[test]
+fn messages_in_hand_count_until_they_are_given_out() {
+    let mailbox = Mailbox::new(4, 1 << 20);
+    push(&mailbox, &numbers(0..4));
+    let mut hand = Hand::default();
+    assert_eq!(next(&mailbox, &mut hand).as_deref(), Some("0"));
+    push(&mailbox, &numbers(4..6));
+    assert_eq!(mailbox.dropped(), 1, "three in hand leave room for one");
+    let got: Vec<_> = std::iter::from_fn(|| next(&mailbox, &mut hand)).collect();
+    assert_eq!(got, numbers(1..5));
+}
+
+#[test]
+fn an_episode_of_slowness_ends_once_with_its_own_count() {
+    let mailbox = Mailbox::new(4, 1 << 20);
+    let mut hand = Hand::default();
+    for _ in 0..2 {
+        assert!(push(&mailbox, &numbers(0..7)));
+        assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
+        while let Some(frame) = hand.next() {
+            mailbox.give_out(&mut hand, &frame);
+        }
+        let recovered = mailbox.take(&mut hand, Waker::noop());
+        assert!(matches!(recovered, Taken::Nothing(Some(3))));
+        let quiet = mailbox.take(&mut hand, Waker::noop());
+        assert!(matches!(quiet, Taken::Nothing(None)));
+    }
+    assert_eq!(mailbox.dropped(), 6);
+}
+
+#[test]
+fn a_waiting_subscriber_is_woken_once_a_batch() {
+    let mailbox = Mailbox::new(100, 1 << 20);
+    let mut hand = Hand::default();
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Nothing(None)));
+    let (chunk, deliveries) = batch(&numbers(0..10));
+    let mut wakers = Vec::new();
+    mailbox.push(&chunk, &deliveries[..5], &mut wakers);
+    mailbox.push(&chunk, &deliveries[5..], &mut wakers);
+    assert_eq!(wakers.len(), 1);
+}
+
+#[test]
+fn the_end_comes_after_the_last_message_and_keeps_its_first_reason() {
+    let mailbox = Mailbox::new(100, 1 << 20);
+    let mut hand = Hand::default();
+    push(&mailbox, &numbers(0..2));
+    mailbox.finish(Some(EndReason::MaxReached), &mut Vec::new());
+    mailbox.finish(Some(EndReason::Closed), &mut Vec::new());
+    assert!(!mailbox.is_consumed());
+    assert!(next(&mailbox, &mut hand).is_some());
+    assert!(!mailbox.is_consumed());
+    let last = hand.next().expect("a second message");
+    assert!(mailbox.give_out(&mut hand, &last), "the driver must be told");
+    assert!(mailbox.is_consumed());
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::End));
+    assert_eq!(mailbox.end_reason(), Some(EndReason::MaxReached));
+}
+
+#[test]
+fn a_lagging_subscriber_does_not_keep_chunks_that_are_mostly_others() {
+    let mailbox = Mailbox::new(10_000, 1 << 20);
+    let mut others = numbers(0..2_000);
+    others.push("mine".to_string());
+    let mut chunks = Vec::new();
+    for _ in 0..100 {
+        let (chunk, deliveries) = batch(&others);
+        mailbox.push(&chunk, &deliveries[2_000..], &mut Vec::new());
+        chunks.push(chunk);
+    }
+    let kept = chunks.iter().filter(|chunk| !chunk.is_unique()).count();
+    assert_eq!(kept, SHARED_SEGMENTS);
+    let mut hand = Hand::default();
+    let got: Vec<_> = std::iter::from_fn(|| next(&mailbox, &mut hand)).collect();
+    assert_eq!(got, vec!["mine"; 100]);
+}
+
+#[test]
+fn an_abandoned_mailbox_takes_nothing() {
+    let mailbox = Mailbox::new(100, 1 << 20);
+    let (chunk, deliveries) = batch(&numbers(0..3));
+    mailbox.push(&chunk, &deliveries, &mut Vec::new());
+    mailbox.abandon();
+    mailbox.push(&chunk, &deliveries, &mut Vec::new());
+    drop(deliveries);
+    assert!(chunk.is_unique());
+    assert!(mailbox.is_consumed());
+}

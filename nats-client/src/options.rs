@@ -16,14 +16,6 @@ use crate::runtime::Runtime;
 use crate::to_server_addrs::ToServerAddrs;
 
 /// The settings of a client that differ from the defaults.
-///
-/// ```ignore
-/// let client = ConnectOptions::new()
-///     .name("billing")
-///     .user_and_password("me".into(), "secret".into())
-///     .connect("nats://localhost:4222")
-///     .await?;
-/// ```
 pub struct ConnectOptions<R> {
     /// Without servers, which come last.
     config: Config,
@@ -324,10 +316,6 @@ impl<R: Runtime> ConnectOptions<R> {
     pub(crate) fn into_parts(self, servers: Vec<ServerAddr>) -> Parts {
         let mut config = self.config;
         config.servers = servers;
-        Parts {
-            config,
-            settings: self.settings,
-            callback: self.callback,
-        }
+        Parts { config, settings: self.settings, callback: self.callback }
     }
 }

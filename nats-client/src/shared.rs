@@ -21,7 +21,7 @@ use crate::options::Settings;
 
 use crate::statistics::Statistics;
 use crate::timers::Timers;
-use crate::waiters::{WakerSet, Waiters};
+use crate::waiters::{Entry, Waiters, WakerSet};
 
 /// How long the last publishes may take to go out when the last handle is gone.
 const PARTING_TIME: Duration = Duration::from_secs(5);
@@ -82,7 +82,7 @@ pub(crate) struct Requests {
     pub(crate) waiters: Waiters<Result<Reply, RequestError>>,
     /// From the index of a [`RequestId`], which the core uses again as soon as the request is over, to the
     /// waiter, whose outcome may be taken much later.
-    routes: Vec<u32>,
+    routes: Vec<Option<(RequestId, u32)>>,
 }
 
 /// A reply, to be turned into a message by whoever waits for it.
@@ -96,10 +96,10 @@ impl Requests {
     pub(crate) fn insert(&mut self, id: RequestId, waker: Waker) -> u32 {
         let key = self.waiters.insert(waker);
         if self.routes.len() <= id.index() {
-            self.routes.resize(id.index() + 1, u32::MAX);
+            self.routes.resize(id.index() + 1, None);
         }
         if let Some(route) = self.routes.get_mut(id.index()) {
-            *route = key;
+            *route = Some((id, key));
         }
         key
     }
@@ -110,8 +110,20 @@ impl Requests {
         id: RequestId,
         outcome: Result<Reply, RequestError>,
     ) -> Option<Waker> {
-        let key = *self.routes.get(id.index())?;
+        let key = self.take_route(id)?;
         self.waiters.complete(key, outcome)
+    }
+
+    /// Forgets a request. The waiter tells whether the core still knows it.
+    #[must_use = "to be dropped after the lock"]
+    pub(crate) fn remove(&mut self, id: RequestId, key: u32) -> Entry<Result<Reply, RequestError>> {
+        self.take_route(id);
+        self.waiters.remove(key)
+    }
+
+    fn take_route(&mut self, id: RequestId) -> Option<u32> {
+        let route = self.routes.get_mut(id.index())?;
+        Some(route.take_if(|(known, _)| *known == id)?.1)
     }
 }
 
@@ -162,11 +174,7 @@ impl Core {
     /// The driver's waker, if what was just published or requested is news to it: bytes for an empty buffer, or
     /// a nearer deadline.
     pub(crate) fn wake_for_output(&mut self) -> Option<Waker> {
-        if self.conn.take_wake() {
-            self.driver.take()
-        } else {
-            None
-        }
+        if self.conn.take_wake() { self.driver.take() } else { None }
     }
 
     /// The driver's waker, if it sleeps for longer than until the first of `timers`.
@@ -339,11 +347,7 @@ pub(crate) struct Registration<'a> {
 
 impl<'a> Registration<'a> {
     pub(crate) fn new(shared: &'a Shared, set: fn(&mut Core) -> &mut WakerSet) -> Self {
-        Self {
-            shared,
-            set,
-            key: None,
-        }
+        Self { shared, set, key: None }
     }
 
     /// Runs `attempt` under the lock and, if it gives nothing, registers `waker` before the lock is released.

@@ -24,10 +24,8 @@ impl Statistics {
     pub(crate) fn store(&self, counted: &nats_proto::connection::Statistics) {
         self.in_bytes.store(counted.bytes_in, Ordering::Relaxed);
         self.out_bytes.store(counted.bytes_out, Ordering::Relaxed);
-        self.in_messages
-            .store(counted.messages_in, Ordering::Relaxed);
-        self.out_messages
-            .store(counted.published, Ordering::Relaxed);
+        self.in_messages.store(counted.messages_in, Ordering::Relaxed);
+        self.out_messages.store(counted.published, Ordering::Relaxed);
         self.connects.store(counted.connects, Ordering::Relaxed);
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use nats_proto::connection::{EndReason, SubscriptionId};
 use nats_proto::Message;
+use nats_proto::connection::{EndReason, SubscriptionId};
 
 use crate::event::Event;
 use crate::mailbox::{Hand, Mailbox, Taken};
@@ -44,20 +44,13 @@ impl std::error::Error for UnsubscribeError {}
 
 impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscriber")
-            .field("sid", &self.id.sid())
-            .finish_non_exhaustive()
+        f.debug_struct("Subscriber").field("sid", &self.id.sid()).finish_non_exhaustive()
     }
 }
 
 impl Subscriber {
     pub(crate) fn new(handle: Handle, id: SubscriptionId, mailbox: Arc<Mailbox>) -> Self {
-        Self {
-            handle,
-            id,
-            mailbox,
-            hand: Hand::default(),
-        }
+        Self { handle, id, mailbox, hand: Hand::default() }
     }
 
     /// Ends the subscription at once. What has already come is still given out.

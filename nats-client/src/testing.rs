@@ -221,7 +221,7 @@ fn listeners() -> &'static Mutex<HashMap<u16, Sender<Peer>>> {
 /// A server that a test plays.
 pub(crate) struct FakeServer {
     port: u16,
-    peers: Receiver<Peer>,
+    peers: Mutex<Receiver<Peer>>,
 }
 
 impl FakeServer {
@@ -230,7 +230,7 @@ impl FakeServer {
         let port = NEXT.fetch_add(1, Ordering::Relaxed);
         let (sender, peers) = channel();
         listeners().lock().unwrap().insert(port, sender);
-        Self { port, peers }
+        Self { port, peers: Mutex::new(peers) }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -239,7 +239,7 @@ impl FakeServer {
 
     /// The next connection.
     pub(crate) fn accept(&self) -> Peer {
-        self.peers.recv().expect("a connection")
+        self.peers.lock().unwrap().recv().expect("a connection")
     }
 }
 
@@ -248,9 +248,7 @@ pub(crate) struct Fake;
 
 /// Options that reconnect without waiting.
 pub(crate) fn options() -> ConnectOptions<Fake> {
-    ConnectOptions::new()
-        .reconnect_wait(Duration::ZERO)
-        .reconnect_jitter(Duration::ZERO)
+    ConnectOptions::new().reconnect_wait(Duration::ZERO).reconnect_jitter(Duration::ZERO)
 }
 
 impl Runtime for Fake {
@@ -291,20 +289,14 @@ impl Runtime for Fake {
 
     async fn connect(addr: SocketAddr) -> io::Result<FakeStream> {
         let (to_client, to_server) = (Pipe::default(), Pipe::default());
-        let peer = Peer {
-            input: to_server.clone(),
-            output: to_client.clone(),
-            seen: String::new(),
-        };
+        let peer =
+            Peer { input: to_server.clone(), output: to_client.clone(), seen: String::new() };
         let listeners = listeners().lock().unwrap();
         let listener = listeners.get(&addr.port());
         listener
             .and_then(|listener| listener.send(peer).ok())
             .ok_or(io::ErrorKind::ConnectionRefused)?;
-        Ok(FakeStream {
-            input: to_client,
-            output: to_server,
-        })
+        Ok(FakeStream { input: to_client, output: to_server })
     }
 
     async fn bind(_addr: SocketAddr) -> io::Result<()> {

@@ -37,8 +37,7 @@ impl AsServerAddr for ServerAddr {
 
 impl AsServerAddr for str {
     fn as_server_addr(&self) -> io::Result<ServerAddr> {
-        self.parse()
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+        self.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
 }
 
@@ -131,9 +130,6 @@ mod tests {
     #[test]
     fn one_bad_address_spoils_the_list() {
         let error = ["a:1", "b:not-a-port"].to_server_addrs().err();
-        assert_eq!(
-            error.map(|error| error.kind()),
-            Some(io::ErrorKind::InvalidInput)
-        );
+        assert_eq!(error.map(|error| error.kind()), Some(io::ErrorKind::InvalidInput));
     }
 }

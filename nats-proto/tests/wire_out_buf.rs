@@ -1,9 +1,11 @@
 //! The outgoing buffer against a plain model of it.
 
 mod common;
+#[path = "common/settings.rs"]
+mod settings;
 
 use bytes::Bytes;
-use common::{config, unwritten};
+use common::unwritten;
 use nats_proto::wire::{OutBuf, encoder};
 use nats_proto::{ConnectInfo, HeaderMap};
 use proptest::collection::vec;
@@ -144,7 +146,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(config(256))]
+    #![proptest_config(settings::config(256))]
 
     #[test]
     fn the_buffer_is_a_queue_of_bytes_that_knows_its_frames(steps in vec(step(), 0..40)) {

@@ -2,9 +2,11 @@
 //! agrees, and no bytes make a decoder panic.
 
 mod common;
+#[path = "common/settings.rs"]
+mod settings;
 
 use bytes::Bytes;
-use common::{Message, Op, Side, config, decode, decode_split, naive, unwritten};
+use common::{Message, Op, Side, decode, decode_split, naive, unwritten};
 use nats_proto::wire::{Limits, OutBuf, encoder};
 use nats_proto::{ConnectInfo, HeaderMap, ServerError, ServerInfo};
 use proptest::collection::vec;
@@ -194,7 +196,7 @@ fn ascending(cuts: &[usize], len: usize) -> Vec<usize> {
 }
 
 proptest! {
-    #![proptest_config(config(1024))]
+    #![proptest_config(settings::config(1024))]
 
     #[test]
     fn any_split_gives_the_same_operations_and_the_same_error(

@@ -31,9 +31,12 @@ const TURNS: usize = 16;
 /// How long a client that publishes to slow ones waits between two reads, as in the real server.
 const STALL: Duration = Duration::from_millis(5);
 
-/// How long a connection that is being closed may take to write what is left, and then to be read from until
-/// the client closes its side. Closing earlier, with unread bytes, could destroy the -ERR on its way.
+/// How long a connection that is being closed may take to write what is left and to swallow what comes in.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// It is closed for good when nothing came in for so long. Not every runtime can tell the client before that
+/// that there will be no more; and closing with bytes unread could destroy an -ERR on its way.
+const QUIET: Duration = Duration::from_millis(20);
 
 thread_local! {
     /// Where reads go first. One for each thread: thousands of idle connections need no buffers.
@@ -63,7 +66,7 @@ pub(super) struct Connection<R: Runtime> {
     session: SessionId,
     input: BytesMut,
     out: OutBuf,
-    /// Set while reading is put off.
+    /// Set while reading is put off, and, at the end, while nothing comes in.
     stall: Alarm<R>,
     /// Set while there is something that the client does not take.
     write_timeout: Alarm<R>,
@@ -93,6 +96,7 @@ impl<R: Runtime> Connection<R> {
     pub(super) async fn run(mut self) {
         let fate = poll_fn(|cx| self.poll_open(cx)).await;
         self.leave();
+        self.stall.0 = None;
         if fate == Fate::Hangup {
             let mut alarm = Alarm::<R>(None);
             alarm.set(LINGER);
@@ -219,7 +223,7 @@ impl<R: Runtime> Connection<R> {
         self.out.append(&mut rest);
     }
 
-    /// Writes what is left, tells the client that no more will come, and waits until it has understood.
+    /// Writes what is left, tells the client that no more will come, and reads until it has understood.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.out.is_empty() {
             ready!(self.poll_write(cx))?;
@@ -227,9 +231,15 @@ impl<R: Runtime> Connection<R> {
         ready!(Pin::new(&mut self.stream).poll_close(cx))?;
         for _ in 0..TURNS {
             let stream = Pin::new(&mut self.stream);
-            let read = SCRATCH.with_borrow_mut(|scratch| stream.poll_read(cx, scratch));
-            if ready!(read)? == 0 {
-                return Poll::Ready(Ok(()));
+            match SCRATCH.with_borrow_mut(|scratch| stream.poll_read(cx, scratch))? {
+                Poll::Ready(0) => return Poll::Ready(Ok(())),
+                Poll::Ready(_) => self.stall.0 = None,
+                Poll::Pending => {
+                    if self.stall.0.is_none() {
+                        self.stall.set(QUIET);
+                    }
+                    return self.stall.poll(cx).map(Ok);
+                }
             }
         }
         cx.waker().wake_by_ref();

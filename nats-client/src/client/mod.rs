@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nats_proto::connection::{self, Unfinished};
-use nats_proto::{
-    HeaderMap, OutboundMessage, Outgoing, ServerAddr, ServerInfo, ToSubject,
-};
+use nats_proto::{HeaderMap, OutboundMessage, Outgoing, ServerAddr, ServerInfo, ToSubject};
 
 pub use crate::statistics::Statistics;
 pub use errors::{
@@ -50,10 +48,7 @@ impl Clone for Client {
 /// Publishing.
 impl Client {
     pub(crate) fn new(handle: Handle) -> Self {
-        Self {
-            handle,
-            waiting: None,
-        }
+        Self { handle, waiting: None }
     }
 
     /// Publishes a message: returns when it is in the buffer. Waits while the buffer is full.
@@ -91,10 +86,7 @@ impl Client {
         payload: Bytes,
     ) -> Result<(), PublishError> {
         let subject = subject.to_subject();
-        let message = Outgoing {
-            headers: Some(&headers),
-            ..Outgoing::new(&subject, &payload)
-        };
+        let message = Outgoing { headers: Some(&headers), ..Outgoing::new(&subject, &payload) };
         match self.handle.publish(message) {
             Ok(()) => Ok(()),
             Err(error) => self.refused(error, message).await,
@@ -113,10 +105,7 @@ impl Client {
         payload: Bytes,
     ) -> Result<(), PublishError> {
         let (subject, reply) = (subject.to_subject(), reply.to_subject());
-        let message = Outgoing {
-            reply: Some(&reply),
-            ..Outgoing::new(&subject, &payload)
-        };
+        let message = Outgoing { reply: Some(&reply), ..Outgoing::new(&subject, &payload) };
         match self.handle.publish(message) {
             Ok(()) => Ok(()),
             Err(error) => self.refused(error, message).await,
@@ -252,10 +241,8 @@ impl Client {
         queue: Option<&str>,
     ) -> Result<Subscriber, SubscribeError> {
         let settings = &self.handle.settings;
-        let mailbox = Arc::new(Mailbox::new(
-            settings.subscription_messages,
-            settings.subscription_bytes,
-        ));
+        let mailbox =
+            Arc::new(Mailbox::new(settings.subscription_messages, settings.subscription_bytes));
         let known = Arc::clone(&mailbox);
         let id = self.handle.change(|core| {
             if core.ended.is_some() {
@@ -389,13 +376,33 @@ impl Client {
     }
 }
 
+#[cfg(test)]
+impl Client {
+    /// Requests and flushes that wait, the same in the core and in the front.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let core = self.handle.lock();
+        let requests = core.requests.waiters.len();
+        assert_eq!(requests, core.conn.pending_requests());
+        (requests, core.flushes.waiters.len())
+    }
+
+    /// Subscriptions that exist.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.handle.lock().conn.subscriptions()
+    }
+
+    /// Publishers that wait.
+    pub(crate) fn waiting_for_room(&self) -> usize {
+        self.handle.lock().room.len()
+    }
+}
+
 /// The first three numbers of a version; missing ones are zero.
 fn version(text: &str) -> Option<[i64; 3]> {
     let text = text.strip_prefix('v').unwrap_or(text);
     let mut parts = text.splitn(3, '.').map(|part| {
         let digits = part.find(|c: char| !c.is_ascii_digit());
-        part.get(..digits.unwrap_or(part.len()))
-            .and_then(|digits| digits.parse().ok())
+        part.get(..digits.unwrap_or(part.len())).and_then(|digits| digits.parse().ok())
     });
     let major = parts.next()??;
     let mut next = || parts.next().flatten().unwrap_or(0);

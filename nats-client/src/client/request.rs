@@ -8,9 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 use nats_proto::connection;
-use nats_proto::{
-    FlushId, HeaderMap, Instant, Message, Outgoing, RequestId, StatusCode, Subject, ToSubject,
-};
+use nats_proto::{FlushId, HeaderMap, Instant, Message, Outgoing, RequestId, Subject, ToSubject};
 
 use super::{Client, FlushError, RequestError, RequestErrorKind};
 use crate::shared::Shared;
@@ -76,8 +74,7 @@ impl Client {
         subject: S,
         payload: Bytes,
     ) -> Result<Message, RequestError> {
-        self.send_request(subject, Request::new().payload(payload))
-            .await
+        self.send_request(subject, Request::new().payload(payload)).await
     }
 
     /// Like [`request`](Self::request), with headers.
@@ -130,7 +127,8 @@ impl Client {
         let mut replies = self.subscribe(&inbox).await?;
         // Nothing is lost if the client closes right now: the stream ends.
         let _ = replies.unsubscribe_after(1).await;
-        let mut timer = timeout.map(|timeout| Timer::new(&self.handle, self.handle.now() + timeout));
+        let mut timer =
+            timeout.map(|timeout| Timer::new(&self.handle, self.handle.now() + timeout));
         let exchange = async {
             let reply = Some(inbox.as_str());
             let message = Outgoing { reply, ..message };
@@ -150,7 +148,7 @@ impl Client {
             },
         });
         match reply.await? {
-            Some(message) if message.status == Some(StatusCode::NO_RESPONDERS) => {
+            Some(message) if message.is_no_responders() => {
                 Err(RequestError::new(RequestErrorKind::NoResponders))
             }
             Some(message) => Ok(message),
@@ -169,10 +167,7 @@ impl Client {
     /// It took too long, the client is closed, or the link broke after something had been written of which it
     /// is not known whether the server has it.
     pub async fn flush(&self) -> Result<(), FlushError> {
-        let mut fence = Fence {
-            shared: &self.handle,
-            waiting: None,
-        };
+        let mut fence = Fence { shared: &self.handle, waiting: None };
         poll_fn(|cx| fence.poll(cx)).await.map_err(FlushError::from)
     }
 }
@@ -256,7 +251,7 @@ impl Drop for Reply<'_> {
         let mut core = self.shared.lock();
         let room = core.room.remove(&mut self.room);
         let entry = self.waiting.take().map(|(id, key)| {
-            let entry = core.requests.waiters.remove(key);
+            let entry = core.requests.remove(id, key);
             if matches!(entry, crate::waiters::Entry::Waiting(_)) {
                 core.conn.cancel_request(id);
             }
@@ -335,11 +330,7 @@ struct Timer<'a> {
 
 impl<'a> Timer<'a> {
     fn new(shared: &'a Shared, deadline: Instant) -> Self {
-        Self {
-            shared,
-            deadline,
-            key: None,
-        }
+        Self { shared, deadline, key: None }
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {

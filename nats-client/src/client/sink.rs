@@ -85,19 +85,13 @@ impl Sink<OutboundMessage> for Client {
         }
     }
 
-    fn start_send(
-        mut self: Pin<&mut Self>,
-        message: OutboundMessage,
-    ) -> Result<(), PublishError> {
+    fn start_send(mut self: Pin<&mut Self>, message: OutboundMessage) -> Result<(), PublishError> {
         match self.handle.publish(outgoing(&message)) {
             Ok(()) => Ok(()),
             // Only a caller that skipped `poll_ready` has one waiting already; it must not be overtaken.
             Err(error) if self.handle.waits(&error) && self.waiting.is_none() => {
-                self.waiting = Some(Box::new(Waiting {
-                    handle: self.handle.clone(),
-                    message,
-                    key: None,
-                }));
+                self.waiting =
+                    Some(Box::new(Waiting { handle: self.handle.clone(), message, key: None }));
                 Ok(())
             }
             Err(error) => Err(error.into()),

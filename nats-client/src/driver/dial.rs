@@ -15,24 +15,17 @@ pub(super) struct Dial<R: Runtime> {
     pub(super) attempt: Attempt<R>,
 }
 
-type Attempt<R> =
-    Pin<Box<dyn Future<Output = Result<<R as Runtime>::Stream, DialError>> + Send>>;
+type Attempt<R> = Pin<Box<dyn Future<Output = Result<<R as Runtime>::Stream, DialError>> + Send>>;
 
 impl<R: Runtime> Dial<R> {
     /// Resolves the server's name and tries its addresses one after the other, in the order of `rng` or, without
     /// one, of the resolver.
     pub(super) fn new(id: DialId, server: ServerAddr, rng: Option<Rng>) -> Self {
-        Self {
-            id,
-            attempt: Box::pin(dial::<R>(server, rng)),
-        }
+        Self { id, attempt: Box::pin(dial::<R>(server, rng)) }
     }
 }
 
-async fn dial<R: Runtime>(
-    server: ServerAddr,
-    rng: Option<Rng>,
-) -> Result<R::Stream, DialError> {
+async fn dial<R: Runtime>(server: ServerAddr, rng: Option<Rng>) -> Result<R::Stream, DialError> {
     if server.is_websocket() || server.tls_required() {
         return Err(DialError::Unsupported(server.scheme().to_string()));
     }

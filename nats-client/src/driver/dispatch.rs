@@ -61,7 +61,12 @@ impl Router {
     }
 
     /// Tells a subscriber that nothing more comes.
-    pub(super) fn finish(&mut self, id: SubscriptionId, reason: EndReason, wakers: &mut Vec<Waker>) {
+    pub(super) fn finish(
+        &mut self,
+        id: SubscriptionId,
+        reason: EndReason,
+        wakers: &mut Vec<Waker>,
+    ) {
         let Some(mailbox) = self.remove(id) else {
             return;
         };
@@ -83,8 +88,7 @@ impl Router {
     /// Whether every subscriber has taken everything, or is gone.
     pub(super) fn is_consumed(&self) -> bool {
         let open = self.mailboxes.iter().flatten().map(|(_, mailbox)| mailbox);
-        open.chain(&self.finishing)
-            .all(|mailbox| mailbox.is_consumed())
+        open.chain(&self.finishing).all(|mailbox| mailbox.is_consumed())
     }
 
     fn mailbox(&self, id: SubscriptionId) -> Option<&Mailbox> {

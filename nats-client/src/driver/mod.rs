@@ -5,11 +5,13 @@
 
 mod dial;
 mod dispatch;
+mod ending;
+mod events;
 mod read;
+mod socket;
 mod write;
 
 use std::future::Future;
-use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,20 +19,17 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_io::AsyncWrite;
-use nats_proto::connection::{
-    Delivery, DialError, DisconnectReason, EndReason, Event as CoreEvent, FlushError,
-    RequestError, Route, Unfinished,
-};
+use nats_proto::connection::{Delivery, DialError, DisconnectReason, Event as CoreEvent, Route};
 use nats_proto::wire::{OutBuf, ServerOps};
-use nats_proto::{Connection, DecodeError, DialId, Instant, Rng};
+use nats_proto::{DecodeError, DialId, Instant, Rng};
 
-use crate::event::{ClientError, Event};
+use crate::event::Event;
 use crate::runtime::Runtime;
 use crate::shared::{Core, Reply, Shared, wake_all};
 use dial::Dial;
 use dispatch::Router;
 use read::Reader;
+use socket::Garbage;
 
 /// Rounds of one poll before other tasks of the runtime get their turn.
 const ROUNDS: usize = 16;
@@ -82,9 +81,6 @@ struct Batch {
     slow: Vec<u64>,
 }
 
-/// A stream and an attempt that are over.
-type Garbage<R> = (Option<<R as Runtime>::Stream>, Option<Dial<R>>);
-
 // The futures in it are boxed, and nothing is pinned in place.
 impl<R: Runtime> Unpin for Driver<R> {}
 
@@ -106,78 +102,6 @@ impl<R: Runtime> Driver<R> {
             begun: false,
             rng: seed.map(Rng::from_seed),
             released: false,
-        }
-    }
-
-    /// Sees how the attempt to connect is doing. True if it has ended.
-    fn poll_dial(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(dial) = &mut self.dial else {
-            return false;
-        };
-        let Poll::Ready(result) = dial.attempt.as_mut().poll(cx) else {
-            return false;
-        };
-        let id = dial.id;
-        self.dial = None;
-        let result = result.map(|stream| {
-            self.reader.reset();
-            self.stream = Some(stream);
-        });
-        self.news.dialled = Some((id, result));
-        true
-    }
-
-    /// Reads and decodes once. True if something came.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(stream) = &mut self.stream else {
-            return false;
-        };
-        let lost = match self.reader.poll_fill(stream, cx) {
-            Poll::Ready(Ok(0)) => DisconnectReason::Eof,
-            Poll::Ready(Ok(count)) => {
-                self.news.inbound = count;
-                self.news.decode_error = self.reader.decode(&mut self.batch.ops).err();
-                return true;
-            }
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => return true,
-            Poll::Ready(Err(error)) => DisconnectReason::Io(error.to_string()),
-            Poll::Pending => match self.news.broken.take() {
-                Some(broken) => broken,
-                None => return false,
-            },
-        };
-        self.news.lost = Some(self.news.broken.take().unwrap_or(lost));
-        self.stream = None;
-        self.unflushed = false;
-        true
-    }
-
-    /// Writes once. True if there may be more to do.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(stream) = &mut self.stream else {
-            return false;
-        };
-        if self.news.broken.is_some() {
-            return false;
-        }
-        let result = if !self.out.is_empty() {
-            self.unflushed = true;
-            write::poll_write(stream, &mut self.out, cx)
-        } else if self.unflushed {
-            let flushed = Pin::new(stream).poll_flush(cx);
-            self.unflushed = flushed.is_pending();
-            flushed
-        } else {
-            return false;
-        };
-        match result {
-            Poll::Ready(Ok(())) => true,
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => true,
-            Poll::Ready(Err(error)) => {
-                self.news.broken = Some(DisconnectReason::Io(error.to_string()));
-                true
-            }
-            Poll::Pending => false,
         }
     }
 
@@ -259,10 +183,7 @@ impl<R: Runtime> Driver<R> {
             conn.handle_ops(now, &mut batch.ops, &mut batch.deliveries);
             for delivery in &batch.deliveries {
                 if let Route::Request(id) = delivery.route {
-                    let reply = Reply {
-                        chunk: batch.chunk.clone(),
-                        frame: delivery.frame,
-                    };
+                    let reply = Reply { chunk: batch.chunk.clone(), frame: delivery.frame };
                     batch.wakers.extend(core.requests.complete(id, Ok(reply)));
                 }
             }
@@ -293,8 +214,7 @@ impl<R: Runtime> Driver<R> {
                 CoreEvent::Hangup => {
                     self.give_up(&mut garbage);
                     let unsent = mem::take(&mut self.out);
-                    core.conn
-                        .handle_disconnect(now, DisconnectReason::Requested, unsent);
+                    core.conn.handle_disconnect(now, DisconnectReason::Requested, unsent);
                 }
                 CoreEvent::RequestFailed { request, error } => {
                     let waker = core.requests.complete(request, Err(error));
@@ -313,22 +233,10 @@ impl<R: Runtime> Driver<R> {
         garbage
     }
 
-    fn give_up(&mut self, garbage: &mut Garbage<R>) {
-        garbage.0 = self.stream.take().or(garbage.0.take());
-        garbage.1 = self.dial.take().or(garbage.1.take());
-        self.news.broken = None;
-        self.unflushed = false;
-    }
-
     /// Does what must not be done under the lock. True at the end.
     fn dispatch(&mut self) -> bool {
         let batch = &mut self.batch;
-        self.router.deliver(
-            &batch.chunk,
-            &batch.deliveries,
-            &mut batch.wakers,
-            &mut batch.slow,
-        );
+        self.router.deliver(&batch.chunk, &batch.deliveries, &mut batch.wakers, &mut batch.slow);
         batch.deliveries.clear();
         batch.chunk = Bytes::new();
         batch.ops.clear();
@@ -350,75 +258,6 @@ impl<R: Runtime> Driver<R> {
         }
         closed.is_some()
     }
-
-    fn react(&mut self, event: CoreEvent) {
-        let lost = |error| Event::ClientError(error);
-        let shared = &self.shared;
-        match event {
-            CoreEvent::Connected { .. } => shared.emit(Event::Connected),
-            CoreEvent::Disconnected { reason } => {
-                if reason != DisconnectReason::Requested {
-                    shared.emit(lost(ClientError::ConnectionLost(reason)));
-                }
-                shared.emit(Event::Disconnected);
-            }
-            CoreEvent::ConnectFailed { server, error } => {
-                shared.emit(lost(ClientError::ConnectFailed { server, error }));
-            }
-            CoreEvent::ServersDiscovered(servers) => {
-                shared.emit(Event::ServersDiscovered(servers));
-            }
-            CoreEvent::SubscriptionEnded {
-                subscription,
-                reason,
-            } => self
-                .router
-                .finish(subscription, reason, &mut self.batch.wakers),
-            CoreEvent::LameDuck => shared.emit(Event::LameDuckMode),
-            CoreEvent::ServerError(error) => shared.emit(Event::ServerError(error)),
-            CoreEvent::Dropped { count } => shared.emit(Event::Dropped(count)),
-            CoreEvent::Draining => shared.emit(Event::Draining),
-            CoreEvent::SubscriptionsDrained => (self.draining, self.begun) = (true, true),
-            CoreEvent::Closed { error, .. } => match error {
-                None => {}
-                Some(nats_proto::connection::ConnectError::MaxReconnects) => {
-                    shared.emit(lost(ClientError::MaxReconnects));
-                }
-                Some(error) => shared.emit(lost(ClientError::Other(error.to_string()))),
-            },
-            _ => {}
-        }
-    }
-
-    /// Lets go of everything and everyone, once.
-    fn release(&mut self, unfinished: Unfinished) {
-        if mem::replace(&mut self.released, true) {
-            return;
-        }
-        let garbage = (self.stream.take(), self.dial.take(), self.sleep.take());
-        let wakers = &mut self.batch.wakers;
-        let mut core = self.shared.lock();
-        let driver = core.driver.take();
-        core.ended = Some(unfinished);
-        core.startup.settle(Err(None));
-        let closed = || Err(RequestError::Closed);
-        core.requests.waiters.complete_all(closed, wakers);
-        let closed = || Err(FlushError::Closed);
-        core.flushes.waiters.complete_all(closed, wakers);
-        core.flushes.keys.clear();
-        core.room.take_all(wakers);
-        core.watchers.take_all(wakers);
-        core.timers.fire(Instant::from_nanos(u64::MAX), wakers);
-        self.router.apply(&mut core.changes);
-        drop(core);
-        self.router.finish_all(&EndReason::Closed, wakers);
-        drop((garbage, driver));
-        wake_all(wakers);
-        self.shared.emit(Event::Closed);
-        if let Some(events) = &self.shared.events {
-            events.close();
-        }
-    }
 }
 
 /// Notes what `connect` waits for.
@@ -430,22 +269,6 @@ fn note(core: &mut Core, event: &CoreEvent, wakers: &mut Vec<Waker>) {
         _ => return,
     }
     core.watchers.take_all(wakers);
-}
-
-/// Brings a connection to its end that nobody drives any more.
-fn cut_short(conn: &mut Connection, now: Instant, mut unsent: OutBuf) -> Unfinished {
-    // Closing takes a hang-up and a deadline that has passed, in the worst case one after the other.
-    for _ in 0..4 {
-        conn.close(now, Duration::ZERO);
-        conn.handle_disconnect(now, DisconnectReason::Requested, mem::take(&mut unsent));
-        conn.handle_timeout(now);
-        while let Some(event) = conn.poll_event() {
-            if let CoreEvent::Closed { unfinished, .. } = event {
-                return unfinished;
-            }
-        }
-    }
-    Unfinished::default()
 }
 
 impl<R: Runtime> Future for Driver<R> {
@@ -468,22 +291,5 @@ impl<R: Runtime> Future for Driver<R> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-}
-
-/// A driver that is dropped before its end (with its runtime, or by a panic) must leave nobody waiting.
-impl<R: Runtime> Drop for Driver<R> {
-    fn drop(&mut self) {
-        if self.released {
-            return;
-        }
-        let mut unfinished = Unfinished::default();
-        // After a panic the core may not be in order; nobody will ask it for anything any more.
-        if !std::thread::panicking() {
-            let now = self.shared.now();
-            let unsent = mem::take(&mut self.out);
-            unfinished = cut_short(&mut self.shared.lock().conn, now, unsent);
-        }
-        self.release(unfinished);
     }
 }

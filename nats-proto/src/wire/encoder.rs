@@ -54,7 +54,6 @@ pub fn publish(
         Some(_) => flat.extend_from_slice(b"HPUB "),
     }
     flat.extend_from_slice(subject);
-    flat.push(b' ');
     lengths(flat, reply, headers_len, payload.len());
     if let Some(headers) = headers {
         headers.encode(flat);
@@ -132,7 +131,6 @@ pub fn message(
     flat.extend_from_slice(subject);
     flat.push(b' ');
     flat.extend_from_slice(sid);
-    flat.push(b' ');
     lengths(flat, reply, headers.len(), payload.len());
     flat.extend_from_slice(headers);
     out.put_bytes(payload);
@@ -189,33 +187,35 @@ fn reserve(
 #[inline]
 fn lengths(flat: &mut Vec<u8>, reply: Option<&[u8]>, headers_len: usize, payload_len: usize) {
     if let Some(reply) = reply {
-        flat.extend_from_slice(reply);
         flat.push(b' ');
+        flat.extend_from_slice(reply);
     }
     if headers_len > 0 {
-        decimal(flat, headers_len as u64);
         flat.push(b' ');
+        decimal(flat, headers_len as u64);
     }
-    decimal(flat, headers_len.saturating_add(payload_len) as u64);
-    flat.extend_from_slice(b"\r\n");
+    // Arrays of a fixed length are stored without a call, and short lengths are what comes often.
+    let total = headers_len.saturating_add(payload_len);
+    let digit = |value: usize| b'0'.wrapping_add((value % 10) as u8);
+    match total {
+        0..=9 => flat.extend_from_slice(&[b' ', digit(total), b'\r', b'\n']),
+        10..=99 => {
+            flat.extend_from_slice(&[b' ', digit(total / 10), digit(total), b'\r', b'\n']);
+        }
+        100..=999 => {
+            let (hundreds, tens) = (digit(total / 100), digit(total / 10));
+            flat.extend_from_slice(&[b' ', hundreds, tens, digit(total), b'\r', b'\n']);
+        }
+        _ => {
+            flat.push(b' ');
+            decimal(flat, total as u64);
+            flat.extend_from_slice(b"\r\n");
+        }
+    }
 }
 
 /// Appends a number in decimal digits.
-#[inline]
-fn decimal(flat: &mut Vec<u8>, number: u64) {
-    // Arrays of a fixed length are stored without a call, and small numbers are what comes often.
-    let digit = |value: u64| b'0'.wrapping_add((value % 10) as u8);
-    match number {
-        0..=9 => flat.push(digit(number)),
-        10..=99 => flat.extend_from_slice(&[digit(number / 10), digit(number)]),
-        100..=999 => {
-            flat.extend_from_slice(&[digit(number / 100), digit(number / 10), digit(number)]);
-        }
-        _ => long_decimal(flat, number),
-    }
-}
-
-fn long_decimal(flat: &mut Vec<u8>, mut number: u64) {
+fn decimal(flat: &mut Vec<u8>, mut number: u64) {
     let mut text = [b'0'; 20];
     let mut used = 0_usize;
     for slot in text.iter_mut().rev() {
@@ -249,6 +249,18 @@ mod tests {
             assert_eq!(flat, number.to_string().into_bytes());
             assert_eq!(digits(number as usize), flat.len());
         }
+    }
+
+    #[test]
+    fn lengths_of_every_size_end_the_line() {
+        for total in [0, 9, 10, 99, 100, 999, 1_000, 123_456] {
+            let mut flat = Vec::new();
+            lengths(&mut flat, None, 0, total);
+            assert_eq!(flat, format!(" {total}\r\n").into_bytes());
+        }
+        let mut flat = Vec::new();
+        lengths(&mut flat, Some(b"r"), 12, 5);
+        assert_eq!(flat, b" r 12 17\r\n");
     }
 
     #[test]

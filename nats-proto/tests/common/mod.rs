@@ -180,14 +180,3 @@ pub fn unwritten(out: &OutBuf) -> Vec<u8> {
     assert_eq!(all.is_empty(), out.is_empty());
     all
 }
-
-/// The settings of the property tests: small enough for every run, and as many cases as `PROPTEST_CASES`
-/// asks for.
-pub fn config(cases: u32) -> proptest::test_runner::Config {
-    let mut config = proptest::test_runner::Config::default();
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = cases;
-    }
-    config.failure_persistence = None;
-    config
-}

@@ -65,12 +65,7 @@ impl EmbeddedServer {
         let port = ReservedPort::new();
         let mut config = config(options);
         config.addr = (Ipv4Addr::LOCALHOST, port.port()).into();
-        let mut server = Self {
-            host,
-            port,
-            config,
-            handle: None,
-        };
+        let mut server = Self { host, port, config, handle: None };
         server.restart();
         server
     }

@@ -1,0 +1,48 @@
+//! Measures this client and `async-nats` on the same work in one interleaved run.
+//!
+//! Every measurement is a process of its own, so that its processor time, its system calls and its peak
+//! memory are those of one client at one job. See `BENCHMARKS.md`.
+
+mod blocking;
+mod job;
+mod meter;
+mod report;
+mod run;
+mod servers;
+mod worker;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
+
+const HELP: &str = "\
+usage: cargo xtask bench [--quick] [--runs N] [--only WORD] [--out DIR]
+
+  --quick      fewer messages and 3 runs: within a minute
+  --runs N     runs of each measurement, of which the median is shown (5)
+  --only WORD  only measurements whose name contains WORD
+  --out DIR    where results.md and results.json go (target/bench)
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let result = match args.next().as_deref() {
+        // The roles of the processes that the bench starts.
+        Some("worker") => worker::main(args),
+        Some("sink") => servers::sink(),
+        Some("flood") => servers::flood(),
+        Some("responder") => blocking::responder(args),
+        _ => run::main(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nats-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What can go wrong here is told and ends the run.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -1,0 +1,80 @@
+//! The end of a driver.
+
+use std::mem;
+use std::time::Duration;
+
+use nats_proto::connection::{
+    DisconnectReason, EndReason, Event as CoreEvent, FlushError, RequestError, Unfinished,
+};
+use nats_proto::wire::OutBuf;
+use nats_proto::{Connection, Instant};
+
+use super::Driver;
+use crate::event::Event;
+use crate::runtime::Runtime;
+use crate::shared::wake_all;
+
+impl<R: Runtime> Driver<R> {
+    /// Lets go of everything and everyone, once.
+    pub(super) fn release(&mut self, unfinished: Unfinished) {
+        if mem::replace(&mut self.released, true) {
+            return;
+        }
+        let garbage = (self.stream.take(), self.dial.take(), self.sleep.take());
+        let wakers = &mut self.batch.wakers;
+        let mut core = self.shared.lock();
+        let driver = core.driver.take();
+        core.ended = Some(unfinished);
+        core.startup.settle(Err(None));
+        let closed = || Err(RequestError::Closed);
+        core.requests.waiters.complete_all(closed, wakers);
+        let closed = || Err(FlushError::Closed);
+        core.flushes.waiters.complete_all(closed, wakers);
+        core.flushes.keys.clear();
+        core.room.take_all(wakers);
+        core.watchers.take_all(wakers);
+        core.timers.fire(Instant::from_nanos(u64::MAX), wakers);
+        self.router.apply(&mut core.changes);
+        drop(core);
+        self.router.finish_all(&EndReason::Closed, wakers);
+        drop((garbage, driver));
+        wake_all(wakers);
+        self.shared.emit(Event::Closed);
+        if let Some(events) = &self.shared.events {
+            events.close();
+        }
+    }
+}
+
+/// A driver that is dropped before its end (with its runtime, or by a panic) must leave nobody waiting.
+impl<R: Runtime> Drop for Driver<R> {
+    fn drop(&mut self) {
+        if self.released {
+            return;
+        }
+        let mut unfinished = Unfinished::default();
+        // After a panic the core may not be in order; nobody will ask it for anything any more.
+        if !std::thread::panicking() {
+            let now = self.shared.now();
+            let unsent = mem::take(&mut self.out);
+            unfinished = cut_short(&mut self.shared.lock().conn, now, unsent);
+        }
+        self.release(unfinished);
+    }
+}
+
+/// Brings a connection to its end that nobody drives any more.
+fn cut_short(conn: &mut Connection, now: Instant, mut unsent: OutBuf) -> Unfinished {
+    // Closing takes a hang-up and a deadline that has passed, in the worst case one after the other.
+    for _ in 0..4 {
+        conn.close(now, Duration::ZERO);
+        conn.handle_disconnect(now, DisconnectReason::Requested, mem::take(&mut unsent));
+        conn.handle_timeout(now);
+        while let Some(event) = conn.poll_event() {
+            if let CoreEvent::Closed { unfinished, .. } = event {
+                return unfinished;
+            }
+        }
+    }
+    Unfinished::default()
+}

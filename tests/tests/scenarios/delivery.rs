@@ -1,0 +1,116 @@
+//! What becomes of each message when the link breaks while messages flow.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_channel::oneshot;
+use nats_client::Client;
+use nats_proto::connection::Statistics;
+
+use crate::support::{Env, Rt, rest, until};
+
+/// Publishes numbers in the background until told to stop; then says how many were accepted.
+struct Publisher {
+    stop: Arc<AtomicBool>,
+    count: oneshot::Receiver<u64>,
+}
+
+impl Publisher {
+    fn start<R: Rt>(client: Client) -> Self {
+        let (sender, count) = oneshot::channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        R::spawn(async move {
+            let mut number: u64 = 0;
+            while !told.load(Ordering::Relaxed) {
+                client.publish("load", number.to_string().into()).await.unwrap();
+                number += 1;
+                // The accounts are about when links break, not about how much can be sent.
+                if number.is_multiple_of(16) {
+                    R::sleep(std::time::Duration::from_millis(1)).await;
+                }
+            }
+            let _ = sender.send(number);
+        });
+        Self { stop, count }
+    }
+
+    async fn stop(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.count.await.unwrap()
+    }
+}
+
+fn adds_up(statistics: Statistics) {
+    let Statistics { published, confirmed, uncertain, dropped, pending, .. } = statistics;
+    assert_eq!(published, confirmed + uncertain + dropped + pending, "{statistics:?}");
+}
+
+/// Waits until some more was published than there is now.
+async fn some_more<R: Rt>(client: &Client, count: u64) {
+    let goal = client.delivery_statistics().published + count;
+    until::<R>("publishes", || client.delivery_statistics().published >= goal).await;
+}
+
+pub(crate) async fn the_account_adds_up_over_restarts_under_load<R: Rt>(env: Env<R>) {
+    const RESTARTS: u64 = 4;
+    let mut server = env.start();
+    let client = env.connect(&*server).await;
+    let publisher = Publisher::start::<R>(client.clone());
+    for restart in 1..=RESTARTS {
+        some_more::<R>(&client, 200).await;
+        client.flush().await.unwrap();
+        some_more::<R>(&client, 50).await;
+        server.kill();
+        adds_up(client.delivery_statistics());
+        some_more::<R>(&client, 50).await;
+        adds_up(client.delivery_statistics());
+        server.restart();
+        env.connected(&client, restart + 1).await;
+    }
+    let count = publisher.stop().await;
+    client.flush().await.unwrap();
+    let statistics = client.delivery_statistics();
+    adds_up(statistics);
+    assert_eq!((statistics.published, statistics.pending, statistics.dropped), (count, 0, 0));
+    // What a flush has confirmed stays confirmed, whatever breaks later.
+    assert!(statistics.confirmed >= RESTARTS * 200, "{statistics:?}");
+}
+
+pub(crate) async fn what_is_confirmed_was_received_over_forced_reconnects_under_load<R: Rt>(
+    env: Env<R>,
+) {
+    const RECONNECTS: u64 = 20;
+    let server = env.start();
+    let (client, witness) = (env.connect(&*server).await, env.connect(&*server).await);
+    let mut subscriber = witness.subscribe("load").await.unwrap();
+    witness.flush().await.unwrap();
+    let publisher = Publisher::start::<R>(client.clone());
+    for reconnect in 1..=RECONNECTS {
+        some_more::<R>(&client, 50).await;
+        client.force_reconnect().await.unwrap();
+        env.connected(&client, reconnect + 1).await;
+    }
+    let count = publisher.stop().await;
+    client.flush().await.unwrap();
+    let statistics = client.delivery_statistics();
+    adds_up(statistics);
+    assert_eq!((statistics.published, statistics.pending, statistics.dropped), (count, 0, 0));
+
+    // What the server was given before the links broke may still be on its way through the server.
+    until::<R>("what is confirmed", || {
+        witness.delivery_statistics().messages_in >= statistics.confirmed
+    })
+    .await;
+    client.close().await;
+    subscriber.drain().await.unwrap();
+    let received = rest(subscriber).await;
+    let mut times: HashMap<String, usize> = HashMap::new();
+    for number in &received {
+        *times.entry(number.clone()).or_default() += 1;
+    }
+    assert!(times.values().all(|times| *times == 1), "something came twice");
+    let lost = count - times.len() as u64;
+    assert!(lost <= statistics.uncertain, "{lost} lost, {statistics:?}");
+}

@@ -1,0 +1,56 @@
+//! What the event callback is told.
+
+use futures_channel::mpsc::unbounded;
+use futures_util::stream::StreamExt;
+use nats_client::{ClientError, Event};
+
+use crate::support::{Env, Events, Rt};
+
+fn is_lost(event: &Event) -> bool {
+    matches!(event, Event::ClientError(ClientError::ConnectionLost(_)))
+}
+
+fn is_failed_attempt(event: &Event) -> bool {
+    matches!(event, Event::ClientError(ClientError::ConnectFailed { .. }))
+}
+
+pub(crate) async fn the_life_of_a_connection_is_told_in_order<R: Rt>(env: Env<R>) {
+    let mut server = env.start();
+    let (options, mut events) = Events::of(env.options());
+    let client = env.connect_with(&*server, options).await;
+    assert_eq!(events.next().await, Event::Connected);
+
+    server.kill();
+    assert!(is_lost(&events.next().await));
+    assert_eq!(events.next().await, Event::Disconnected);
+    // The server is not there: some attempt fails before it comes back.
+    assert!(is_failed_attempt(&events.next().await));
+    server.restart();
+    let seen = events.until(|event| *event == Event::Connected).await;
+    assert!(seen[..seen.len() - 1].iter().all(is_failed_attempt), "{seen:?}");
+
+    client.drain().await.unwrap();
+    assert_eq!(events.next().await, Event::Draining);
+    client.closed().await;
+    // Nothing follows the end, and the end is not a loss.
+    let rest: Vec<Event> = events.rest().await;
+    assert_eq!(rest.last(), Some(&Event::Closed));
+    assert!(!rest.iter().any(|event| *event == Event::Connected || is_failed_attempt(event)));
+}
+
+pub(crate) async fn a_callback_that_waits_delays_nothing<R: Rt>(env: Env<R>) {
+    let mut server = env.start();
+    let (sender, mut calls) = unbounded();
+    let options = env.options().event_callback(move |event| {
+        let _ = sender.unbounded_send(event);
+        // The first call never ends.
+        std::future::pending()
+    });
+    let client = env.connect_with(&*server, options).await;
+    assert_eq!(calls.next().await, Some(Event::Connected));
+    server.restart();
+    env.connected(&client, 2).await;
+    client.publish("alive", "yes".into()).await.unwrap();
+    client.flush().await.unwrap();
+    client.close().await;
+}

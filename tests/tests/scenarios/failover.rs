@@ -1,0 +1,93 @@
+//! Servers that stand in for each other.
+
+use nats_client::{Client, Event};
+use nats_tests::server::{Cluster, EmbeddedServer, Options, ServerKind, TestServer};
+
+use crate::support::{Env, Events, Rt, next, text};
+
+/// Two servers that tell their clients of each other.
+enum Pair {
+    Cluster(Cluster),
+    Brokers([EmbeddedServer; 2]),
+}
+
+impl Pair {
+    fn start(kind: ServerKind) -> Self {
+        let options = Options::new();
+        match kind {
+            ServerKind::Real(release) => Self::Cluster(Cluster::start(release, 2, &options)),
+            ServerKind::Broker(host) => {
+                let mut brokers = [(); 2].map(|()| EmbeddedServer::start(host, &options));
+                let addrs = [brokers[0].addr(), brokers[1].addr()];
+                brokers.iter_mut().for_each(|broker| broker.advertise(&addrs));
+                Self::Brokers(brokers)
+            }
+        }
+    }
+
+    fn node(&mut self, index: usize) -> &mut dyn TestServer {
+        match self {
+            Self::Cluster(cluster) => cluster.node(index),
+            Self::Brokers(brokers) => &mut brokers[index],
+        }
+    }
+}
+
+/// Whether the client is connected to the server of this port, and works.
+async fn works_on(client: &Client, port: u16) {
+    let mut subscriber = client.subscribe("works").await.unwrap();
+    client.publish("works", "yes".into()).await.unwrap();
+    assert_eq!(text(&next(&mut subscriber).await), "yes");
+    assert_eq!(client.server_info().port, port);
+}
+
+pub(crate) async fn the_other_server_of_a_list_takes_over<R: Rt>(env: Env<R>) {
+    let (mut first, mut second) = (env.start(), env.start());
+    let options = env.options().retain_servers_order();
+    let client = options.connect([first.url(), second.url()]).await.unwrap();
+    let mut subscriber = client.subscribe("over").await.unwrap();
+    works_on(&client, first.addr().port()).await;
+
+    first.kill();
+    env.connected(&client, 2).await;
+    works_on(&client, second.addr().port()).await;
+    client.publish("over", "second".into()).await.unwrap();
+    assert_eq!(text(&next(&mut subscriber).await), "second");
+
+    first.restart();
+    second.kill();
+    env.connected(&client, 3).await;
+    works_on(&client, first.addr().port()).await;
+    client.publish("over", "first".into()).await.unwrap();
+    assert_eq!(text(&next(&mut subscriber).await), "first");
+}
+
+pub(crate) async fn a_discovered_server_takes_over<R: Rt>(env: Env<R>) {
+    let mut pair = Pair::start(env.kind);
+    let (known, told) = (pair.node(0).addr().port(), pair.node(1).addr().port());
+    let (options, mut events) = Events::of(env.options());
+    let client = env.connect_with(pair.node(0), options).await;
+    let seen = events.until(|event| matches!(event, Event::ServersDiscovered(_))).await;
+    let Some(Event::ServersDiscovered(servers)) = seen.last() else {
+        panic!("{seen:?}");
+    };
+    assert_eq!(servers.iter().map(|server| server.port()).collect::<Vec<_>>(), [told]);
+    assert_eq!(client.servers().len(), 2);
+    works_on(&client, known).await;
+
+    pair.node(0).kill();
+    env.connected(&client, 2).await;
+    works_on(&client, told).await;
+}
+
+pub(crate) async fn discovered_servers_can_be_ignored<R: Rt>(env: Env<R>) {
+    let mut pair = Pair::start(env.kind);
+    let known = pair.node(0).addr().port();
+    let options = env.options().ignore_discovered_servers();
+    let client = env.connect_with(pair.node(0), options).await;
+    client.flush().await.unwrap();
+    pair.node(0).restart();
+    env.connected(&client, 2).await;
+    works_on(&client, known).await;
+    assert_eq!(client.servers().len(), 1);
+}

@@ -1,0 +1,229 @@
+//! What every client must do on every server: written once, run on each runtime with each kind of server.
+//!
+//! A scenario is an async function over [`support::Env`]. It is listed here once and becomes one test for each
+//! combination, `tokio_2_15::requests::nobody_listening_is_told_apart_from_a_timeout` and so on. The modules are
+//! private so that the compiler complains of a scenario that is not listed.
+
+mod authentication;
+mod connecting;
+mod delivery;
+mod draining;
+mod dropping;
+mod events;
+mod failover;
+mod flushing;
+mod headers;
+mod interfaces;
+mod many_subscriptions;
+mod offline;
+mod payloads;
+mod publishing;
+mod queue_groups;
+mod reconnecting;
+mod requests;
+mod slow_consumers;
+mod stale;
+mod support;
+mod unsubscribing;
+mod wildcards;
+
+use nats_async_std::AsyncStd;
+use nats_tests::server::{Host, Release, ServerKind};
+use nats_tokio::Tokio;
+
+macro_rules! stamp {
+    ($runtime:ty, $server:expr; $($area:ident { $($scenario:ident,)* })*) => {
+        $(mod $area {
+            use super::*;
+
+            $(#[test]
+            fn $scenario() {
+                crate::support::run::<$runtime, _, _>($server, crate::$area::$scenario);
+            })*
+        })*
+    };
+}
+
+/// Scenarios for every runtime and every server.
+macro_rules! on_every_server {
+    ($($combination:ident: $runtime:ty, $server:expr;)*) => {$(
+        mod $combination {
+            use super::*;
+
+            stamp! { $runtime, $server;
+                publishing {
+                    a_message_reaches_a_subscriber_with_all_its_parts,
+                    messages_of_one_publisher_keep_their_order,
+                    every_subscription_gets_its_own_copy,
+                    clients_of_both_runtimes_meet_on_one_server,
+                    ones_own_messages_come_back_unless_no_echo_is_set,
+                    what_is_no_subject_is_refused_and_the_connection_stays,
+                }
+                wildcards {
+                    patterns_match_as_the_server_matches_them,
+                    overlapping_subscriptions_each_get_the_message,
+                }
+                queue_groups {
+                    each_message_goes_to_one_member_and_every_member_gets_some,
+                    groups_and_plain_subscriptions_do_not_share,
+                    who_leaves_a_group_leaves_the_messages_to_the_others,
+                    a_name_with_spaces_is_refused,
+                }
+                headers {
+                    repeated_names_keep_all_values_in_order,
+                    case_is_kept_and_significant,
+                    headers_travel_with_an_empty_payload_and_with_a_reply,
+                    values_may_have_colons_and_any_unicode,
+                }
+                unsubscribing {
+                    after_unsubscribe_nothing_comes_but_what_had_come,
+                    a_limit_is_kept_exactly,
+                    messages_before_the_limit_was_set_count,
+                    a_limit_is_kept_over_a_reconnect,
+                    a_dropped_subscriber_is_no_longer_known_to_the_server,
+                }
+                requests {
+                    a_reply_comes_back,
+                    headers_go_both_ways,
+                    nobody_listening_is_told_apart_from_a_timeout,
+                    a_request_may_bring_its_own_inbox_and_timeout,
+                    a_dropped_request_leaves_nothing_behind,
+                    hundreds_of_answers_find_their_requests_in_any_order,
+                    a_custom_inbox_prefix_is_used_for_everything,
+                    a_request_made_while_disconnected_is_sent_afterwards,
+                    a_request_to_what_is_no_subject_is_refused,
+                }
+                flushing {
+                    after_a_flush_the_server_has_everything,
+                    a_flush_confirms_every_publish,
+                    the_first_flush_needs_no_publish,
+                    a_closed_client_cannot_flush,
+                }
+                draining {
+                    a_drained_subscription_gets_what_was_under_way_and_ends,
+                    a_drained_client_delivers_in_both_directions_and_closes,
+                    a_queue_group_loses_nothing_when_a_member_drains,
+                    a_close_sends_what_is_buffered,
+                    a_close_reports_what_could_not_be_sent,
+                    a_closed_client_refuses_everything,
+                }
+                payloads {
+                    every_size_up_to_the_limit_arrives_whole,
+                    one_byte_more_is_refused_and_the_connection_stays,
+                    headers_count_towards_the_limit,
+                    the_limit_is_the_servers,
+                }
+                authentication {
+                    user_and_password_open_the_door,
+                    a_token_opens_the_door,
+                    wrong_credentials_are_an_authorization_violation,
+                    missing_credentials_are_an_authorization_violation,
+                    credentials_are_sent_again_on_a_reconnect,
+                }
+                connecting {
+                    a_client_knows_its_server,
+                    an_address_needs_no_scheme,
+                    a_server_that_starts_later_is_found,
+                    a_server_that_is_not_there_is_named_in_the_error,
+                }
+                reconnecting {
+                    subscriptions_survive_a_restart,
+                    queue_groups_survive_a_restart,
+                    publishes_made_while_disconnected_arrive_in_order,
+                    a_forced_reconnect_loses_no_subscription,
+                    a_full_buffer_gives_the_payload_back,
+                    a_publisher_that_waits_for_room_goes_on_after_the_reconnect,
+                    the_oldest_make_room_if_so_chosen,
+                    attempts_end_at_their_maximum,
+                    a_lame_duck_is_announced,
+                }
+                delivery {
+                    the_account_adds_up_over_restarts_under_load,
+                    what_is_confirmed_was_received_over_forced_reconnects_under_load,
+                }
+                failover {
+                    the_other_server_of_a_list_takes_over,
+                    a_discovered_server_takes_over,
+                    discovered_servers_can_be_ignored,
+                }
+                slow_consumers {
+                    a_subscriber_that_never_reads_loses_alone,
+                    bytes_are_limited_as_messages_are,
+                }
+                many_subscriptions {
+                    ten_thousand_get_their_messages_also_after_a_restart,
+                }
+                events {
+                    the_life_of_a_connection_is_told_in_order,
+                    a_callback_that_waits_delays_nothing,
+                }
+                dropping {
+                    clients_and_subscribers_may_outlive_their_runtime,
+                    futures_may_be_dropped_on_another_thread_after_the_runtime,
+                    what_is_buffered_goes_out_when_the_last_handle_is_dropped,
+                    a_subscriber_keeps_the_connection_without_its_client,
+                }
+                interfaces {
+                    a_client_is_a_sink,
+                    a_sink_waits_for_room,
+                    code_can_be_generic_over_what_a_client_does,
+                }
+            }
+        }
+    )*};
+}
+
+on_every_server! {
+    tokio_2_15: Tokio, ServerKind::Real(Release::V2_15);
+    tokio_2_10: Tokio, ServerKind::Real(Release::V2_10);
+    tokio_broker: Tokio, ServerKind::Broker(Host::Tokio);
+    async_std_2_15: AsyncStd, ServerKind::Real(Release::V2_15);
+    async_std_2_10: AsyncStd, ServerKind::Real(Release::V2_10);
+    async_std_broker: AsyncStd, ServerKind::Broker(Host::AsyncStd);
+}
+
+/// Scenarios for real servers alone: the embedded broker cannot be frozen without freezing the test.
+macro_rules! on_every_process {
+    ($($combination:ident: $runtime:ty, $release:expr;)*) => {$(
+        mod $combination {
+            use super::*;
+
+            stamp! { $runtime, $release;
+                stale {
+                    a_frozen_server_is_given_up_and_found_again,
+                    a_frozen_server_is_noticed_while_publishing,
+                }
+            }
+        }
+    )*};
+}
+
+on_every_process! {
+    tokio_frozen_2_15: Tokio, Release::V2_15;
+    tokio_frozen_2_10: Tokio, Release::V2_10;
+    async_std_frozen_2_15: AsyncStd, Release::V2_15;
+    async_std_frozen_2_10: AsyncStd, Release::V2_10;
+}
+
+/// Scenarios in which the server is nobody, or the test itself: its kind makes no difference.
+macro_rules! without_a_server {
+    ($($combination:ident: $runtime:ty;)*) => {$(
+        mod $combination {
+            use super::*;
+
+            stamp! { $runtime, ();
+                offline {
+                    what_is_no_address_is_refused_at_once,
+                    a_server_that_never_speaks_is_given_up_in_time,
+                    a_flush_that_is_not_answered_ends_in_time,
+                    what_requires_tls_is_refused_clearly,
+                }
+            }
+        }
+    )*};
+}
+
+without_a_server! {
+    tokio_offline: Tokio;
+    async_std_offline: AsyncStd;
+}

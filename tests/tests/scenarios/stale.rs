@@ -1,0 +1,53 @@
+//! Servers that are there and do not answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nats_client::{ClientError, Event};
+use nats_proto::connection::DisconnectReason;
+use nats_tests::server::{Options, RealServer, Release, TestServer};
+
+use crate::support::{Env, Events, Rt, next, text};
+
+fn is_stale(event: &Event) -> bool {
+    *event == Event::ClientError(ClientError::ConnectionLost(DisconnectReason::Stale))
+}
+
+pub(crate) async fn a_frozen_server_is_given_up_and_found_again<R: Rt>(env: Env<R, Release>) {
+    let mut server = RealServer::start(env.kind, &Options::new());
+    let options = env.options().ping_interval(Duration::from_millis(50));
+    let (options, mut events) = Events::of(options);
+    let client = options.connect(server.url()).await.unwrap();
+    let mut subscriber = client.subscribe("frozen").await.unwrap();
+    client.flush().await.unwrap();
+    server.pause();
+    events.until(is_stale).await;
+    server.resume();
+    events.until(|event| *event == Event::Connected).await;
+    client.publish("frozen", "thawed".into()).await.unwrap();
+    assert_eq!(text(&next(&mut subscriber).await), "thawed");
+}
+
+/// What is written proves nothing: the system's buffers take it.
+pub(crate) async fn a_frozen_server_is_noticed_while_publishing<R: Rt>(env: Env<R, Release>) {
+    let mut server = RealServer::start(env.kind, &Options::new());
+    let options = env.options().ping_interval(Duration::from_millis(50));
+    let (options, mut events) = Events::of(options);
+    let client = options.connect(server.url()).await.unwrap();
+    let (done, publisher) = (Arc::new(AtomicBool::new(false)), client.clone());
+    let told = Arc::clone(&done);
+    R::spawn(async move {
+        while !told.load(Ordering::Relaxed) {
+            publisher.publish("frozen", "x".into()).await.unwrap();
+            R::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    server.pause();
+    events.until(is_stale).await;
+    done.store(true, Ordering::Relaxed);
+    server.resume();
+    client.flush().await.unwrap();
+    let statistics = client.delivery_statistics();
+    assert_eq!(statistics.published, statistics.confirmed + statistics.uncertain);
+}
