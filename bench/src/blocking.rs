@@ -73,7 +73,8 @@ fn receive(url: &str, job: &Job) -> Result<Sample> {
     stream.write_all(format!("SUB {SUBJECT} 1\r\n").as_bytes())?;
     let mut line = Vec::new();
     reader.read_until(b'\n', &mut line)?;
-    let block = if job.headers { "NATS/1.0\r\nTrace-Id: 0123456789abcdef\r\n\r\n".len() } else { 0 };
+    let block =
+        if job.headers { "NATS/1.0\r\nTrace-Id: 0123456789abcdef\r\n\r\n".len() } else { 0 };
     let frame = line.len() + block + job.payload + 2;
     let mut left = frame as u64 * job.messages;
     let mut buffer = vec![0; BATCH];
@@ -89,7 +90,8 @@ fn request(url: &str, job: &Job) -> Result<Sample> {
     let (mut stream, mut reader) = connect(url)?;
     stream.write_all(b"SUB bench.inbox 1\r\n")?;
     fence(&mut stream, &mut reader)?;
-    let frame = format!("PUB {ECHO} bench.inbox {}\r\n{}\r\n", job.payload, "x".repeat(job.payload));
+    let frame =
+        format!("PUB {ECHO} bench.inbox {}\r\n{}\r\n", job.payload, "x".repeat(job.payload));
     let mut latencies: Vec<Duration> = Vec::with_capacity(job.messages as usize);
     let mut meter = Meter::start();
     for n in 0..job.messages + 100 {

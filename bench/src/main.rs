@@ -17,7 +17,7 @@ use std::process::ExitCode;
 static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
 
 const HELP: &str = "\
-usage: cargo xtask bench [--quick] [--runs N] [--only WORD] [--out DIR]
+usage: cargo xtask bench -- [--quick] [--runs N] [--only WORD] [--out DIR]
 
   --quick      fewer messages and 3 runs: within a minute
   --runs N     runs of each measurement, of which the median is shown (5)

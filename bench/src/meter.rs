@@ -14,12 +14,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn start() -> Self {
-        Self {
-            allocations: allocations(),
-            syscalls: syscalls(),
-            cpu: cpu(),
-            start: Instant::now(),
-        }
+        Self { allocations: allocations(), syscalls: syscalls(), cpu: cpu(), start: Instant::now() }
     }
 
     pub(crate) fn stop(self, messages: u64, mut latencies: Vec<Duration>) -> Sample {
@@ -67,4 +62,3 @@ fn field(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
-

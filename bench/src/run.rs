@@ -186,15 +186,47 @@ fn measurements(quick: bool) -> Vec<Measurement> {
     ] {
         let name = |what: &str| format!("{what}, {label}");
         add(&name("publish to the sink"), Server::Sink, Kind::Publish, payload, false, 1, messages);
-        add(&name("receive from the flood"), Server::Flood, Kind::Receive, payload, false, 1, messages);
+        add(
+            &name("receive from the flood"),
+            Server::Flood,
+            Kind::Receive,
+            payload,
+            false,
+            1,
+            messages,
+        );
         if quick && payload != 16 {
             continue;
         }
-        add(&name("publish to nats-server"), Server::Nats, Kind::Publish, payload, false, 1, messages / 2);
-        add(&name("publish + subscribe"), Server::Nats, Kind::PubSub, payload, false, 1, messages / 4);
+        add(
+            &name("publish to nats-server"),
+            Server::Nats,
+            Kind::Publish,
+            payload,
+            false,
+            1,
+            messages / 2,
+        );
+        add(
+            &name("publish + subscribe"),
+            Server::Nats,
+            Kind::PubSub,
+            payload,
+            false,
+            1,
+            messages / 4,
+        );
     }
     add("publish to the sink, 16 B, header", Server::Sink, Kind::Publish, 16, true, 1, 3_000_000);
-    add("receive from the flood, 16 B, header", Server::Flood, Kind::Receive, 16, true, 1, 3_000_000);
+    add(
+        "receive from the flood, 16 B, header",
+        Server::Flood,
+        Kind::Receive,
+        16,
+        true,
+        1,
+        3_000_000,
+    );
     for tasks in [2, 4, 16] {
         let name = format!("publish to the sink, 16 B, {tasks} tasks");
         add(&name, Server::Sink, Kind::Publish, 16, false, tasks, 5_000_000);

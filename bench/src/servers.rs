@@ -7,7 +7,8 @@ use std::thread;
 use crate::Result;
 use crate::worker::SUBJECT;
 
-const INFO: &[u8] = b"INFO {\"server_id\":\"bench\",\"server_name\":\"bench\",\"version\":\"2.15.1\",\
+const INFO: &[u8] =
+    b"INFO {\"server_id\":\"bench\",\"server_name\":\"bench\",\"version\":\"2.15.1\",\
     \"proto\":1,\"headers\":true,\"max_payload\":8388608}\r\n";
 
 /// Listens, says where on standard output, and serves each client on a thread until killed.
@@ -71,7 +72,8 @@ pub(crate) fn flood() -> Result<()> {
 
 /// One MSG or HMSG for the subscription `1`, which is what every client calls its first.
 fn frame(payload: usize, headers: bool) -> Vec<u8> {
-    let block: &[u8] = if headers { b"NATS/1.0\r\nTrace-Id: 0123456789abcdef\r\n\r\n" } else { b"" };
+    let block: &[u8] =
+        if headers { b"NATS/1.0\r\nTrace-Id: 0123456789abcdef\r\n\r\n" } else { b"" };
     let mut frame = if headers {
         format!("HMSG {SUBJECT} 1 {} {}\r\n", block.len(), block.len() + payload).into_bytes()
     } else {

@@ -222,10 +222,7 @@ impl Broker {
 
     /// What was done so far.
     pub fn statistics(&self) -> Statistics {
-        Statistics {
-            subscriptions: self.subscriptions.len(),
-            ..self.statistics
-        }
+        Statistics { subscriptions: self.subscriptions.len(), ..self.statistics }
     }
 
     /// The settings.

@@ -82,17 +82,19 @@ fn encode(out: &mut OutBuf, frame: &Frame) {
         Frame::Subscribe(sid) => encoder::subscribe(out, b"PUB.>", None, *sid),
         Frame::Unsubscribe(sid, max) => encoder::unsubscribe(out, *sid, *max),
         Frame::Connect => {
-            let mut info = ConnectInfo::default();
-            info.name = Some("PUB a 5".into());
+            let info = ConnectInfo { name: Some("PUB a 5".into()), ..ConnectInfo::default() };
             encoder::connect(out, &info);
         }
     }
 }
 
+/// The size of a publish, and whether it has headers.
+type Publish = (usize, bool);
+
 /// The buffer as a list of frames.
 #[derive(Clone, Debug, Default)]
 struct Model {
-    frames: Vec<(Vec<u8>, Option<(usize, bool)>)>,
+    frames: Vec<(Vec<u8>, Option<Publish>)>,
     written: usize,
 }
 
@@ -116,7 +118,7 @@ impl Model {
     }
 
     /// Frames with their start and end.
-    fn placed(&self) -> impl Iterator<Item = (usize, usize, &(Vec<u8>, Option<(usize, bool)>))> {
+    fn placed(&self) -> impl Iterator<Item = (usize, usize, &(Vec<u8>, Option<Publish>))> {
         self.frames.iter().scan(0, |end, frame| {
             let start = *end;
             *end += frame.0.len();
@@ -124,7 +126,7 @@ impl Model {
         })
     }
 
-    fn unsent(&self) -> Vec<(Vec<u8>, (usize, bool))> {
+    fn unsent(&self) -> Vec<(Vec<u8>, Publish)> {
         self.placed()
             .filter(|(_, end, _)| *end > self.written)
             .filter_map(|(_, _, (bytes, publish))| Some((bytes.clone(), (*publish)?)))
@@ -267,8 +269,7 @@ fn advancing_too_far_empties_the_buffer() {
 
 #[test]
 fn debug_output_has_no_bytes_of_the_wire() {
-    let mut info = ConnectInfo::default();
-    info.pass = Some("s3cret".into());
+    let info = ConnectInfo { pass: Some("s3cret".into()), ..ConnectInfo::default() };
     let mut out = OutBuf::new();
     encoder::connect(&mut out, &info);
     assert!(!format!("{out:?}").contains("s3cret"));

@@ -65,10 +65,8 @@ fn server_op() -> impl Strategy<Value = Op> {
             Op::Err(ServerError::parse(&format!("'{text}'")))
         }),
         1 => (token(), 0..=u16::MAX, any::<u32>()).prop_map(|(server_id, port, max)| {
-            let mut info = ServerInfo::default();
-            info.server_id = server_id;
-            info.port = port;
-            info.max_payload = max as usize;
+            let max_payload = max as usize;
+            let info = ServerInfo { server_id, port, max_payload, ..ServerInfo::default() };
             Op::Info(Box::new(info))
         }),
     ]
@@ -91,9 +89,7 @@ fn client_op() -> impl Strategy<Value = Op> {
             max,
         }),
         1 => ("\\PC{0,20}", any::<bool>()).prop_map(|(name, echo)| {
-            let mut info = ConnectInfo::default();
-            info.name = Some(name);
-            info.echo = echo;
+            let info = ConnectInfo { name: Some(name), echo, ..ConnectInfo::default() };
             Op::Connect(Box::new(info))
         }),
     ]

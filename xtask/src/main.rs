@@ -2,6 +2,7 @@
 //!
 //! Everything that CI does is one of these commands, so that it can be done the same way on any machine.
 
+mod bench;
 mod deny;
 mod fuzz;
 mod lint;
@@ -31,6 +32,8 @@ usage: cargo xtask <command>
   lint                formatting, clippy, documentation, dependencies, house rules, features
   no-std              builds and runs the program that has no std
   fuzz [--seconds N]  runs every fuzz target for N seconds (default: 10)
+  bench [--quick] [-- ARGS]
+                      measures this client and its peers; `bench -- --help` lists ARGS
   deny                licences, bans and sources of dependencies, with cargo-deny
   ci                  lint, deny, test and fuzz: what must pass before a merge
   help                this text";
@@ -38,6 +41,7 @@ usage: cargo xtask <command>
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Test { cargo_args: Vec<OsString> },
+    Bench { bench_args: Vec<OsString> },
     Server,
     Lint,
     NoStd,
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let result = match &command {
         Command::Test { cargo_args } => test::run(cargo_args),
+        Command::Bench { bench_args } => bench::run(bench_args),
         Command::Server => server::print_paths(),
         Command::Lint => lint::run(),
         Command::NoStd => test::no_std(),
@@ -102,6 +107,7 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
     };
     let mut command = match name.as_str() {
         "test" => Command::Test { cargo_args: Vec::new() },
+        "bench" => Command::Bench { bench_args: Vec::new() },
         "server" => Command::Server,
         "lint" => Command::Lint,
         "no-std" => Command::NoStd,
@@ -115,6 +121,8 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
         match (&mut command, argument) {
             // What follows `--` comes as plain values, whatever it looks like.
             (Command::Test { cargo_args }, Value(value)) => cargo_args.push(value),
+            (Command::Bench { bench_args }, Value(value)) => bench_args.push(value),
+            (Command::Bench { bench_args }, Long("quick")) => bench_args.push("--quick".into()),
             (Command::Fuzz { seconds }, Long("seconds")) => *seconds = parser.value()?.parse()?,
             (_, other) => return Err(other.unexpected()),
         }
@@ -148,9 +156,16 @@ mod tests {
     }
 
     #[test]
+    fn bench_knows_its_short_form() {
+        let command = parse_args(&["bench", "--quick", "--", "--runs", "3"]).unwrap();
+        let bench_args = ["--quick", "--runs", "3"].map(OsString::from).to_vec();
+        assert_eq!(command, Command::Bench { bench_args });
+    }
+
+    #[test]
     fn anything_unknown_is_refused() {
         assert!(parse_args(&[]).is_err());
-        assert!(parse_args(&["bench"]).is_err());
+        assert!(parse_args(&["benches"]).is_err());
         assert!(parse_args(&["lint", "--fast"]).is_err());
         assert!(parse_args(&["server", "2.10.26"]).is_err());
     }

@@ -135,16 +135,15 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
-    /// Tells the core what has happened, and learns what to do. Gives the next deadline.
-    fn book(&mut self, cx: &mut Context<'_>) -> Option<Instant> {
+    /// Tells the core what has happened, and learns what to do. Gives the next deadline, and whether this task
+    /// is woken by what changes from now on.
+    ///
+    /// It is not if there is something to write: another round comes after that anyway, and until then
+    /// publishers are spared the waking of a task that is running.
+    fn book(&mut self, cx: &mut Context<'_>) -> (Option<Instant>, bool) {
         let shared = Arc::clone(&self.shared);
         let now = shared.now();
         let mut core = shared.lock();
-        // First, so that whatever changes after the lock is released wakes this task.
-        let old = match &core.driver {
-            Some(waker) if waker.will_wake(cx.waker()) => None,
-            _ => core.driver.replace(cx.waker().clone()),
-        };
         self.router.apply(&mut core.changes);
         self.tell(&mut core, now);
         if self.draining && self.router.is_consumed() {
@@ -164,9 +163,14 @@ impl<R: Runtime> Driver<R> {
         shared.statistics.store(&core.conn.statistics());
         let deadline = core.deadline();
         core.armed = deadline;
+        let old = match &core.driver {
+            _ if swapped => core.driver.take(),
+            Some(waker) if waker.will_wake(cx.waker()) => None,
+            _ => core.driver.replace(cx.waker().clone()),
+        };
         drop(core);
         drop((old, garbage));
-        deadline
+        (deadline, !swapped)
     }
 
     fn tell(&mut self, core: &mut Core, now: Instant) {
@@ -279,12 +283,12 @@ impl<R: Runtime> Future for Driver<R> {
         for _ in 0..ROUNDS {
             let mut again = this.poll_dial(cx);
             again |= this.poll_read(cx);
-            let deadline = this.book(cx);
+            let (deadline, listening) = this.book(cx);
             if this.dispatch() {
                 return Poll::Ready(());
             }
-            again |= this.poll_write(cx);
-            again |= mem::take(&mut this.begun);
+            again |= this.write(cx);
+            again |= mem::take(&mut this.begun) || !listening;
             if !again && !this.poll_sleep(deadline, cx) {
                 return Poll::Pending;
             }

@@ -1,10 +1,8 @@
 //! What the driver does with its socket.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_io::AsyncWrite;
 use nats_proto::connection::DisconnectReason;
 
 use super::dial::Dial;
@@ -59,31 +57,19 @@ impl<R: Runtime> Driver<R> {
     }
 
     /// Writes once. True if there may be more to do.
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(stream) = &mut self.stream else {
             return false;
         };
         if self.news.broken.is_some() {
             return false;
         }
-        let result = if !self.out.is_empty() {
-            self.unflushed = true;
-            write::poll_write(stream, &mut self.out, cx)
-        } else if self.unflushed {
-            let flushed = Pin::new(stream).poll_flush(cx);
-            self.unflushed = flushed.is_pending();
-            flushed
-        } else {
-            return false;
-        };
-        match result {
-            Poll::Ready(Ok(())) => true,
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => true,
-            Poll::Ready(Err(error)) => {
+        match write::write(stream, &mut self.out, &mut self.unflushed, cx) {
+            Ok(wrote) => wrote,
+            Err(error) => {
                 self.news.broken = Some(DisconnectReason::Io(error.to_string()));
                 true
             }
-            Poll::Pending => false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_io::AsyncWrite;
 use nats_proto::wire::OutBuf;
@@ -11,28 +11,47 @@ use nats_proto::wire::OutBuf;
 /// two.
 const SLICES: usize = 64;
 
-/// Writes once, and notes in `out` what is written.
-pub(super) fn poll_write<S: AsyncWrite + Unpin>(
+/// Writes once, notes in `out` what is written, and flushes the stream when nothing is left. Says whether there
+/// was something to write and the stream took some of it.
+///
+/// `unflushed` is for this function alone, to be kept from call to call.
+pub(super) fn write<S: AsyncWrite + Unpin>(
     stream: &mut S,
     out: &mut OutBuf,
+    unflushed: &mut bool,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
+) -> io::Result<bool> {
+    let mut wrote = false;
+    if !out.is_empty() {
+        match poll_chunks(stream, out, cx) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(count)) => out.advance(count),
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => return Ok(false),
+        }
+        wrote = true;
+        *unflushed = true;
+    }
+    if out.is_empty() && *unflushed {
+        *unflushed = Pin::new(stream).poll_flush(cx)?.is_pending();
+    }
+    Ok(wrote)
+}
+
+fn poll_chunks<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    out: &OutBuf,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
     let mut slices = [IoSlice::new(&[]); SLICES];
     let mut used = 0;
     for (slice, chunk) in slices.iter_mut().zip(out.chunks()) {
         *slice = IoSlice::new(chunk);
         used += 1;
     }
-    let slices = slices.get(..used).unwrap_or_default();
-    let written = match slices {
+    match slices.get(..used).unwrap_or_default() {
         [one] => Pin::new(stream).poll_write(cx, one),
         many => Pin::new(stream).poll_write_vectored(cx, many),
-    };
-    match ready!(written)? {
-        0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-        count => {
-            out.advance(count);
-            Poll::Ready(Ok(()))
-        }
     }
 }

@@ -137,17 +137,17 @@ impl<D: Direction> Machine<D> {
             if rest.is_empty() {
                 break;
             }
-            let Some((line, next)) = self.line(rest, at, seen)? else {
+            let Some(line) = self.line(rest, at, seen)? else {
                 self.state = State::Line { seen: rest.len() };
                 return Ok(());
             };
             seen = 0;
             match line {
-                Line::Op(op) => {
+                Line::Op { op, next } => {
                     items.push(op);
                     at = next;
                 }
-                Line::Message(head) => {
+                Line::Message { head, next } => {
                     let (frame, end) = head.frame(next, &self.limits)?;
                     if !payload_is_whole(input, end)? {
                         self.state = State::Payload {
@@ -166,15 +166,15 @@ impl<D: Direction> Machine<D> {
         Ok(())
     }
 
-    /// The line at the front of `rest`, in any form, and where it ends; `None` if its end is not there.
+    /// The line at the front of `rest`, in any form; `None` if its end is not there.
     /// `rest` begins at `at`, and its first `seen` bytes have no line end.
     fn line(
         &self,
         rest: &[u8],
         at: usize,
         seen: usize,
-    ) -> Result<Option<(Line<D::Op>, usize)>, DecodeError> {
-        let Some((name, name_len)) = name::<D>(rest)? else {
+    ) -> Result<Option<Line<D::Op>>, DecodeError> {
+        let Some(name) = name::<D>(rest)? else {
             return Ok(None);
         };
         let unseen = rest.get(seen..).unwrap_or_default();
@@ -189,24 +189,26 @@ impl<D: Direction> Machine<D> {
         let Some(line_end) = line_end else {
             return Ok(None);
         };
-        let text =
-            Text { bytes: line.get(name_len..).unwrap_or_default(), at: at.wrapping_add(name_len) };
-        let line = match name.shape {
-            Shape::Line(kind) => Line::Op(D::line(kind, text)?),
-            Shape::Message { headers } => {
-                Line::Message(Head::parse(text, name.text, D::SID, headers)?)
-            }
+        let text = Text {
+            bytes: line.get(name.text.len()..).unwrap_or_default(),
+            at: at.wrapping_add(name.text.len()),
         };
-        Ok(Some((line, at.wrapping_add(line_end).wrapping_add(1))))
+        let next = at.wrapping_add(line_end).wrapping_add(1);
+        Ok(Some(match name.shape {
+            Shape::Line(kind) => Line::Op { op: D::line(kind, text)?, next },
+            Shape::Message { headers } => {
+                Line::Message { head: Head::parse(text, name.text, D::SID, headers)?, next }
+            }
+        }))
     }
 }
 
-/// A whole line.
+/// A whole line. The next byte behind it is at `next`.
 enum Line<Op> {
     /// It is an operation.
-    Op(Op),
+    Op { op: Op, next: usize },
     /// A payload follows.
-    Message(Head),
+    Message { head: Head, next: usize },
 }
 
 /// Whether the payload that ends at `end` is there, with the CRLF behind it.
@@ -228,11 +230,11 @@ fn rebased(mut frame: MessageFrame, by: u32) -> MessageFrame {
     frame
 }
 
-/// The operation at the front of `rest` and the length of its name; `None` if the name is incomplete.
+/// The name of the operation at the front of `rest`; `None` if it is incomplete.
 ///
 /// The error holds the line up to the first byte that fits no name: so much of it is there however the
 /// input is split.
-fn name<D: Direction>(rest: &[u8]) -> Result<Option<(&'static Name<D::Kind>, usize)>, DecodeError> {
+fn name<D: Direction>(rest: &[u8]) -> Result<Option<&'static Name<D::Kind>>, DecodeError> {
     let mut longest = 0;
     for name in D::NAMES {
         let common = rest
@@ -243,10 +245,10 @@ fn name<D: Direction>(rest: &[u8]) -> Result<Option<(&'static Name<D::Kind>, usi
         longest = longest.max(common);
         if common == name.text.len() {
             match rest.get(common) {
-                Some(b' ' | b'\t') => return Ok(Some((name, common))),
+                Some(b' ' | b'\t') => return Ok(Some(name)),
                 None if name.separated => return Ok(None),
                 Some(_) if name.separated => break,
-                _ => return Ok(Some((name, common))),
+                _ => return Ok(Some(name)),
             }
         }
     }

@@ -4,7 +4,7 @@ use proptest::test_runner::Config;
 
 /// The settings of the property tests: small enough for every run, and as many cases as `PROPTEST_CASES`
 /// asks for.
-pub fn config(cases: u32) -> Config {
+pub(crate) fn config(cases: u32) -> Config {
     let mut config = Config::default();
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = cases;
