@@ -148,7 +148,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(settings::config(256))]
+    #![proptest_config(settings::config(128))]
 
     #[test]
     fn the_buffer_is_a_queue_of_bytes_that_knows_its_frames(steps in vec(step(), 0..40)) {

@@ -192,7 +192,7 @@ fn ascending(cuts: &[usize], len: usize) -> Vec<usize> {
 }
 
 proptest! {
-    #![proptest_config(settings::config(1024))]
+    #![proptest_config(settings::config(512))]
 
     #[test]
     fn any_split_gives_the_same_operations_and_the_same_error(

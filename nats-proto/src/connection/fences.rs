@@ -67,6 +67,15 @@ impl Fences {
         self.under_way.pop_front()
     }
 
+    /// `count` queued publishes were given up, and those behind them moved up in the books. Which of the PINGs
+    /// under way stand behind them is not known here, so all are taken to cover that many less: what one
+    /// does not confirm, the next does.
+    pub(super) fn retreat(&mut self, count: u64) {
+        for fence in &mut self.under_way {
+            fence.position = fence.position.saturating_sub(count);
+        }
+    }
+
     /// The link broke: all that was under way.
     pub(super) fn take_under_way(&mut self) -> VecDeque<Fence> {
         core::mem::take(&mut self.under_way)

@@ -23,8 +23,12 @@ impl Connection {
             self.emit(Event::LameDuck);
         }
         let info = self.info.insert(info);
-        let Link::AwaitInfo { deadline } = self.link else {
-            return;
+        let deadline = match self.link {
+            Link::AwaitInfo { deadline } => deadline,
+            // Behind the first PONG comes an INFO with the limits of the account, while what was kept for this
+            // link is still queued.
+            Link::Connected => return self.recheck_queued(),
+            _ => return,
         };
         let tls_required =
             info.tls_required || self.pool.current().is_some_and(ServerAddr::tls_required);

@@ -4,8 +4,7 @@
 ///
 /// Publishes have positions in the order in which they go out: 1, 2, 3… Everything up to `resolved` has
 /// ended; what lies between `resolved` and `head` is pending. Dropping takes pending ones out and moves
-/// `head` back, so positions must not be kept over a drop, and they are not: drops happen only while no
-/// fence is under way.
+/// `head` back; whoever keeps a position over a drop must move it back as well.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
     head: u64,

@@ -150,6 +150,7 @@ impl Connection {
     /// Counts publishes that are given up. One event is enough for many.
     fn dropped(&mut self, more: u64) {
         self.ledger.drop_pending(more);
+        self.fences.retreat(more);
         match self.events.back_mut() {
             Some(Event::Dropped { count }) => *count = count.saturating_add(more),
             _ if more > 0 => self.emit(Event::Dropped { count: more }),
@@ -157,19 +158,17 @@ impl Connection {
         }
     }
 
-    /// Checks the publishes that are kept against the server that is connected now, and gives up those that
-    /// it would not take: one that is too large would cost the connection.
-    pub(super) fn recheck_pending(&mut self) {
+    /// Checks the publishes that are queued against what the server accepts now, and gives up those that it
+    /// would not take: one that is too large would cost the connection.
+    pub(super) fn recheck_queued(&mut self) {
         let limit = self.max_payload();
         let headers_supported = self.headers_supported();
         let mut count = 0_u64;
-        let kept =
-            core::mem::take(&mut self.outgoing).into_unsent_publishes(|size, has_headers| {
-                let keep = size <= limit && (headers_supported || !has_headers);
-                count = count.saturating_add(u64::from(!keep));
-                keep
-            });
-        self.outgoing = kept;
+        self.outgoing.retain_publishes(|size, has_headers| {
+            let keep = size <= limit && (headers_supported || !has_headers);
+            count = count.saturating_add(u64::from(!keep));
+            keep
+        });
         self.dropped(count);
     }
 

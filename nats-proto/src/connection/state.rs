@@ -155,7 +155,7 @@ impl Connection {
         self.keepalive.start(now);
         self.requests.restore(&mut self.urgent);
         self.subscriptions.restore(&mut self.urgent);
-        self.recheck_pending();
+        self.recheck_queued();
         if let Some(info) = self.info.clone() {
             self.emit(Event::Connected { info, first });
         }

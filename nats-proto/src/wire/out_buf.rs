@@ -6,7 +6,7 @@ use core::mem;
 
 use bytes::Bytes;
 
-use super::frames::{Frames, Mark};
+use super::frames::{Frame, Frames, Mark};
 
 /// Encoded operations on their way to the peer.
 ///
@@ -170,27 +170,44 @@ impl OutBuf {
     /// `size` is headers and payload in bytes. A frame that was cut in the middle is taken from its start.
     /// All other operations are dropped. Large payloads are moved, not copied. The buffer must hold what
     /// [`encoder`](crate::wire::encoder) wrote; at bytes that are no whole frame the walk ends.
-    pub fn into_unsent_publishes(mut self, mut keep: impl FnMut(usize, bool) -> bool) -> OutBuf {
-        let mut unsent = OutBuf::new();
+    pub fn into_unsent_publishes(self, mut keep: impl FnMut(usize, bool) -> bool) -> OutBuf {
+        let written = self.written;
+        self.filtered(|frame| match &frame.publish {
+            Some(publish) => frame.end.logical > written && keep(publish.size, publish.has_headers),
+            None => false,
+        })
+    }
+
+    /// Takes out the publishes for which `keep(size, has_headers)` says no; everything else stays, in order.
+    ///
+    /// For a buffer of which nothing is written yet.
+    pub fn retain_publishes(&mut self, mut keep: impl FnMut(usize, bool) -> bool) {
+        *self = mem::take(self).filtered(|frame| match &frame.publish {
+            Some(publish) => keep(publish.size, publish.has_headers),
+            None => true,
+        });
+    }
+
+    /// The whole frames for which `keep` says yes, in a new buffer.
+    fn filtered(mut self, mut keep: impl FnMut(&Frame) -> bool) -> OutBuf {
+        let mut kept = OutBuf::new();
         let segments = mem::take(&mut self.segments);
         for frame in Frames::new(&self.flat, &segments, self.kept_from) {
-            let Some(publish) = frame.publish else {
-                continue;
-            };
-            if frame.end.logical <= self.written || !keep(publish.size, publish.has_headers) {
+            if !keep(&frame) {
                 continue;
             }
             let flat = |from, to| self.flat.get(from..to).unwrap_or_default();
-            unsent.put_slice(flat(publish.head.start, publish.head.end));
-            if publish.segmented {
+            let head = frame.publish.as_ref().map_or(frame.end.flat, |publish| publish.head.end);
+            kept.put_slice(flat(frame.start.flat, head));
+            if frame.publish.as_ref().is_some_and(|publish| publish.segmented) {
                 // Costs a reference count, and no copy: the old one goes with `segments`.
                 if let Some(segment) = segments.get(frame.start.segment) {
-                    unsent.put_segment(segment.bytes.clone());
+                    kept.put_segment(segment.bytes.clone());
                 }
             }
-            unsent.put_slice(flat(publish.head.end, frame.end.flat));
+            kept.put_slice(flat(head, frame.end.flat));
         }
-        unsent
+        kept
     }
 
     /// Number of whole or partly unwritten publishes in the buffer. Linear in the number of frames.

@@ -257,6 +257,30 @@ fn what_is_kept_is_checked_against_the_next_servers_limits() {
 }
 
 #[test]
+fn an_info_behind_the_first_pong_may_lower_the_limit_for_what_is_queued() {
+    let mut wire = Wire::connected(config());
+    wire.cut();
+    let id = wire.connection.subscribe("s", None).expect("a subscription");
+    wire.publish("a", "too large").expect("room");
+    wire.publish("a", "small").expect("room");
+    wire.connection.flush(None);
+    wire.dialled();
+    wire.accept();
+    wire.feed(format!("INFO {INFO}\r\n"));
+    wire.written();
+    wire.feed("PONG\r\n");
+    wire.connection.unsubscribe(id).expect("it exists");
+    wire.feed("INFO {\"max_payload\":5,\"headers\":true}\r\n");
+    assert_eq!(wire.written(), "SUB s 1\r\nPUB a 5\r\nsmall\r\nPING\r\nUNSUB 1\r\n");
+    wire.publish("a", "later").expect("room");
+    wire.feed("PONG\r\n");
+    // The flush is over, and does not confirm what came after it.
+    assert!(wire.events().iter().any(|event| matches!(event, Event::Flushed { result: Ok(()), .. })));
+    let statistics = wire.statistics();
+    assert_eq!((statistics.dropped, statistics.confirmed, statistics.pending), (1, 1, 1));
+}
+
+#[test]
 fn closing_tells_what_was_not_sent() {
     let mut wire = Wire::connected(config());
     wire.cut();

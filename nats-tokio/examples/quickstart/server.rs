@@ -1,0 +1,57 @@
+//! The server of the tour: somebody's, or a broker inside of this program.
+
+use std::io;
+
+use nats_broker::{ServerConfig, ServerHandle, serve};
+
+use crate::{Runtime, nats};
+
+/// Where the client connects.
+pub(crate) enum Server {
+    Real(String),
+    Embedded(ServerHandle),
+    /// The embedded broker before its life, and between two lives.
+    Stopped(ServerConfig),
+}
+
+impl Server {
+    /// A broker inside of this program, on a free port.
+    pub(crate) async fn embedded() -> io::Result<Self> {
+        let mut config = ServerConfig::default();
+        config.broker.server_name = Some("the embedded broker".to_owned());
+        Self::Stopped(config).come_back().await
+    }
+
+    /// Where clients connect.
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Real(url) => url.clone(),
+            Self::Embedded(broker) => broker.url(),
+            Self::Stopped(config) => format!("nats://{}", config.addr),
+        }
+    }
+
+    /// Stops the embedded broker. A real server belongs to others: only this client's connection is cut.
+    pub(crate) async fn break_link(self, client: &nats::Client) -> Result<Self, nats::Error> {
+        let Self::Embedded(broker) = self else {
+            println!(
+                "   (the server stays up: this client gives up its connection and makes a new one)"
+            );
+            client.force_reconnect().await?;
+            return Ok(self);
+        };
+        println!("   stopping the broker");
+        let mut config = ServerConfig::default();
+        config.addr = broker.addr();
+        broker.shutdown().await;
+        Ok(Self::Stopped(config))
+    }
+
+    /// Starts a broker that is stopped, on its old port if it had one.
+    pub(crate) async fn come_back(self) -> io::Result<Self> {
+        match self {
+            Self::Stopped(config) => Ok(Self::Embedded(serve::<Runtime>(config).await?)),
+            running => Ok(running),
+        }
+    }
+}
