@@ -287,6 +287,54 @@ fn a_lost_connection_is_replaced_and_subscriptions_return() {
 }
 
 #[test]
+fn a_socket_that_takes_nothing_does_not_stop_reading_or_deadlines() {
+    let (_server, mut peer, client) = connect(options());
+    let mut subscriber = block_on(client.subscribe("a")).expect("a subscription");
+    peer.expect("SUB a 1\r\n");
+    peer.stall(true);
+    block_on(client.publish("stuck", Bytes::new())).expect("room");
+    peer.send("MSG a 1 1\r\n1\r\n");
+    assert!(next(&mut subscriber).is_some());
+    let request = crate::Request::new().timeout(Some(Duration::from_millis(5)));
+    let error = block_on(client.send_request("svc", request)).expect_err("no reply");
+    assert_eq!(error.kind(), RequestErrorKind::TimedOut);
+    peer.stall(false);
+    peer.expect("PUB stuck 0\r\n");
+}
+
+#[test]
+fn a_slow_subscriber_loses_its_own_messages_and_no_others() {
+    let (sender, events) = std::sync::mpsc::channel();
+    let callback = move |event| {
+        // The test may have ended.
+        let _ = sender.send(event);
+        async {}
+    };
+    let options = options().subscription_capacity(2).event_callback(callback);
+    let (_server, mut peer, client) = connect(options);
+    let mut slow = block_on(client.subscribe("slow")).expect("a subscription");
+    let mut quick = block_on(client.subscribe("quick")).expect("a subscription");
+    for number in 0..5 {
+        peer.send(&format!("MSG slow 1 1\r\n{number}\r\nMSG quick 2 1\r\n{number}\r\n"));
+        let message = next(&mut quick).expect("a message");
+        assert_eq!(&message.payload[..], number.to_string().as_bytes());
+    }
+    settle(&client, &mut peer);
+    assert_eq!((slow.dropped(), quick.dropped()), (3, 0));
+    for _ in 0..2 {
+        assert!(next(&mut slow).is_some());
+    }
+    // Looking for more is what shows that it has caught up.
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(Pin::new(&mut slow).poll_next(&mut cx).is_pending());
+    let sid = slow.sid();
+    let mut events = events.iter();
+    assert_eq!(events.next(), Some(Event::Connected));
+    assert_eq!(events.next(), Some(Event::SlowConsumer(sid)));
+    assert_eq!(events.next(), Some(Event::SlowConsumerRecovered { sid, dropped: 3 }));
+}
+
+#[test]
 fn events_come_in_order() {
     let (sender, events) = std::sync::mpsc::channel();
     let callback = move |event| {

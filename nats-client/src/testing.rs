@@ -68,6 +68,8 @@ impl AsyncRead for Bytewise<'_> {
 struct Lane {
     bytes: VecDeque<u8>,
     closed: bool,
+    /// Takes nothing for now.
+    stalled: bool,
     waker: Option<Waker>,
 }
 
@@ -138,9 +140,16 @@ impl AsyncRead for FakeStream {
 impl AsyncWrite for FakeStream {
     fn poll_write(
         self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let mut lane = self.output.0.0.lock().unwrap();
+        if lane.stalled {
+            // The peer only reads this lane, and never with a waker.
+            lane.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        drop(lane);
         Poll::Ready(self.output.write(buf))
     }
 
@@ -195,6 +204,11 @@ impl Peer {
         let bytes: Vec<u8> = lane.bytes.drain(..).collect();
         self.seen.push_str(&String::from_utf8_lossy(&bytes));
         std::mem::take(&mut self.seen)
+    }
+
+    /// Takes nothing more from the client, or goes on to do so.
+    pub(crate) fn stall(&self, stalled: bool) {
+        self.input.change(|lane| lane.stalled = stalled);
     }
 
     /// Goes through the handshake.

@@ -165,7 +165,8 @@ fn operations_before_a_violation_are_there() {
 
 #[test]
 fn json_that_cannot_be_read_is_refused() {
-    for text in ["", "x", "[1]", "{\"port\":\"x\"}", "{} {}", "{\"a\":\"\r\"}"] {
+    // serde would take an array for a struct.
+    for text in ["", "x", "[1]", "[]", " []", "{\"port\":\"x\"}", "{} {}", "{\"a\":\"\r\"}"] {
         match server(&format!("INFO {text}\r\n")) {
             Some(BadJson { operation, reason }) => {
                 assert_eq!(operation, "INFO");

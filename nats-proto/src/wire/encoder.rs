@@ -1,7 +1,7 @@
 //! Encodes operations into an [`OutBuf`].
 //!
 //! These functions do not validate: subjects, queue groups and headers must have been checked, as
-//! [`Subject`](crate::Subject) and [`HeaderMap`](crate::HeaderMap) do and as the connection does for its
+//! [`Subject`](crate::Subject) and [`HeaderMap`] do and as the connection does for its
 //! caller.
 
 use alloc::vec::Vec;

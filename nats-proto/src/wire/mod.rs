@@ -10,6 +10,7 @@ mod canonical;
 mod client_decoder;
 pub mod encoder;
 mod frames;
+mod json;
 mod limits;
 mod machine;
 mod op;

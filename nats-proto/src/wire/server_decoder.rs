@@ -1,13 +1,13 @@
 //! Decodes what servers send.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use bytes::BytesMut;
 
 use super::args::Text;
 use super::machine::{Direction, Machine, Name, Shape};
-use super::{Limits, MessageFrame, ServerOp, ServerOps};
+use super::{Limits, MessageFrame, ServerOp, ServerOps, json};
 use crate::{DecodeError, ServerError};
 
 /// Decodes what servers send, resumable at any byte.
@@ -95,15 +95,7 @@ impl Direction for FromServer {
                 let text = String::from_utf8_lossy(text.bytes);
                 ServerOp::Err(Box::new(ServerError::parse(&text)))
             }
-            Kind::Info => match serde_json::from_slice(text.bytes) {
-                Ok(info) => ServerOp::Info(Box::new(info)),
-                Err(error) => {
-                    return Err(DecodeError::BadJson {
-                        operation: "INFO",
-                        reason: error.to_string(),
-                    });
-                }
-            },
+            Kind::Info => ServerOp::Info(json::object("INFO", text.bytes)?),
         })
     }
 

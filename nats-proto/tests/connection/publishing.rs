@@ -275,7 +275,9 @@ fn an_info_behind_the_first_pong_may_lower_the_limit_for_what_is_queued() {
     wire.publish("a", "later").expect("room");
     wire.feed("PONG\r\n");
     // The flush is over, and does not confirm what came after it.
-    assert!(wire.events().iter().any(|event| matches!(event, Event::Flushed { result: Ok(()), .. })));
+    assert!(
+        wire.events().iter().any(|event| matches!(event, Event::Flushed { result: Ok(()), .. }))
+    );
     let statistics = wire.statistics();
     assert_eq!((statistics.dropped, statistics.confirmed, statistics.pending), (1, 1, 1));
 }

@@ -17,9 +17,7 @@ pub(crate) enum Server {
 impl Server {
     /// A broker inside of this program, on a free port.
     pub(crate) async fn embedded() -> io::Result<Self> {
-        let mut config = ServerConfig::default();
-        config.broker.server_name = Some("the embedded broker".to_owned());
-        Self::Stopped(config).come_back().await
+        Self::Stopped(config()).come_back().await
     }
 
     /// Where clients connect.
@@ -41,7 +39,7 @@ impl Server {
             return Ok(self);
         };
         println!("   stopping the broker");
-        let mut config = ServerConfig::default();
+        let mut config = config();
         config.addr = broker.addr();
         broker.shutdown().await;
         Ok(Self::Stopped(config))
@@ -54,4 +52,10 @@ impl Server {
             running => Ok(running),
         }
     }
+}
+
+fn config() -> ServerConfig {
+    let mut config = ServerConfig::default();
+    config.broker.server_name = Some("the embedded broker".to_owned());
+    config
 }

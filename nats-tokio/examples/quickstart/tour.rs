@@ -32,10 +32,14 @@ pub(crate) async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let embedded = url.is_none();
     match tour(url).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nThe tour ends here: {error}");
+            if !embedded {
+                eprintln!("Without --url and NATS_URL, it starts a broker of its own.");
+            }
             ExitCode::FAILURE
         }
     }

@@ -1,0 +1,27 @@
+//! The JSON of INFO and CONNECT.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+
+use serde::de::DeserializeOwned;
+
+use crate::DecodeError;
+
+/// Reads the object that an operation carries.
+///
+/// Only an object: serde would fill a struct from an array as well, field by field. The error says where, not
+/// what: the parser's own text may quote a value, and CONNECT carries passwords.
+pub(super) fn object<T: DeserializeOwned>(
+    operation: &'static str,
+    text: &[u8],
+) -> Result<Box<T>, DecodeError> {
+    let bad = |reason| DecodeError::BadJson { operation, reason };
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(bad(String::from("not an object")));
+    }
+    let parsed = serde_json::from_slice(text);
+    parsed
+        .map(Box::new)
+        .map_err(|error| bad(format!("{:?} error at byte {}", error.classify(), error.column())))
+}
