@@ -56,7 +56,6 @@ impl<R> Default for ConnectOptions<R> {
     fn default() -> Self {
         let mut config = Config::new(Vec::new());
         config.version = String::from(env!("CARGO_PKG_VERSION"));
-        config.max_reconnects = None;
         Self {
             config,
             settings: Settings {
@@ -157,7 +156,10 @@ impl<R> ConnectOptions<R> {
         self
     }
 
-    /// Attempts in a row at one server before it is given up; `None` or zero for no end. Default: no end.
+    /// Attempts in a row at one server before it is given up; `None` or zero for no end. Default: 60.
+    ///
+    /// When no server is left, the client closes: `Event::ClientError(ClientError::MaxReconnects)` and
+    /// `Event::Closed` tell.
     pub fn max_reconnects<T: Into<Option<usize>>>(mut self, max_reconnects: T) -> Self {
         self.config.max_reconnects = max_reconnects.into().filter(|count| *count > 0);
         self

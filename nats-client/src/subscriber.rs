@@ -136,6 +136,7 @@ impl Subscriber {
 impl Stream for Subscriber {
     type Item = Message;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let this = &mut *self;
         loop {
@@ -143,9 +144,11 @@ impl Stream for Subscriber {
                 if this.mailbox.give_out(&mut this.hand, &frame) {
                     this.handle.change(|_| ());
                 }
+                let Some(chunk) = this.hand.chunk() else {
+                    return Poll::Ready(None);
+                };
                 // Built last and in place: a message is too large to be moved about.
-                let chunk = this.hand.chunk();
-                return Poll::Ready(chunk.map(|chunk| Message::from_frame(chunk, &frame)));
+                return Poll::Ready(Some(Message::from_frame(chunk, &frame)));
             }
             match this.mailbox.take(&mut this.hand, cx.waker()) {
                 Taken::Messages(missed) => this.recovered(missed),

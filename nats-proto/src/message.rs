@@ -5,8 +5,7 @@ use alloc::string::String;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::header::ParsedHeaders;
-use crate::wire::MessageFrame;
+use crate::wire::{MessageFrame, Span};
 use crate::{HeaderMap, StatusCode, Subject};
 
 /// A message that was received.
@@ -37,21 +36,24 @@ impl Message {
     /// The message that `frame` describes in `chunk`.
     ///
     /// A header block that cannot be read spoils only itself: the message comes with `headers: None`.
+    #[inline]
     pub fn from_frame(chunk: &Bytes, frame: &MessageFrame) -> Self {
-        let parsed = if frame.headers.is_empty() {
-            ParsedHeaders::default()
-        } else {
-            HeaderMap::parse(&frame.headers.slice(chunk)).unwrap_or_default()
+        let (headers, status, description) = match frame.headers.is_empty() {
+            true => (None, None, None),
+            false => read_headers(chunk, frame.headers),
         };
-        let spans = [frame.subject, frame.reply, frame.headers, frame.payload];
+        let texts = (frame.subject.len as usize).saturating_add(frame.reply.len as usize);
         Self {
             subject: Subject::from_span(chunk, frame.subject),
-            reply: (!frame.reply.is_empty()).then(|| Subject::from_span(chunk, frame.reply)),
+            reply: match frame.reply.is_empty() {
+                true => None,
+                false => Some(Subject::from_span(chunk, frame.reply)),
+            },
             payload: frame.payload.slice(chunk),
-            headers: (!parsed.headers.is_empty()).then_some(parsed.headers),
-            status: parsed.status,
-            description: parsed.description,
-            length: spans.iter().fold(0, |sum: usize, span| sum.saturating_add(span.len as usize)),
+            headers,
+            status,
+            description,
+            length: texts.saturating_add(frame.size()),
         }
     }
 
@@ -61,6 +63,16 @@ impl Message {
     pub fn is_no_responders(&self) -> bool {
         self.status == Some(StatusCode::NO_RESPONDERS) && self.payload.is_empty()
     }
+}
+
+/// The headers of a block with its inline status; nothing, if it cannot be read.
+fn read_headers(
+    chunk: &Bytes,
+    block: Span,
+) -> (Option<HeaderMap>, Option<StatusCode>, Option<String>) {
+    let parsed = HeaderMap::parse(&block.slice(chunk)).unwrap_or_default();
+    let headers = (!parsed.headers.is_empty()).then_some(parsed.headers);
+    (headers, parsed.status, parsed.description)
 }
 
 /// A message to be published that owns its parts.

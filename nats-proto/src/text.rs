@@ -9,6 +9,8 @@ use core::str::Utf8Error;
 
 use bytes::Bytes;
 
+use crate::wire::Span;
+
 /// The most bytes that are stored inline: with its length and the tag of the enum, a [`Text`] is 40 bytes.
 const INLINE: usize = 38;
 
@@ -49,6 +51,21 @@ impl Text {
             return Self::from(String::from_utf8_lossy(bytes).into_owned());
         }
         Self::inline(bytes).unwrap_or_else(|| Self::Shared(share()))
+    }
+
+    /// The text that `span` names in `chunk`, as [`from_utf8_lossy`](Self::from_utf8_lossy).
+    #[inline]
+    pub(crate) fn from_span(chunk: &Bytes, span: Span) -> Self {
+        let bytes = span.of(chunk);
+        let behind = chunk.get(span.start as usize..).unwrap_or_default();
+        match behind.first_chunk::<INLINE>() {
+            // On the way of every message. Copying as many bytes as there is room for, whatever lies behind
+            // the text, takes a few instructions; copying the right number takes a call.
+            Some(buf) if bytes.len() <= INLINE && bytes.is_ascii() => {
+                Self::Inline { len: bytes.len() as u8, buf: *buf }
+            }
+            _ => Self::from_utf8_lossy(bytes, || span.slice(chunk)),
+        }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

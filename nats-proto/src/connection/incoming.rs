@@ -54,7 +54,12 @@ impl Connection {
         let ServerOps { chunk, items } = ops;
         deliveries.reserve(items.len());
         for op in items.drain(..) {
-            if let Some(delivery) = self.handle_op(now, op, chunk) {
+            let delivery = match op {
+                // Nearly every operation is this one.
+                ServerOp::Message(frame) if self.is_up() => self.route(frame, chunk),
+                op => self.handle_op(now, op, chunk),
+            };
+            if let Some(delivery) = delivery {
                 deliveries.push(delivery);
                 self.end_full();
             }
@@ -150,6 +155,7 @@ impl Connection {
     }
 
     /// Finds out whom a message is for.
+    #[inline]
     fn route(&mut self, frame: MessageFrame, chunk: &Bytes) -> Option<Delivery> {
         let Some(subscription) = self.subscriptions.by_sid_mut(frame.sid) else {
             return self.route_reply(frame, chunk);
@@ -182,6 +188,7 @@ impl Connection {
 
     /// Ends the subscription that has just got the last message it asked for; after the message, so that
     /// the two are told in this order.
+    #[inline]
     fn end_full(&mut self) {
         if let Some(id) = self.full.take() {
             self.end_subscription(id, EndReason::MaxReached);

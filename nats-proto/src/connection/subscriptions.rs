@@ -67,6 +67,8 @@ pub(super) struct Subscriptions {
     free: Vec<u32>,
     by_sid: HashMap<u64, u32, BuildHasherDefault<SidHasher>>,
     last_sid: u64,
+    /// What was looked up last: messages come in runs for the same subscription.
+    recent: (u64, u32),
 }
 
 impl Subscriptions {
@@ -106,9 +108,14 @@ impl Subscriptions {
         self.slots.get_mut(id.index())?.as_mut().filter(|subscription| subscription.id == id)
     }
 
+    #[inline]
     pub(super) fn by_sid_mut(&mut self, sid: u64) -> Option<&mut Subscription> {
-        let index = *self.by_sid.get(&sid)?;
-        self.slots.get_mut(index as usize)?.as_mut()
+        if self.recent.0 != sid {
+            self.recent = (sid, *self.by_sid.get(&sid)?);
+        }
+        let index = self.recent.1 as usize;
+        // The place may have another subscription by now.
+        self.slots.get_mut(index)?.as_mut().filter(|subscription| subscription.id.sid == sid)
     }
 
     pub(super) fn remove(&mut self, id: SubscriptionId) -> Option<Subscription> {

@@ -94,8 +94,9 @@ impl Subject {
 
     /// From a decoded span: short ones are stored inline, long ones share `chunk`. Bytes that are not UTF-8
     /// are replaced by U+FFFD.
+    #[inline]
     pub fn from_span(chunk: &Bytes, span: Span) -> Self {
-        Self(Text::from_utf8_lossy(span.of(chunk), || span.slice(chunk)))
+        Self(Text::from_span(chunk, span))
     }
 
     /// The text.

@@ -1,6 +1,7 @@
 //! The server of the tour: somebody's, or a broker inside of this program.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use nats_broker::{ServerConfig, ServerHandle, serve};
 
@@ -11,13 +12,13 @@ pub(crate) enum Server {
     Real(String),
     Embedded(ServerHandle),
     /// The embedded broker before its life, and between two lives.
-    Stopped(ServerConfig),
+    Stopped(SocketAddr),
 }
 
 impl Server {
     /// A broker inside of this program, on a free port.
     pub(crate) async fn embedded() -> io::Result<Self> {
-        Self::Stopped(config()).come_back().await
+        Self::Stopped((Ipv4Addr::LOCALHOST, 0).into()).come_back().await
     }
 
     /// Where clients connect.
@@ -25,7 +26,7 @@ impl Server {
         match self {
             Self::Real(url) => url.clone(),
             Self::Embedded(broker) => broker.url(),
-            Self::Stopped(config) => format!("nats://{}", config.addr),
+            Self::Stopped(addr) => format!("nats://{addr}"),
         }
     }
 
@@ -39,23 +40,19 @@ impl Server {
             return Ok(self);
         };
         println!("   stopping the broker");
-        let mut config = config();
-        config.addr = broker.addr();
+        let addr = broker.addr();
         broker.shutdown().await;
-        Ok(Self::Stopped(config))
+        Ok(Self::Stopped(addr))
     }
 
     /// Starts a broker that is stopped, on its old port if it had one.
     pub(crate) async fn come_back(self) -> io::Result<Self> {
-        match self {
-            Self::Stopped(config) => Ok(Self::Embedded(serve::<Runtime>(config).await?)),
-            running => Ok(running),
-        }
+        let Self::Stopped(addr) = self else {
+            return Ok(self);
+        };
+        let mut config = ServerConfig::default();
+        config.addr = addr;
+        config.broker.server_name = Some("the embedded broker".to_owned());
+        Ok(Self::Embedded(serve::<Runtime>(config).await?))
     }
-}
-
-fn config() -> ServerConfig {
-    let mut config = ServerConfig::default();
-    config.broker.server_name = Some("the embedded broker".to_owned());
-    config
 }

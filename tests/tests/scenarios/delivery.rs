@@ -1,6 +1,6 @@
 //! What becomes of each message when the link breaks while messages flow.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +8,7 @@ use futures_channel::oneshot;
 use nats_client::Client;
 use nats_proto::connection::Statistics;
 
-use crate::support::{Env, Rt, rest, until};
+use crate::support::{Env, Rt, next, rest, until};
 
 /// Publishes numbers in the background until told to stop; then says how many were accepted.
 struct Publisher {
@@ -112,5 +112,39 @@ pub(crate) async fn what_is_confirmed_was_received_over_forced_reconnects_under_
     }
     assert!(times.values().all(|times| *times == 1), "something came twice");
     let lost = count - times.len() as u64;
+    assert!(lost <= statistics.uncertain, "{lost} lost, {statistics:?}");
+}
+
+pub(crate) async fn what_is_cut_in_the_middle_arrives_whole_or_not_at_all<R: Rt>(env: Env<R>) {
+    const COUNT: u64 = 120;
+    const SIZE: usize = 300_000;
+    let server = env.start();
+    let (client, witness) = (env.connect(&*server).await, env.connect(&*server).await);
+    let mut subscriber = witness.subscribe("large").await.unwrap();
+    witness.flush().await.unwrap();
+    for number in 0..COUNT {
+        // Each byte tells which message it is of.
+        let payload = vec![u8::try_from(number).unwrap(); SIZE];
+        client.publish("large", payload.into()).await.unwrap();
+        if number % 6 == 5 {
+            client.force_reconnect().await.unwrap();
+        }
+    }
+    client.flush().await.unwrap();
+    let statistics = client.delivery_statistics();
+    adds_up(statistics);
+    assert_eq!((statistics.published, statistics.pending, statistics.dropped), (COUNT, 0, 0));
+    client.publish("large", "the end".into()).await.unwrap();
+    let mut seen = HashSet::new();
+    loop {
+        let payload = next(&mut subscriber).await.payload;
+        if &payload[..] == b"the end" {
+            break;
+        }
+        assert_eq!(payload.len(), SIZE);
+        assert!(payload.iter().all(|byte| *byte == payload[0]), "two messages in one");
+        assert!(seen.insert(payload[0]), "message {} came twice", payload[0]);
+    }
+    let lost = COUNT - seen.len() as u64;
     assert!(lost <= statistics.uncertain, "{lost} lost, {statistics:?}");
 }

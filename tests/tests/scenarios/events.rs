@@ -4,7 +4,7 @@ use futures_channel::mpsc::unbounded;
 use futures_util::stream::StreamExt;
 use nats_client::{ClientError, Event};
 
-use crate::support::{Env, Events, Rt};
+use crate::support::{Env, Events, Rt, next, text};
 
 fn is_lost(event: &Event) -> bool {
     matches!(event, Event::ClientError(ClientError::ConnectionLost(_)))
@@ -52,5 +52,22 @@ pub(crate) async fn a_callback_that_waits_delays_nothing<R: Rt>(env: Env<R>) {
     env.connected(&client, 2).await;
     client.publish("alive", "yes".into()).await.unwrap();
     client.flush().await.unwrap();
+    client.close().await;
+}
+
+pub(crate) async fn a_callback_that_panics_harms_nobody_else<R: Rt>(env: Env<R>) {
+    let mut server = env.start();
+    let (sender, mut calls) = unbounded();
+    let options = env.options().event_callback(move |event| {
+        let _ = sender.unbounded_send(event);
+        async { panic!("the callback of this test panics") }
+    });
+    let client = env.connect_with(&*server, options).await;
+    assert_eq!(calls.next().await, Some(Event::Connected));
+    server.restart();
+    env.connected(&client, 2).await;
+    let mut subscriber = client.subscribe("alive").await.unwrap();
+    client.publish("alive", "yes".into()).await.unwrap();
+    assert_eq!(text(&next(&mut subscriber).await), "yes");
     client.close().await;
 }

@@ -8,7 +8,7 @@ use crate::support::{Env, Events, Rt, next, text};
 /// Two servers that tell their clients of each other.
 enum Pair {
     Cluster(Cluster),
-    Brokers([EmbeddedServer; 2]),
+    Brokers(Vec<EmbeddedServer>),
 }
 
 impl Pair {
@@ -17,7 +17,8 @@ impl Pair {
         match kind {
             ServerKind::Real(release) => Self::Cluster(Cluster::start(release, 2, &options)),
             ServerKind::Broker(host) => {
-                let mut brokers = [(); 2].map(|()| EmbeddedServer::start(host, &options));
+                let mut brokers: Vec<_> =
+                    (0..2).map(|_| EmbeddedServer::start(host, &options)).collect();
                 let addrs = [brokers[0].addr(), brokers[1].addr()];
                 brokers.iter_mut().for_each(|broker| broker.advertise(&addrs));
                 Self::Brokers(brokers)

@@ -5,6 +5,8 @@
 //! private so that the compiler complains of a scenario that is not listed.
 
 mod authentication;
+mod cancellation;
+mod concurrency;
 mod connecting;
 mod delivery;
 mod draining;
@@ -17,6 +19,7 @@ mod interfaces;
 mod many_subscriptions;
 mod offline;
 mod payloads;
+mod permissions;
 mod publishing;
 mod queue_groups;
 mod reconnecting;
@@ -140,6 +143,7 @@ macro_rules! on_every_server {
                 delivery {
                     the_account_adds_up_over_restarts_under_load,
                     what_is_confirmed_was_received_over_forced_reconnects_under_load,
+                    what_is_cut_in_the_middle_arrives_whole_or_not_at_all,
                 }
                 failover {
                     the_other_server_of_a_list_takes_over,
@@ -156,6 +160,19 @@ macro_rules! on_every_server {
                 events {
                     the_life_of_a_connection_is_told_in_order,
                     a_callback_that_waits_delays_nothing,
+                    a_callback_that_panics_harms_nobody_else,
+                }
+                concurrency {
+                    threads_without_a_runtime_publish_at_once,
+                    all_of_fifty_clients_come_back,
+                    every_request_ends_when_the_server_restarts,
+                }
+                cancellation {
+                    a_publish_dropped_while_it_waits_is_not_sent,
+                    a_dropped_flush_confirms_all_the_same,
+                    a_message_is_not_lost_with_the_future_that_waited_for_it,
+                    a_dropped_connect_gives_up,
+                    a_close_and_a_drain_go_on_when_dropped,
                 }
                 dropping {
                     clients_and_subscribers_may_outlive_their_runtime,
@@ -182,7 +199,8 @@ on_every_server! {
     async_std_broker: AsyncStd, ServerKind::Broker(Host::AsyncStd);
 }
 
-/// Scenarios for real servers alone: the embedded broker cannot be frozen without freezing the test.
+/// Scenarios for real servers alone: the embedded broker has no permissions, and cannot be frozen without
+/// freezing the test.
 macro_rules! on_every_process {
     ($($combination:ident: $runtime:ty, $release:expr;)*) => {$(
         mod $combination {
@@ -192,6 +210,11 @@ macro_rules! on_every_process {
                 stale {
                     a_frozen_server_is_given_up_and_found_again,
                     a_frozen_server_is_noticed_while_publishing,
+                    a_server_that_reads_nothing_makes_publishers_wait,
+                }
+                permissions {
+                    a_refused_subscription_ends_and_says_why,
+                    a_refused_publish_is_an_event,
                 }
             }
         }
@@ -199,10 +222,10 @@ macro_rules! on_every_process {
 }
 
 on_every_process! {
-    tokio_frozen_2_15: Tokio, Release::V2_15;
-    tokio_frozen_2_10: Tokio, Release::V2_10;
-    async_std_frozen_2_15: AsyncStd, Release::V2_15;
-    async_std_frozen_2_10: AsyncStd, Release::V2_10;
+    tokio_process_2_15: Tokio, Release::V2_15;
+    tokio_process_2_10: Tokio, Release::V2_10;
+    async_std_process_2_15: AsyncStd, Release::V2_15;
+    async_std_process_2_10: AsyncStd, Release::V2_10;
 }
 
 /// Scenarios in which the server is nobody, or the test itself: its kind makes no difference.

@@ -8,7 +8,7 @@ use nats_client::{ClientError, Event};
 use nats_proto::connection::DisconnectReason;
 use nats_tests::server::{Options, RealServer, Release, TestServer};
 
-use crate::support::{Env, Events, Rt, next, text};
+use crate::support::{Env, Events, Rt, next, text, until};
 
 fn is_stale(event: &Event) -> bool {
     *event == Event::ClientError(ClientError::ConnectionLost(DisconnectReason::Stale))
@@ -50,4 +50,37 @@ pub(crate) async fn a_frozen_server_is_noticed_while_publishing<R: Rt>(env: Env<
     client.flush().await.unwrap();
     let statistics = client.delivery_statistics();
     assert_eq!(statistics.published, statistics.confirmed + statistics.uncertain);
+}
+
+pub(crate) async fn a_server_that_reads_nothing_makes_publishers_wait<R: Rt>(env: Env<R, Release>) {
+    /// More than all buffers between the two can hold.
+    const TOO_MUCH: u64 = 1_000;
+    let mut server = RealServer::start(env.kind, &Options::new());
+    let options = env.options().send_buffer_limit(256 * 1024);
+    let client = options.connect(server.url()).await.unwrap();
+    let payload = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
+    server.pause();
+    let (publisher, payload) = (client.clone(), payload);
+    R::spawn(async move {
+        for _ in 0..TOO_MUCH {
+            publisher.publish("heavy", payload.clone()).await.unwrap();
+        }
+    });
+    // Nothing more is accepted for as long as the server stands still.
+    let published = || client.delivery_statistics().published;
+    let mut before = published();
+    loop {
+        R::sleep(Duration::from_millis(100)).await;
+        let now = published();
+        if now == before && now > 0 {
+            break;
+        }
+        before = now;
+    }
+    assert!(before < TOO_MUCH);
+    server.resume();
+    until::<R>("the rest to be published", || published() == TOO_MUCH).await;
+    client.flush().await.unwrap();
+    let statistics = client.delivery_statistics();
+    assert_eq!((statistics.connects, statistics.confirmed), (1, TOO_MUCH));
 }
