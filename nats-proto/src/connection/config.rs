@@ -83,7 +83,8 @@ pub struct Config {
     pub reconnect: bool,
     /// Attempts in a row at one server before it is given up; `None` for no end. Default: 60.
     pub max_reconnects: Option<usize>,
-    /// The least time between two attempts at the same server. Default: 2 s.
+    /// The least time between two attempts at the same server, and between a failed one and the next. A
+    /// connection that has lived for longer is replaced at once. Default: 2 s.
     pub reconnect_wait: Duration,
     /// At most so much is added to the wait at random. Default: 100 ms.
     pub reconnect_jitter: Duration,
@@ -95,6 +96,10 @@ pub struct Config {
     pub retain_servers_order: bool,
     /// Whether servers that INFO tells of are ignored. Default: false.
     pub ignore_discovered_servers: bool,
+    /// Bytes that a control line may have, as the server is set (`max_control_line`, which INFO does not tell).
+    /// A subject that would make a longer one is refused: the server would close the connection, and a
+    /// subscription would do so on every new one. Default: 4,096.
+    pub max_control_line: usize,
     /// Bytes of publishes that may wait while there is no connection; zero refuses them all. Default: 8 MiB.
     pub pending_limit: usize,
     /// What happens when that many wait.
@@ -134,6 +139,7 @@ impl Config {
             retry_on_initial_connect: false,
             retain_servers_order: false,
             ignore_discovered_servers: false,
+            max_control_line: 4096,
             pending_limit: 8 * 1024 * 1024,
             pending_policy: PendingPolicy::Wait,
             send_limit: 1024 * 1024,

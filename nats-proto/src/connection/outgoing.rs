@@ -11,7 +11,7 @@ use super::{
     Connection, FlushError, PendingPolicy, PublishError, SubscribeError, UnknownSubscription,
 };
 use crate::wire::{OutBuf, encoder};
-use crate::{Instant, Outgoing, subject};
+use crate::{Instant, Outgoing, SubjectError, subject};
 
 impl Connection {
     /// Queues a message: encodes it into the outgoing buffer, or into the one that is kept for the next
@@ -94,6 +94,8 @@ impl Connection {
         }
         let subject = message.subject.as_bytes();
         let reply = message.reply.map(str::as_bytes);
+        self.fits_line(subject.len(), reply.map_or(0, <[u8]>::len))
+            .map_err(PublishError::InvalidSubject)?;
         // More than any frame needs beside these parts: the exact length is worth computing only where it
         // decides.
         const LINE: usize = 64;
@@ -109,6 +111,16 @@ impl Connection {
             self.wake.transmit();
         }
         Ok(())
+    }
+
+    /// Whether two words of a control line leave room for the numbers behind them.
+    #[inline]
+    fn fits_line(&self, subject: usize, other: usize) -> Result<(), SubjectError> {
+        // Two lengths, and the spaces.
+        const NUMBERS: usize = 32;
+        let len = subject.saturating_add(other);
+        let limit = self.config.max_control_line.saturating_sub(NUMBERS);
+        if len <= limit { Ok(()) } else { Err(SubjectError::TooLong { len, limit }) }
     }
 
     fn room_limit(&self, connected: bool) -> usize {
@@ -195,6 +207,8 @@ impl Connection {
         if let Some(queue) = queue {
             subject::validate_queue_group(queue).map_err(SubscribeError::InvalidQueueGroup)?;
         }
+        self.fits_line(subject.len(), queue.map_or(0, str::len))
+            .map_err(SubscribeError::InvalidSubject)?;
         let id = self.subscriptions.insert(subject, queue);
         if self.is_up() {
             let queue = queue.map(str::as_bytes);

@@ -120,6 +120,7 @@ impl Connection {
     fn dial(&mut self, now: Instant, server: ServerAddr) {
         self.attempts = self.attempts.saturating_add(1);
         self.dials = self.dials.saturating_add(1);
+        self.pool.dialled(now);
         let id = DialId(self.dials);
         self.link = Link::Dialing { id, deadline: now + self.config.connect_timeout };
         self.emit(Event::Dial { id, server });

@@ -15,6 +15,8 @@ struct Entry {
     explicit: bool,
     /// Attempts in a row that did not end in a connection.
     failures: usize,
+    /// When it was tried last.
+    dialled: Option<Instant>,
     /// When it may be tried again.
     not_before: Option<Instant>,
     /// The last refusal of our credentials, cleared by success.
@@ -23,7 +25,7 @@ struct Entry {
 
 impl Entry {
     fn new(addr: ServerAddr, explicit: bool) -> Self {
-        Self { addr, explicit, failures: 0, not_before: None, refusal: None }
+        Self { addr, explicit, failures: 0, dialled: None, not_before: None, refusal: None }
     }
 }
 
@@ -96,23 +98,32 @@ impl Pool {
         }
     }
 
+    /// The current server is being tried.
+    pub(crate) fn dialled(&mut self, now: Instant) {
+        if let Some(entry) = self.entries.front_mut() {
+            entry.dialled = Some(now);
+        }
+    }
+
     /// An attempt at the current server has failed, or its connection is lost.
     ///
-    /// A lost connection is tried again at once, save for the jitter, which spreads the clients that lost
-    /// it together; a failed attempt waits as configured.
+    /// A failed attempt waits as configured. A lost connection is tried again at once (ADR-40), save for the
+    /// jitter, which spreads the clients that lost it together; but one that was lost as soon as it was made
+    /// waits as well: else a server that accepts and then hangs up would be dialled without pause.
     pub(crate) fn failed(&mut self, now: Instant, lost: bool, config: &Config, rng: &mut Rng) {
         let jitter = u64::try_from(config.reconnect_jitter.as_nanos()).unwrap_or(u64::MAX);
         let jitter = Duration::from_nanos(rng.below(jitter));
         let Some(entry) = self.entries.front_mut() else {
             return;
         };
-        let wait = if lost {
-            Duration::ZERO
+        let earliest = if lost {
+            let next = entry.dialled.map_or(now, |dialled| dialled + config.reconnect_wait);
+            next.max(now)
         } else {
             entry.failures = entry.failures.saturating_add(1);
-            config.reconnect_wait
+            now + config.reconnect_wait
         };
-        entry.not_before = Some(now + wait.saturating_add(jitter));
+        entry.not_before = Some(earliest + jitter);
     }
 
     /// Notes that the current server refuses our credentials. True if it refused them the same way the
@@ -216,6 +227,25 @@ mod tests {
         assert_eq!(pool.advance(None), Turn::Dial(addr("a"), Some(now + config.reconnect_wait)));
         pool.failed(now, true, &config, &mut rng);
         assert_eq!(pool.advance(None), Turn::Dial(addr("a"), Some(now)));
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_at_once_is_not_dialled_without_pause() {
+        let mut rng = Rng::from_seed([1; 32]);
+        let config = config(&["a"]);
+        let mut pool = Pool::new(&config, &mut rng);
+        let now = Instant::from_millis(1_000);
+        dialled(pool.advance(None));
+        pool.dialled(now);
+        pool.succeeded();
+        let soon = now + Duration::from_millis(500);
+        pool.failed(soon, true, &config, &mut rng);
+        let Turn::Dial(_, Some(next)) = pool.advance(None) else { panic!("no wait") };
+        assert_eq!(next, now + config.reconnect_wait);
+        pool.dialled(next);
+        let late = next + Duration::from_secs(60);
+        pool.failed(late, true, &config, &mut rng);
+        assert_eq!(pool.advance(None), Turn::Dial(addr("a"), Some(late)));
     }
 
     #[test]

@@ -31,6 +31,13 @@ pub enum SubjectError {
         /// The subject.
         subject: String,
     },
+    /// The subject, with its reply subject or queue group, does not fit into a control line of the server.
+    TooLong {
+        /// Bytes of both.
+        len: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The queue group is empty.
     EmptyQueueGroup,
     /// The queue group has a space, tab, CR or LF.
@@ -55,6 +62,11 @@ impl fmt::Display for SubjectError {
             Self::TailNotLast { subject } => {
                 write!(f, "wildcard '>' of subject {subject:?} is not the last token")
             }
+            Self::TooLong { len, limit } => write!(
+                f,
+                "subject has {len} bytes (with reply subject or queue group), at most {limit} fit into a \
+                 control line"
+            ),
             Self::EmptyQueueGroup => f.write_str("queue group is empty"),
             Self::WhitespaceInQueueGroup { queue } => {
                 write!(f, "queue group {queue:?} has a space, tab, CR or LF")

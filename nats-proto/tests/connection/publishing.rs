@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use nats_proto::connection::{
-    DisconnectReason, FlushError, PendingPolicy, PublishError, Unfinished,
+    DisconnectReason, FlushError, PendingPolicy, PublishError, SubscribeError, Unfinished,
 };
-use nats_proto::{Event, HeaderMap, Outgoing};
+use nats_proto::{Event, HeaderMap, Outgoing, SubjectError};
 use std::time::Duration;
 
 use crate::support::{INFO, Wire, config};
@@ -45,6 +45,20 @@ fn subjects_that_would_inject_protocol_are_refused() {
     assert!(matches!(error, PublishError::InvalidReply(_)), "{error:?}");
     assert_eq!(wire.written(), "");
     assert_eq!(wire.statistics().published, 0);
+}
+
+#[test]
+fn subjects_that_no_control_line_can_hold_are_refused() {
+    let mut wire = Wire::connected(config());
+    let (fits, too_long) = ("a".repeat(4064), "a".repeat(4065));
+    let error = SubjectError::TooLong { len: 4065, limit: 4064 };
+    assert!(wire.publish(&fits, "x").is_ok());
+    assert_eq!(wire.publish(&too_long, "x"), Err(PublishError::InvalidSubject(error.clone())));
+    assert!(wire.connection.subscribe(&fits, None).is_ok());
+    let refused = wire.connection.subscribe(&too_long, None);
+    assert_eq!(refused, Err(SubscribeError::InvalidSubject(error.clone())));
+    let refused = wire.connection.subscribe("a", Some(&fits));
+    assert_eq!(refused, Err(SubscribeError::InvalidSubject(error)));
 }
 
 #[test]

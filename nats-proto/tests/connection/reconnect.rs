@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nats_proto::connection::{ConnectError, DisconnectReason};
-use nats_proto::{Event, ServerError, State};
+use nats_proto::{Event, Instant, ServerError, State};
 
 use crate::support::{INFO, Wire, addr, config};
 
@@ -22,6 +22,17 @@ fn a_lost_link_is_replaced_at_once_and_a_failed_attempt_after_a_wait() {
     let events = wire.connect();
     assert!(matches!(events[..], [Event::Connected { first: false, .. }]));
     assert_eq!(wire.statistics().connects, 2);
+}
+
+#[test]
+fn a_link_that_is_lost_at_once_waits_like_a_failed_attempt() {
+    let mut wire = Wire::connected(config());
+    wire.cut();
+    wire.connect();
+    let (lost, old_enough) = (Instant::from_nanos(wire.now.as_nanos() - 500_000_000), wire.now);
+    wire.now = lost;
+    wire.cut();
+    assert_eq!(wire.connection.poll_timeout(), Some(old_enough));
 }
 
 #[test]
@@ -90,6 +101,7 @@ fn servers_take_turns_and_discovered_ones_join() {
     wire.cut();
     assert_eq!(wire.dialled().host(), "b");
     wire.refuse();
+    wire.pass(WAIT);
     assert_eq!(wire.dialled().host(), "a");
 }
 
