@@ -40,6 +40,7 @@ impl Connection {
         }
         let deadline = now + self.config.drain_timeout;
         self.ending = Some(Ending { stage: Stage::Subscriptions, deadline });
+        self.gate.close();
         self.emit(Event::Draining);
         if self.is_up() {
             for subscription in self.subscriptions.iter_mut().filter(|s| !s.draining) {
@@ -58,6 +59,7 @@ impl Connection {
             && ending.stage == Stage::Application
         {
             ending.stage = Stage::Flush;
+            self.gate.close();
             let deadline = ending.deadline;
             self.start_final_flush(now, deadline);
         }
@@ -79,6 +81,7 @@ impl Connection {
                 }
                 self.end_all_subscriptions(EndReason::Closed);
                 self.ending = Some(Ending { stage: Stage::Flush, deadline });
+                self.gate.close();
                 self.start_final_flush(now, deadline);
             }
             _ => self.hang_up(DisconnectReason::Requested, None, Next::Close(None)),

@@ -22,6 +22,7 @@ impl Connection {
             self.lame_duck = true;
             self.emit(Event::LameDuck);
         }
+        self.gate.close();
         let info = self.info.insert(info);
         let deadline = match self.link {
             Link::AwaitInfo { deadline } => deadline,

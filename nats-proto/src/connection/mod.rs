@@ -5,6 +5,7 @@ mod drain;
 mod error;
 mod event;
 mod fences;
+mod gate;
 mod handshake;
 mod incoming;
 mod keepalive;
@@ -82,6 +83,7 @@ pub struct Connection {
     pongs: u32,
     /// Everything else, in the order in which it was accepted. Without a link it holds only publishes.
     outgoing: OutBuf,
+    gate: gate::Gate,
     ledger: ledger::Ledger,
     /// Publishes that became uncertain when the last link broke.
     lost_last: u64,
@@ -131,6 +133,7 @@ impl Connection {
             urgent: OutBuf::new(),
             pongs: 0,
             outgoing: OutBuf::new(),
+            gate: gate::Gate::default(),
             ledger: ledger::Ledger::default(),
             lost_last: 0,
             fences: fences::Fences::new(),

@@ -5,6 +5,7 @@ use alloc::string::String;
 use super::drain::Stage;
 use super::event::{EndReason, Event, FlushId, RequestId, SubscriptionId};
 use super::fences::Purpose;
+use super::gate::Gate;
 use super::requests;
 use super::state::Link;
 use super::{
@@ -13,6 +14,9 @@ use super::{
 use crate::wire::{OutBuf, encoder};
 use crate::{Instant, Outgoing, SubjectError, subject};
 
+/// More than any frame needs beside subjects, headers and payload.
+const LINE: usize = 64;
+
 impl Connection {
     /// Queues a message: encodes it into the outgoing buffer, or into the one that is kept for the next
     /// link.
@@ -20,11 +24,35 @@ impl Connection {
     /// # Errors
     ///
     /// Nothing was queued or counted.
+    #[inline]
     pub fn publish(&mut self, message: Outgoing<'_>) -> Result<(), PublishError> {
+        let Outgoing { subject, reply: None, headers: None, payload } = message else {
+            return self.publish_any(&message);
+        };
+        // The subject must fit into a control line, whose limit is never as low as that.
+        const SHORT: usize = 256;
+        let short = subject.len() <= SHORT && subject::validate_publish(subject).is_ok();
+        let frame = subject.len().saturating_add(payload.len()).saturating_add(LINE);
+        if !short || !self.gate.pass(frame, payload.len()) {
+            return self.publish_any(&message);
+        }
+        encoder::publish(&mut self.outgoing, subject.as_bytes(), None, None, payload);
+        self.ledger.accept();
+        self.wake.transmit();
+        Ok(())
+    }
+
+    /// A publish with all checks.
+    fn publish_any(&mut self, message: &Outgoing<'_>) -> Result<(), PublishError> {
         if let Some(reply) = message.reply {
             subject::validate_publish(reply).map_err(PublishError::InvalidReply)?;
         }
-        self.enqueue(&message)
+        self.enqueue(message)?;
+        if self.is_up() && self.ending.is_none() && self.config.max_control_line >= 1024 {
+            let room = self.config.send_limit.saturating_sub(self.outgoing.len());
+            self.gate = Gate::open(room, self.max_payload());
+        }
+        Ok(())
     }
 
     /// Publishes with a reply subject of its own (whatever `message.reply` says): the reply, or
@@ -96,9 +124,7 @@ impl Connection {
         let reply = message.reply.map(str::as_bytes);
         self.fits_line(subject.len(), reply.map_or(0, <[u8]>::len))
             .map_err(PublishError::InvalidSubject)?;
-        // More than any frame needs beside these parts: the exact length is worth computing only where it
-        // decides.
-        const LINE: usize = 64;
+        // The exact length is worth computing only where it decides.
         let parts = subject.len().saturating_add(reply.map_or(0, <[u8]>::len)).saturating_add(size);
         if !self.has_room(parts.saturating_add(LINE), connected) {
             let payload_len = message.payload.len();
@@ -299,6 +325,7 @@ impl Connection {
     /// nothing.
     pub fn poll_transmit(&mut self, out: &mut OutBuf) -> bool {
         self.wake.transmit_polled();
+        self.gate.close();
         if !out.is_empty() {
             return false;
         }

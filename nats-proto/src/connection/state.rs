@@ -183,6 +183,7 @@ impl Connection {
             None
         };
         self.link = Link::HangingUp { reason, error, next };
+        self.gate.close();
         self.keepalive.stop();
         self.emit(Event::Hangup);
     }
@@ -268,6 +269,7 @@ impl Connection {
 
     /// Settles the books of a link that is gone.
     fn break_link(&mut self, unsent: OutBuf) {
+        self.gate.close();
         self.keepalive.stop();
         self.urgent.clear();
         let mut kept = unsent.into_unsent_publishes(|_, _| true);
@@ -302,6 +304,7 @@ impl Connection {
         let unsent = self.ledger.pending();
         self.link = Link::Closed;
         self.ending = None;
+        self.gate.close();
         self.ledger.drop_pending(unsent);
         self.outgoing = OutBuf::new();
         self.urgent = OutBuf::new();
