@@ -3,3 +3,4 @@
 #[cfg(doctest)]
 mod readme;
 pub mod server;
+pub mod sim;

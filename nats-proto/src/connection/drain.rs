@@ -145,10 +145,10 @@ impl Connection {
 
     /// Everything has arrived.
     pub(super) fn finish_ending(&mut self) {
-        if let Link::Backoff { .. } = self.link {
-            self.close_now(None);
-        } else {
-            self.hang_up(DisconnectReason::Requested, None, Next::Close(None));
+        match &mut self.link {
+            Link::Backoff { .. } => self.close_now(None),
+            Link::HangingUp { next, .. } => *next = Next::Close(None),
+            _ => self.hang_up(DisconnectReason::Requested, None, Next::Close(None)),
         }
     }
 

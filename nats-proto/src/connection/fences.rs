@@ -33,6 +33,8 @@ pub(super) struct Fence {
 #[derive(Clone, Copy, Debug)]
 struct FlushWaiter {
     id: FlushId,
+    /// The last publish that it covers. Its PING may stand behind later ones.
+    position: u64,
     /// Whether its PING is among those under way; if not, it goes out with the next connection.
     fenced: bool,
 }
@@ -67,12 +69,13 @@ impl Fences {
         self.under_way.pop_front()
     }
 
-    /// `count` queued publishes were given up, and those behind them moved up in the books. Which of the PINGs
-    /// under way stand behind them is not known here, so all are taken to cover that many less: what one
-    /// does not confirm, the next does.
-    pub(super) fn retreat(&mut self, count: u64) {
-        for fence in &mut self.under_way {
-            fence.position = fence.position.saturating_sub(count);
+    /// Queued publishes were given up, and those behind them moved up in the books: `before` says how many of
+    /// them were not behind a position.
+    pub(super) fn retreat(&mut self, before: impl Fn(u64) -> u64) {
+        let fences = self.under_way.iter_mut().map(|fence| &mut fence.position);
+        let flushes = self.flushes.iter_mut().map(|waiter| &mut waiter.position);
+        for position in fences.chain(flushes) {
+            *position = position.saturating_sub(before(*position));
         }
     }
 
@@ -81,11 +84,16 @@ impl Fences {
         core::mem::take(&mut self.under_way)
     }
 
-    /// Somebody waits for a flush. Says whether its deadline is now the soonest.
-    pub(super) fn add_flush(&mut self, deadline: Option<Instant>, fenced: bool) -> (FlushId, bool) {
+    /// Somebody waits for a flush of everything up to `position`. Says whether its deadline is now the soonest.
+    pub(super) fn add_flush(
+        &mut self,
+        deadline: Option<Instant>,
+        position: u64,
+        fenced: bool,
+    ) -> (FlushId, bool) {
         self.last_flush = self.last_flush.saturating_add(1);
         let id = FlushId(self.last_flush);
-        self.flushes.push_back(FlushWaiter { id, fenced });
+        self.flushes.push_back(FlushWaiter { id, position, fenced });
         let soonest = deadline.is_some_and(|deadline| self.deadlines.insert(deadline, id));
         (id, soonest)
     }
@@ -101,12 +109,15 @@ impl Fences {
         true
     }
 
-    /// Marks a flush whose PING was lost with the link: it goes out again with the next connection.
-    pub(super) fn postpone_flush(&mut self, id: FlushId) {
-        if let Some(waiter) = find(&self.flushes, id).and_then(|index| self.flushes.get_mut(index))
-        {
+    /// The link broke: all flushes go out again with the next connection. Gives those that cannot succeed any
+    /// more, with the number that `lost` says for what each covers.
+    pub(super) fn postpone_flushes(&mut self, lost: impl Fn(u64) -> u64) -> Vec<(FlushId, u64)> {
+        let failed = self.flushes.iter_mut().filter_map(|waiter| {
             waiter.fenced = false;
-        }
+            let lost = lost(waiter.position);
+            (lost > 0).then_some((waiter.id, lost))
+        });
+        failed.collect()
     }
 
     /// The flushes whose PING is to be sent now; marks them as under way.
@@ -153,9 +164,9 @@ mod tests {
     #[test]
     fn a_postponed_flush_goes_out_once() {
         let mut fences = Fences::new();
-        let (a, _) = fences.add_flush(None, true);
-        let (b, _) = fences.add_flush(None, false);
-        fences.postpone_flush(a);
+        let (a, _) = fences.add_flush(None, 0, true);
+        let (b, _) = fences.add_flush(None, 0, false);
+        assert_eq!(fences.postpone_flushes(|_| 0), []);
         assert_eq!(fences.take_postponed(), [a, b]);
         assert_eq!(fences.take_postponed(), []);
     }
@@ -163,7 +174,7 @@ mod tests {
     #[test]
     fn a_finished_flush_has_no_deadline() {
         let mut fences = Fences::new();
-        let (a, soonest) = fences.add_flush(Some(Instant::from_millis(5)), true);
+        let (a, soonest) = fences.add_flush(Some(Instant::from_millis(5)), 0, true);
         assert!(soonest);
         assert!(fences.finish_flush(a));
         assert!(!fences.finish_flush(a));

@@ -23,12 +23,19 @@ impl Connection {
             self.emit(Event::LameDuck);
         }
         self.gate.close();
+        let (max_payload, headers) = (self.max_payload(), self.headers_supported());
         let info = self.info.insert(info);
         let deadline = match self.link {
             Link::AwaitInfo { deadline } => deadline,
             // Behind the first PONG comes an INFO with the limits of the account, while what was kept for this
-            // link is still queued.
-            Link::Connected => return self.recheck_queued(),
+            // link is still queued. Only stricter limits matter: looking through the queue takes time, and
+            // INFO may come as often as a server likes.
+            Link::Connected => {
+                if self.max_payload() < max_payload || headers && !self.headers_supported() {
+                    self.recheck_queued();
+                }
+                return;
+            }
             _ => return,
         };
         let tls_required =

@@ -28,9 +28,9 @@ impl Ledger {
         self.head
     }
 
-    /// Whether everything up to `position` has ended.
-    pub(super) fn is_resolved(&self, position: u64) -> bool {
-        position <= self.resolved
+    /// Publishes up to `position` that have not ended.
+    pub(super) fn pending_before(&self, position: u64) -> u64 {
+        position.saturating_sub(self.resolved)
     }
 
     /// Publishes that have not ended.

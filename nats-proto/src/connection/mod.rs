@@ -85,7 +85,7 @@ pub struct Connection {
     outgoing: OutBuf,
     gate: gate::Gate,
     ledger: ledger::Ledger,
-    /// Publishes that became uncertain when the last link broke.
+    /// Publishes that became uncertain when the last link broke, or since the end began.
     lost_last: u64,
     fences: fences::Fences,
     keepalive: keepalive::Keepalive,

@@ -1,6 +1,7 @@
 //! What the application wants to send.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::drain::Stage;
 use super::event::{EndReason, Event, FlushId, RequestId, SubscriptionId};
@@ -97,9 +98,9 @@ impl Connection {
     }
 
     fn accepts_publishes(&self) -> Result<(), PublishError> {
-        match (&self.link, &self.ending) {
-            (Link::Closed, _) => Err(PublishError::Closed),
-            (_, Some(ending)) if ending.stage == Stage::Flush => Err(PublishError::Draining),
+        match &self.ending {
+            _ if self.link.is_last() => Err(PublishError::Closed),
+            Some(ending) if ending.stage == Stage::Flush => Err(PublishError::Draining),
             _ => Ok(()),
         }
     }
@@ -178,17 +179,23 @@ impl Connection {
 
     /// Gives up the oldest publishes that are kept until at most `limit` bytes are left.
     fn drop_oldest(&mut self, limit: usize) {
+        // Between a hang-up and the end of its link not all that is pending is queued here.
+        let queued = match self.link {
+            Link::HangingUp { .. } => self.outgoing.unsent_publishes(),
+            _ => self.ledger.pending(),
+        };
+        let first = self.ledger.head().saturating_sub(queued);
         let mut count = 0_u64;
         while self.outgoing.len() > limit && self.outgoing.drop_front_publish().is_some() {
             count = count.saturating_add(1);
         }
+        self.fences.retreat(|position| position.saturating_sub(first).min(count));
         self.dropped(count);
     }
 
     /// Counts publishes that are given up. One event is enough for many.
     fn dropped(&mut self, more: u64) {
         self.ledger.drop_pending(more);
-        self.fences.retreat(more);
         match self.events.back_mut() {
             Some(Event::Dropped { count }) => *count = count.saturating_add(more),
             _ if more > 0 => self.emit(Event::Dropped { count: more }),
@@ -202,15 +209,25 @@ impl Connection {
         let limit = self.max_payload();
         let headers_supported = self.headers_supported();
         let mut count = 0_u64;
+        let mut given_up = Vec::new();
         self.outgoing.retain_publishes(|size, has_headers| {
             let keep = size <= limit && (headers_supported || !has_headers);
-            count = count.saturating_add(u64::from(!keep));
+            count = count.saturating_add(1);
+            if !keep {
+                given_up.push(count);
+            }
             keep
         });
-        self.dropped(count);
+        // The queued publishes are the last ones in the books.
+        let first = self.ledger.head().saturating_sub(count);
+        self.fences.retreat(|position| {
+            let behind = position.saturating_sub(first);
+            given_up.partition_point(|queued| *queued <= behind) as u64
+        });
+        self.dropped(given_up.len() as u64);
     }
 
-    fn headers_supported(&self) -> bool {
+    pub(super) fn headers_supported(&self) -> bool {
         self.info.as_ref().is_none_or(|info| info.headers)
     }
 
@@ -224,10 +241,10 @@ impl Connection {
         subject: &str,
         queue: Option<&str>,
     ) -> Result<SubscriptionId, SubscribeError> {
-        match (&self.link, &self.ending) {
-            (Link::Closed, _) => return Err(SubscribeError::Closed),
-            (_, Some(_)) => return Err(SubscribeError::Draining),
-            _ => {}
+        match &self.ending {
+            _ if self.link.is_last() => return Err(SubscribeError::Closed),
+            Some(_) => return Err(SubscribeError::Draining),
+            None => {}
         }
         subject::validate_subscribe(subject).map_err(SubscribeError::InvalidSubject)?;
         if let Some(queue) = queue {
@@ -273,10 +290,10 @@ impl Connection {
         let subscription = self.subscriptions.get_mut(id).ok_or(UnknownSubscription)?;
         subscription.max = Some(max);
         let done = subscription.delivered >= max;
-        // The server counts from the SUB of this link; what it was told there is what counts there.
-        let on_wire = max.saturating_sub(subscription.delivered_before);
+        let on_wire = subscription.max_on_wire();
         if connected && !subscription.draining {
-            encoder::unsubscribe(&mut self.outgoing, id.sid, (!done).then_some(on_wire));
+            let max = on_wire.filter(|_| !done);
+            encoder::unsubscribe(&mut self.outgoing, id.sid, max);
             self.wake.transmit();
         }
         if done {
@@ -291,7 +308,7 @@ impl Connection {
     /// over a broken link for publishes that may have been lost with it.
     pub fn flush(&mut self, deadline: Option<Instant>) -> FlushId {
         let connected = self.is_up();
-        let (id, soonest) = self.fences.add_flush(deadline, connected);
+        let (id, soonest) = self.fences.add_flush(deadline, self.ledger.head(), connected);
         if self.link == Link::Closed {
             self.finish_flush(id, Err(FlushError::Closed));
         } else if connected {

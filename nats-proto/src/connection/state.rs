@@ -59,6 +59,11 @@ impl Link {
         matches!(self, Self::Dialing { .. } | Self::AwaitInfo { .. } | Self::AwaitPong { .. })
     }
 
+    /// Whether no other link comes after this one.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(self, Self::Closed | Self::HangingUp { next: Next::Close(_), .. })
+    }
+
     /// By when this state must be over.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
@@ -208,10 +213,16 @@ impl Connection {
                 (reason, Some(error), Next::Reconnect)
             }
         };
-        self.break_link(unsent);
+        // The stream is closed: who did not hear of the wish yet need not hear of it.
+        self.events.retain(|event| !matches!(event, Event::Hangup));
+        let lost = self.break_link(unsent);
         match error {
             Some(error) => self.connect_failed(now, error, next),
-            None => self.connection_lost(now, reason, next),
+            None => {
+                let before = if self.ending.is_some() { self.lost_last } else { 0 };
+                self.lost_last = before.saturating_add(lost);
+                self.connection_lost(now, reason, next);
+            }
         }
     }
 
@@ -229,9 +240,9 @@ impl Connection {
         match next {
             Next::Close(error) => self.close_now(error),
             _ if refused_again => self.close_now(Some(error)),
+            Next::ReconnectNow => self.reconnect_now(now),
             // Without retries, every server gets one chance.
             _ if first_connect && self.attempts >= self.pool.len() => self.close_now(Some(error)),
-            Next::ReconnectNow => self.reconnect_now(now),
             Next::Reconnect => self.next_server(now),
         }
     }
@@ -250,7 +261,10 @@ impl Connection {
 
     fn reconnect_now(&mut self, now: Instant) {
         self.pool.forget_waits();
-        self.next_server(now);
+        match self.pool.advance(self.config.max_reconnects) {
+            Turn::Dial(server, _) => self.dial(now, server),
+            Turn::Exhausted => self.close_now(Some(ConnectError::MaxReconnects)),
+        }
     }
 
     /// Gives up the connection there is, or the wait for one, and dials anew at once.
@@ -267,35 +281,32 @@ impl Connection {
         }
     }
 
-    /// Settles the books of a link that is gone.
-    fn break_link(&mut self, unsent: OutBuf) {
+    /// Settles the books of a link that is gone. Says how many publishes became uncertain.
+    fn break_link(&mut self, unsent: OutBuf) -> u64 {
         self.gate.close();
         self.keepalive.stop();
         self.urgent.clear();
         let mut kept = unsent.into_unsent_publishes(|_, _| true);
         let mut queued = core::mem::take(&mut self.outgoing).into_unsent_publishes(|_, _| true);
         kept.append(&mut queued);
-        let resolved_before = self.ledger.clone();
+        let before = self.ledger.clone();
         let lost = self.ledger.break_link(kept.unsent_publishes());
-        self.lost_last = lost;
         self.outgoing = kept;
 
+        // What is lost comes before what is kept.
+        let lost_of = |position| lost.min(before.pending_before(position));
+        for (flush, count) in self.fences.postpone_flushes(lost_of) {
+            self.finish_flush(flush, Err(FlushError::Uncertain { count }));
+        }
         for fence in self.fences.take_under_way() {
             match fence.purpose {
-                Purpose::Keepalive | Purpose::Close => {}
-                Purpose::Flush(flush)
-                    if lost == 0 || resolved_before.is_resolved(fence.position) =>
-                {
-                    self.fences.postpone_flush(flush);
-                }
-                Purpose::Flush(flush) => {
-                    self.finish_flush(flush, Err(FlushError::Uncertain { count: lost }));
-                }
+                Purpose::Keepalive | Purpose::Close | Purpose::Flush(_) => {}
                 // Nothing more can come: the next server is not told of it.
                 Purpose::DrainSubscription(id) => self.end_subscription(id, EndReason::Drained),
                 Purpose::DrainAll => self.subscriptions_drained(),
             }
         }
+        lost
     }
 
     /// The end, without a link.

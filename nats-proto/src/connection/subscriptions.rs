@@ -26,16 +26,21 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    /// Tells a new server of the subscription, with what is left of its maximum: the server counts the
-    /// deliveries of each SUB from zero.
+    /// Tells a new server of the subscription, with what is left of its maximum.
     fn restore(&mut self, out: &mut OutBuf) {
         self.delivered_before = self.delivered;
         let queue = self.queue.as_deref().map(str::as_bytes);
         encoder::subscribe(out, self.subject.as_bytes(), queue, self.id.sid);
-        if let Some(max) = self.max {
-            let left = max.saturating_sub(self.delivered);
-            encoder::unsubscribe(out, self.id.sid, Some(left));
+        if let Some(max) = self.max_on_wire() {
+            encoder::unsubscribe(out, self.id.sid, Some(max));
         }
+    }
+
+    /// The maximum as the server is told it: the server counts the deliveries from the SUB of this link, and
+    /// takes a number of more than nine digits for none at all.
+    pub(super) fn max_on_wire(&self) -> Option<u64> {
+        const LARGEST: u64 = 999_999_999;
+        self.max.map(|max| max.saturating_sub(self.delivered_before).min(LARGEST))
     }
 }
 

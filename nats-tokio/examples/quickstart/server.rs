@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use nats_broker::{ServerConfig, ServerHandle, serve};
 
-use crate::{Runtime, nats};
+use super::{Runtime, nats};
 
 /// Where the client connects.
 pub(crate) enum Server {

@@ -7,8 +7,8 @@ use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use futures_util::StreamExt;
 use futures_util::future::try_join;
 
-use crate::nats;
-use crate::server::Server;
+use super::nats;
+use super::server::Server;
 
 const HELP: &str = "\
 Shows what NATS does: publish and subscribe, queue groups, headers, requests, a reconnect, a drain.
@@ -45,7 +45,7 @@ pub(crate) async fn main() -> ExitCode {
     }
 }
 
-async fn tour(url: Option<String>) -> Result<(), nats::Error> {
+pub(crate) async fn tour(url: Option<String>) -> Result<(), nats::Error> {
     let mut server = match url {
         Some(url) => Server::Real(url),
         None => Server::embedded().await?,

@@ -4,87 +4,82 @@ use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 use nats_broker::{Broker, BrokerEvent, Config, SessionId};
-use nats_proto::wire::{Limits, OutBuf, ServerDecoder, ServerOp, ServerOps};
-use nats_proto::{Instant, Message, Rng};
+use nats_proto::wire::{ClientDecoder, ClientOp, ClientOps, Limits, OutBuf};
+use nats_proto::{Instant, Rng};
 
 use super::pipe::Read;
-use super::simulation::{Links, Observer};
+use super::simulation::{Link, Links};
 
-#[derive(Debug, Default)]
+/// A publish that a broker has handled.
+#[derive(Debug)]
+pub struct Observed<'a> {
+    /// The index of the broker.
+    pub broker: usize,
+    /// How many times the broker has been started.
+    pub incarnation: u64,
+    /// The subject.
+    pub subject: &'a str,
+    /// The payload.
+    pub payload: &'a [u8],
+}
+
+/// Is shown what the brokers handle.
+pub type Observer = Box<dyn FnMut(Observed<'_>)>;
+
+#[derive(Debug)]
 struct Peer {
     link: u64,
     input: BytesMut,
     out: OutBuf,
     closing: bool,
+    /// Decodes the same input, to see what the broker handles.
+    watch: (ClientDecoder, BytesMut),
 }
 
 /// A broker process: it can crash, and start again without its state.
+#[derive(Debug)]
 pub(super) struct Host {
     index: usize,
-    pub(super) broker: Option<Broker>,
     incarnation: u64,
+    pub(super) broker: Option<Broker>,
     peers: BTreeMap<SessionId, Peer>,
-    observer: Option<(SessionId, ServerDecoder, BytesMut)>,
+    /// Something was done to the broker outside of [`run`](Self::run).
+    pub(super) woken: bool,
 }
 
 impl Host {
     pub(super) fn new(index: usize) -> Self {
-        Self { index, broker: None, incarnation: 0, peers: BTreeMap::new(), observer: None }
+        Self { index, incarnation: 0, broker: None, peers: BTreeMap::new(), woken: false }
     }
 
-    pub(super) fn start(&mut self, now: Instant, config: Config, seed: [u8; 32], watch: &[String]) {
-        let mut broker = Broker::new(config, seed);
+    pub(super) fn start(&mut self, config: Config, seed: [u8; 32]) {
+        self.broker = Some(Broker::new(config, seed));
         self.incarnation += 1;
-        if !watch.is_empty() {
-            let id = broker.handle_connect(now, "");
-            let mut input = BytesMut::from(
-                "CONNECT {\"verbose\":false,\"pedantic\":false,\"protocol\":1,\"headers\":true}\r\n",
-            );
-            for (sid, subject) in watch.iter().enumerate() {
-                input.extend_from_slice(format!("SUB {subject} {sid}\r\n").as_bytes());
-            }
-            broker.handle_input(now, id, &mut input);
-            let decoder = ServerDecoder::new(Limits::default());
-            self.observer = Some((id, decoder, BytesMut::new()));
-        }
-        self.broker = Some(broker);
     }
 
     /// The process dies: its state is gone. The caller sees to the links.
     pub(super) fn crash(&mut self) {
         self.broker = None;
-        self.observer = None;
         self.peers.clear();
     }
 
     pub(super) fn accept(&mut self, now: Instant, link: u64) -> Option<SessionId> {
         let session = self.broker.as_mut()?.handle_connect(now, "10.0.0.1");
-        self.peers.insert(session, Peer { link, ..Peer::default() });
+        let peer = Peer {
+            link,
+            input: BytesMut::new(),
+            out: OutBuf::new(),
+            closing: false,
+            watch: (ClientDecoder::new(Limits::default()), BytesMut::new()),
+        };
+        self.peers.insert(session, peer);
+        self.woken = true;
         Some(session)
     }
 
-    /// Puts bytes between two operations that the broker sends, if it is between two.
-    pub(super) fn inject(
-        &mut self,
-        now: Instant,
-        rng: &mut Rng,
-        link: u64,
-        links: &mut Links,
-        bytes: &[u8],
-    ) {
-        let Some(peer) = self.peers.values().find(|peer| peer.link == link) else {
-            return;
-        };
-        let Some(link) = links.get_mut(&link) else {
-            return;
-        };
-        if peer.out.is_empty() && link.down.room() >= bytes.len() {
-            let mut rest = bytes;
-            while !rest.is_empty() {
-                let taken = link.down.write(now, rng, rest);
-                rest = &rest[taken..];
-            }
-        }
+    /// Whether the broker is between two operations on this link, so that another fits in.
+    pub(super) fn is_between_operations(&self, session: SessionId) -> bool {
+        self.peers.get(&session).is_some_and(|peer| peer.out.is_empty() && !peer.closing)
     }
 
     pub(super) fn next(&self, now: Instant, links: &Links) -> Option<Instant> {
@@ -94,7 +89,7 @@ impl Host {
             let write = (!peer.out.is_empty() && link.down.room() > 0).then_some(now);
             link.up.readable_at().into_iter().chain(write).min()
         });
-        peers.chain(broker.poll_timeout()).min()
+        peers.chain(broker.poll_timeout()).chain(self.woken.then_some(now)).min()
     }
 
     pub(super) fn run(
@@ -102,47 +97,122 @@ impl Host {
         now: Instant,
         rng: &mut Rng,
         links: &mut Links,
-        observer: &mut Observer,
+        observer: &mut Option<Observer>,
     ) {
-        let Some(broker) = &mut self.broker else {
+        let Some(mut broker) = self.broker.take() else {
             return;
         };
+        self.woken = false;
+        if broker.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            broker.handle_timeout(now);
+            let next = broker.poll_timeout();
+            assert!(next.is_none_or(|next| next > now), "the broker's deadline did not move");
+        }
         let ids: Vec<SessionId> = self.peers.keys().copied().collect();
         for id in ids {
             let Some(peer) = self.peers.get_mut(&id) else {
                 continue;
             };
-            let Some(link) = links.get_mut(&peer.link) else {
-                broker.handle_disconnect(id);
-                self.peers.remove(&id);
-                continue;
+            let old = peer.input.len();
+            let read = match links.get_mut(&peer.link) {
+                Some(link) => link.up.read(now, rng, &mut peer.input),
+                None => Read::Eof,
             };
-            match link.up.read(now, rng, &mut peer.input) {
-                Read::Bytes(_) => broker.handle_input(now, id, &mut peer.input),
-                Read::Eof => {
-                    broker.handle_disconnect(id);
-                    link.broker_gone = true;
-                    self.peers.remove(&id);
+            match read {
+                Read::Bytes(_) => {
+                    peer.watch.1.extend_from_slice(&peer.input[old..]);
+                    let before = broker.statistics().in_messages;
+                    broker.handle_input(now, id, &mut peer.input);
+                    let handled = broker.statistics().in_messages - before;
+                    let (index, incarnation) = (self.index, self.incarnation);
+                    peer.observe(handled, |subject, payload| {
+                        if let Some(observer) = observer {
+                            observer(Observed { broker: index, incarnation, subject, payload });
+                        }
+                    });
                 }
+                Read::Eof => self.drop_peer(now, &mut broker, links, id),
                 Read::Nothing => {}
             }
-            self.observe(now, observer);
-            let Some(_) = self.broker else { return };
-            let Some(broker) = &mut self.broker else {
-                return;
-            };
-            Self::pump(broker, &mut self.peers);
-            Self::write(broker, &mut self.peers, now, rng, links);
-            self.observe(now, observer);
-            if self.broker.is_none() {
-                return;
-            }
-            let _ = &self.broker;
-            // Borrow anew for the next peer.
-            let Some(again) = &mut self.broker else { return };
-            Self::write(again, &mut self.peers, now, rng, links);
-            break_borrow();
-            return self.run_rest(now, rng, links, observer);
+            self.obey(now, &mut broker, links);
         }
+        self.obey(now, &mut broker, links);
+        self.write(now, rng, &mut broker, links);
+        self.broker = Some(broker);
+    }
+
+    fn drop_peer(&mut self, now: Instant, broker: &mut Broker, links: &mut Links, id: SessionId) {
+        broker.handle_disconnect(id);
+        if let Some(peer) = self.peers.remove(&id)
+            && let Some(link) = links.get_mut(&peer.link)
+        {
+            link.broker_gone = true;
+            link.down.end(now);
+        }
+    }
+
+    /// Does what the broker asks for.
+    fn obey(&mut self, now: Instant, broker: &mut Broker, links: &mut Links) {
+        while let Some(event) = broker.poll_event() {
+            match event {
+                BrokerEvent::Hangup(id) => {
+                    if let Some(peer) = self.peers.get_mut(&id) {
+                        peer.closing = true;
+                    }
+                }
+                BrokerEvent::Abort(id) => self.drop_peer(now, broker, links, id),
+                // Everybody is looked at anyway.
+                _ => {}
+            }
+        }
+    }
+
+    fn write(&mut self, now: Instant, rng: &mut Rng, broker: &mut Broker, links: &mut Links) {
+        let mut done = Vec::new();
+        for (id, peer) in &mut self.peers {
+            let Some(link) = links.get_mut(&peer.link) else {
+                continue;
+            };
+            while broker.poll_transmit(*id, &mut peer.out) {
+                let chunk = peer.out.chunks().next().unwrap_or_default();
+                let taken = link.down.write(now, rng, chunk);
+                if taken == 0 {
+                    break;
+                }
+                peer.out.advance(taken);
+            }
+            if peer.closing && peer.out.is_empty() {
+                done.push(*id);
+            }
+        }
+        for id in done {
+            self.drop_peer(now, broker, links, id);
+        }
+    }
+
+    /// The subscriptions of the session at the other end of `link`.
+    pub(super) fn subscriptions(&self, link: &Link) -> Option<usize> {
+        Some(self.broker.as_ref()?.subscriptions(link.session))
+    }
+}
+
+impl Peer {
+    /// Shows the next `count` publishes, which the broker says it has handled.
+    fn observe(&mut self, count: u64, mut show: impl FnMut(&str, &[u8])) {
+        let (decoder, input) = &mut self.watch;
+        let mut ops = ClientOps::new();
+        // What is wrong with the input is the broker's to find out.
+        let _ = decoder.decode(input, &mut ops);
+        let publishes = ops.items.drain(..).filter_map(|op| match op {
+            ClientOp::Publish(frame) => Some(frame),
+            _ => None,
+        });
+        let mut shown = 0;
+        for frame in publishes.take(count as usize) {
+            let subject = std::str::from_utf8(frame.subject.of(&ops.chunk)).expect("text");
+            show(subject, frame.payload.of(&ops.chunk));
+            shown += 1;
+        }
+        assert_eq!(shown, count, "publishes that came from nowhere");
     }
 }

@@ -142,7 +142,9 @@ impl Pipe {
 
     /// The writer is done: the reader sees the end behind everything that is under way.
     pub(super) fn end(&mut self, at: Instant) {
-        self.eof = Some(self.eof.map_or(at, |eof| eof.min(at)));
+        if !self.vanishing {
+            self.eof = Some(self.eof.map_or(at, |eof| eof.min(at)));
+        }
     }
 
     /// What is under way is lost.
@@ -155,10 +157,6 @@ impl Pipe {
     pub(super) fn vanish(&mut self) {
         self.under_way.clear();
         self.vanishing = true;
-    }
-
-    pub(super) fn is_vanishing(&self) -> bool {
-        self.vanishing
     }
 
     /// Nothing arrives before `until`.

@@ -57,6 +57,9 @@ pub(crate) async fn a_limit_is_kept_over_a_reconnect<R: Rt>(env: Env<R>) {
     let got: Vec<_> = take(&mut subscriber, 10).await;
     assert_eq!(got, ["3", "4"]);
     assert_eq!(subscriber.end_reason(), Some(EndReason::MaxReached));
+    // The server has counted as well: nobody listens any more.
+    let nobody = client.request("limit", "".into()).await.unwrap_err();
+    assert_eq!(nobody.kind(), RequestErrorKind::NoResponders);
 }
 
 pub(crate) async fn a_dropped_subscriber_is_no_longer_known_to_the_server<R: Rt>(env: Env<R>) {

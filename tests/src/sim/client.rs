@@ -1,0 +1,282 @@
+//! A client and its end of the byte stream: what drives a connection by its contract.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use nats_proto::connection::{Delivery, DialError, DisconnectReason, Route};
+use nats_proto::wire::{OutBuf, ServerDecoder, ServerOps};
+use nats_proto::{Config, Connection, DialId, Event, Instant, Message, Rng, ServerAddr, State};
+
+use super::application::Application;
+use super::pipe::Read;
+use super::simulation::Links;
+
+/// An attempt under way, and how it will end.
+#[derive(Debug)]
+pub(super) struct Dialing {
+    pub(super) id: DialId,
+    pub(super) server: ServerAddr,
+    /// When the answer comes; never, if there is none.
+    pub(super) at: Option<Instant>,
+}
+
+/// A connection, what runs on it, and the loop of a driver that sleeps until it is woken.
+pub(super) struct Client<A> {
+    pub(super) connection: Connection,
+    pub(super) application: A,
+    /// Whether input is decoded outside of the connection.
+    decodes: bool,
+    decoder: ServerDecoder,
+    ops: ServerOps,
+    deliveries: Vec<Delivery>,
+    input: BytesMut,
+    out: OutBuf,
+    pub(super) link: Option<u64>,
+    /// What the connection has asked for and the network has not looked at.
+    pub(super) wanted: Option<(DialId, ServerAddr)>,
+    pub(super) dialing: Option<Dialing>,
+    /// Answers to attempts that were given up, which some drivers tell of nevertheless.
+    pub(super) late: Vec<DialId>,
+    /// The deadline that the driver knows of: nearer ones must wake it.
+    armed: Option<Instant>,
+    woken: bool,
+    pub(super) closed: bool,
+    rounds: (Instant, u32),
+}
+
+impl<A: Application> Client<A> {
+    pub(super) fn new(
+        now: Instant,
+        config: Config,
+        seed: [u8; 32],
+        decodes: bool,
+        application: A,
+    ) -> Self {
+        let limits = config.limits;
+        let connection = Connection::new(Arc::new(config), seed, now).expect("valid settings");
+        Self {
+            connection,
+            application,
+            decodes,
+            decoder: ServerDecoder::new(limits),
+            ops: ServerOps::new(),
+            deliveries: Vec::new(),
+            input: BytesMut::new(),
+            out: OutBuf::new(),
+            link: None,
+            wanted: None,
+            dialing: None,
+            late: Vec::new(),
+            armed: None,
+            woken: true,
+            closed: false,
+            rounds: (now, 0),
+        }
+    }
+
+    /// When there is something to do, as far as the driver can know.
+    pub(super) fn next(&self, now: Instant, links: &Links) -> Option<Instant> {
+        let link = self.link.and_then(|link| links.get(&link));
+        let read = link.and_then(|link| link.down.readable_at());
+        let write = link.is_some_and(|link| !self.out.is_empty() && link.up.room() > 0);
+        let now_if = |yes: bool| yes.then_some(now);
+        [now_if(self.woken || write || !self.late.is_empty()), read, self.armed]
+            .into_iter()
+            .chain([self.application.poll_timeout()])
+            .chain(self.dialing.iter().map(|dialing| dialing.at))
+            .flatten()
+            .min()
+    }
+
+    /// Lets the application use the connection outside of the loop, and wakes the loop if it must be.
+    pub(super) fn with<T>(&mut self, f: impl FnOnce(&mut A, &mut Connection) -> T) -> T {
+        let result = f(&mut self.application, &mut self.connection);
+        self.woken |= self.connection.take_wake();
+        result
+    }
+
+    fn interleave(&mut self, now: Instant) {
+        self.application.interleave(now, &mut self.connection);
+    }
+
+    /// Tells the connection how its attempt ended.
+    pub(super) fn dialled(&mut self, now: Instant, id: DialId, link: Option<u64>) {
+        let result = link.map(drop).ok_or_else(|| DialError::Io("refused".into()));
+        if link.is_some() {
+            self.link = link;
+            self.input.clear();
+            self.decoder = ServerDecoder::new(self.connection.config().limits);
+        }
+        self.connection.handle_dial(now, id, result);
+        self.woken = true;
+    }
+
+    /// One round of the driver.
+    pub(super) fn run(&mut self, now: Instant, rng: &mut Rng, links: &mut Links) {
+        self.count_round(now);
+        for id in std::mem::take(&mut self.late) {
+            self.connection.handle_dial(now, id, Ok(()));
+        }
+        if self.application.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.with(|application, connection| application.handle_timeout(now, connection));
+        }
+        self.woken = false;
+        self.read(now, rng, links);
+        self.interleave(now);
+        if self.connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.connection.handle_timeout(now);
+            self.check_progress(now);
+        }
+        self.interleave(now);
+        self.poll_events(now, links);
+        self.interleave(now);
+        self.write(now, rng, links);
+        self.armed = self.connection.poll_timeout();
+        self.interleave(now);
+        self.woken |= self.connection.take_wake();
+        if self.closed {
+            let mut nothing = OutBuf::new();
+            assert!(!self.connection.poll_transmit(&mut nothing), "bytes after the end");
+            assert_eq!(self.connection.poll_timeout(), None, "a deadline after the end");
+        }
+        self.application.check(now, &self.connection);
+    }
+
+    /// A driver that has nothing to do must be able to sleep.
+    fn count_round(&mut self, now: Instant) {
+        let (at, rounds) = self.rounds;
+        self.rounds = if at == now { (at, rounds + 1) } else { (now, 0) };
+        assert!(rounds < 10_000, "a loop without delay at {now:?}: {:?}", self.connection);
+    }
+
+    fn check_progress(&mut self, now: Instant) {
+        // A state may end and the next one begin with a deadline of its own, but not for ever.
+        let mut times = 0;
+        while self.connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.connection.handle_timeout(now);
+            times += 1;
+            assert!(times < 4, "a deadline that is handled and stays: {:?}", self.connection);
+        }
+    }
+
+    fn read(&mut self, now: Instant, rng: &mut Rng, links: &mut Links) {
+        let Some(link) = self.link.and_then(|link| links.get_mut(&link)) else {
+            return;
+        };
+        let old = self.input.len();
+        let mut read = link.down.read(now, rng, &mut self.input);
+        if matches!(read, Read::Bytes(_)) {
+            self.application.read(now, &self.connection, &self.input[old..]);
+            self.receive(now, old);
+            // A driver may learn in one round what came last and that it was the last.
+            if rng.below(2) == 0
+                && let Some(link) = self.link.and_then(|link| links.get_mut(&link))
+            {
+                let mut more = BytesMut::new();
+                read = link.down.read(now, rng, &mut more);
+                if matches!(read, Read::Bytes(_)) {
+                    self.application.read(now, &self.connection, &more);
+                    let old = self.input.len();
+                    self.input.extend_from_slice(&more);
+                    self.receive(now, old);
+                }
+            }
+        }
+        if read == Read::Eof {
+            self.disconnect(now, links, DisconnectReason::Eof);
+        }
+    }
+
+    fn receive(&mut self, now: Instant, old: usize) {
+        if !self.decodes {
+            return self.connection.receive(now, &mut self.input);
+        }
+        self.connection.handle_inbound(self.input.len() - old);
+        let result = self.decoder.decode(&mut self.input, &mut self.ops);
+        let mut deliveries = std::mem::take(&mut self.deliveries);
+        self.connection.handle_ops(now, &mut self.ops, &mut deliveries);
+        let chunk = self.ops.chunk.clone();
+        for Delivery { route, frame } in deliveries.drain(..) {
+            self.deliver(now, route, Message::from_frame(&chunk, &frame));
+        }
+        self.deliveries = deliveries;
+        self.ops.clear();
+        if let Err(error) = result {
+            self.connection.handle_decode_error(error);
+        }
+    }
+
+    fn deliver(&mut self, now: Instant, route: Route, message: Message) {
+        let (application, connection) = (&mut self.application, &mut self.connection);
+        match route {
+            Route::Subscription(id) => application.handle_message(now, connection, id, message),
+            Route::Request(id) => application.handle_reply(now, connection, id, message),
+        }
+    }
+
+    /// The byte stream is at its end, by whichever side.
+    fn disconnect(&mut self, now: Instant, links: &mut Links, reason: DisconnectReason) {
+        if let Some(link) = self.link.take().and_then(|link| links.get_mut(&link)) {
+            link.up.end(now);
+        }
+        if let Some(given_up) = self.dialing.take()
+            && given_up.at.is_some()
+        {
+            self.late.push(given_up.id);
+        }
+        self.input.clear();
+        self.application.disconnected(now);
+        self.connection.handle_disconnect(now, reason, std::mem::take(&mut self.out));
+    }
+
+    fn poll_events(&mut self, now: Instant, links: &mut Links) {
+        while let Some(event) = self.connection.poll_event() {
+            assert!(
+                !self.closed || matches!(event, Event::Flushed { result: Err(_), .. }),
+                "{event:?} after the end"
+            );
+            match event {
+                Event::Message { subscription, message } => {
+                    self.deliver(now, Route::Subscription(subscription), message);
+                    continue;
+                }
+                Event::Reply { request, message } => {
+                    self.deliver(now, Route::Request(request), message);
+                    continue;
+                }
+                Event::Dial { id, ref server } => {
+                    assert_eq!(self.link, None, "a second byte stream is asked for");
+                    self.dialing = None;
+                    self.wanted = Some((id, server.clone()));
+                }
+                Event::Hangup => {
+                    self.wanted = None;
+                    self.disconnect(now, links, DisconnectReason::Requested);
+                }
+                Event::Closed { .. } => {
+                    assert_eq!(self.connection.state(), State::Closed);
+                    assert_eq!(self.link, None, "an end with an open byte stream");
+                    self.closed = true;
+                }
+                _ => {}
+            }
+            self.application.handle_event(now, &mut self.connection, &event);
+        }
+    }
+
+    fn write(&mut self, now: Instant, rng: &mut Rng, links: &mut Links) {
+        let Some(link) = self.link.and_then(|link| links.get_mut(&link)) else {
+            return;
+        };
+        while !self.out.is_empty() || self.connection.poll_transmit(&mut self.out) {
+            let chunk = self.out.chunks().next().unwrap_or_default();
+            let taken = link.up.write(now, rng, chunk);
+            if taken == 0 {
+                return;
+            }
+            self.application.written(now, &chunk[..taken]);
+            self.out.advance(taken);
+            self.application.interleave(now, &mut self.connection);
+        }
+    }
+}

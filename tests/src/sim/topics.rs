@@ -1,0 +1,65 @@
+//! What one subscription of a simulated client may get, and has got.
+
+use super::books::{Arrivals, Stamp};
+
+/// How many plain subjects there are to publish to.
+pub(super) const TOPICS: u64 = 3;
+
+/// The subject of a topic.
+pub(super) fn topic(number: u64) -> String {
+    format!("topic.{number}")
+}
+
+/// One subscription.
+#[derive(Clone, Debug)]
+pub(super) struct Topic {
+    pub(super) subject: String,
+    /// Whether it gets every message on its subject: no queue group, no messages held back.
+    pub(super) gets_all: bool,
+    pub(super) max: Option<u64>,
+    /// Whether its maximum was raised, which a server may learn too late.
+    pub(super) raised: bool,
+    pub(super) delivered: u64,
+    /// Links that had broken, and places, when the latest message came.
+    last: Option<(u64, u64, u64)>,
+}
+
+impl Topic {
+    pub(super) fn new(subject: String, gets_all: bool) -> Self {
+        Self { subject, gets_all, max: None, raised: false, delivered: 0, last: None }
+    }
+
+    /// A message has come.
+    pub(super) fn deliver(
+        &mut self,
+        arrivals: &Arrivals,
+        breaks: u64,
+        subject: &str,
+        stamp: Stamp,
+    ) {
+        assert!(matches(&self.subject, subject), "{subject} came to {}", self.subject);
+        self.delivered += 1;
+        assert!(self.max.is_none_or(|max| self.delivered <= max), "more than allowed: {self:?}");
+        let place = arrivals.place(stamp).expect("delivered, and so seen by the broker");
+        let all_topics = self.subject == "topic.*";
+        let in_list = if all_topics { place.in_topics } else { place.in_subject };
+        if let Some((link, overall, before)) = self.last {
+            assert!(place.overall > overall, "{stamp:?} came out of order: {self:?}");
+            assert!(
+                link != breaks || !self.gets_all || in_list == before + 1,
+                "{} were left out before {stamp:?}: {self:?}",
+                in_list - before - 1
+            );
+        }
+        self.last = Some((breaks, place.overall, in_list));
+    }
+
+    /// Whether a message on `subject` must reach it, if nothing fails.
+    pub(super) fn must_get(&self, subject: &str) -> bool {
+        self.gets_all && !self.raised && matches(&self.subject, subject)
+    }
+}
+
+fn matches(pattern: &str, subject: &str) -> bool {
+    pattern == subject || (pattern == "topic.*" && subject.starts_with("topic."))
+}

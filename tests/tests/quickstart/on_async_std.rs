@@ -1,0 +1,10 @@
+//! The tour with the names of one adapter, as the example has it.
+
+use nats_async_std as nats;
+use nats_async_std::AsyncStd as Runtime;
+
+#[path = "../../../nats-tokio/examples/quickstart/server.rs"]
+mod server;
+#[expect(dead_code, reason = "arguments and exit status are the example's")]
+#[path = "../../../nats-tokio/examples/quickstart/tour.rs"]
+pub(crate) mod tour;
