@@ -117,6 +117,8 @@ pub(super) struct Books {
     pings: VecDeque<usize>,
     up: (ClientDecoder, BytesMut),
     down: (ServerDecoder, BytesMut),
+    /// Something came after which nothing counts.
+    deaf: bool,
 }
 
 impl Books {
@@ -132,6 +134,7 @@ impl Books {
             pings: VecDeque::new(),
             up: (ClientDecoder::new(Limits::default()), BytesMut::new()),
             down: (ServerDecoder::new(Limits::default()), BytesMut::new()),
+            deaf: false,
         }
     }
 
@@ -175,7 +178,8 @@ impl Books {
         // What cannot be decoded is the connection's to find out.
         let _ = decoder.decode(input, &mut ops);
         for op in ops.items.drain(..) {
-            if let ServerOp::Pong = op
+            self.deaf |= matches!(&op, ServerOp::Err(error) if error.closes_connection());
+            if let (ServerOp::Pong, false) = (op, self.deaf)
                 && let Some(count) = self.pings.pop_front()
             {
                 for index in &self.written[self.resolved..count] {
@@ -201,6 +205,7 @@ impl Books {
         }
         self.resolved = 0;
         self.pings.clear();
+        self.deaf = false;
         self.up = (ClientDecoder::new(Limits::default()), BytesMut::new());
         self.down = (ServerDecoder::new(Limits::default()), BytesMut::new());
     }
