@@ -276,7 +276,9 @@ impl<A: Application> Client<A> {
             }
             self.application.written(now, &chunk[..taken]);
             self.out.advance(taken);
-            self.application.interleave(now, &mut self.connection);
+            if self.out.is_empty() {
+                self.interleave(now);
+            }
         }
     }
 }

@@ -173,8 +173,13 @@ impl Pipe {
         self.broken
     }
 
+    /// It does not break by itself any more, and what has arrived can be read.
+    pub(super) fn heal(&mut self) {
+        self.breaks_after = None;
+        self.not_before = Instant::ZERO;
+    }
+
     pub(super) fn set_weather(&mut self, weather: Weather) {
         self.weather = weather;
-        self.not_before = Instant::ZERO;
     }
 }

@@ -258,6 +258,10 @@ impl<A: Application> Simulation<A> {
     pub fn heal(&mut self) {
         self.set_dials(Dials::Work);
         self.set_weather(Weather::default());
+        for link in self.links.values_mut() {
+            link.up.heal();
+            link.down.heal();
+        }
         (0..self.hosts.len()).for_each(|index| self.start_broker(index));
     }
 
