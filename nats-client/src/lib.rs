@@ -14,12 +14,12 @@
 //!
 //! # Memory of messages
 //!
-//! The payload of a message (and its subject, if it is long) is a slice of the read buffer it came in, so that
-//! nothing is copied. A message that is kept for long keeps that buffer alive: 64 KiB, or
-//! [`ConnectOptions::read_buffer_capacity`], or as much as the largest message in it needed. To keep a small
-//! part of a stream for long, copy it: `Bytes::copy_from_slice(&message.payload)`. Messages that wait for a
-//! subscriber that lags behind are bounded in number and bytes, and are moved out of buffers that are mostly
-//! others'.
+//! Small messages (up to 512 bytes of headers and payload) are copied out of the read buffer when they are
+//! given out, into blocks of 4 KiB; larger ones are slices of the read buffer. So a message that is kept for
+//! long keeps 4 KiB alive if it is small, and otherwise at most the buffer it came in: 64 KiB, or
+//! [`ConnectOptions::read_buffer_capacity`], or as much as the largest message in it needed. Replies to requests
+//! are always slices. Messages that wait for a subscriber that lags behind are bounded in number and bytes, and
+//! are moved out of buffers that are mostly others'.
 #![forbid(unsafe_code)]
 
 pub mod client;

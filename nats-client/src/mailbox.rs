@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use nats_proto::Message;
 use nats_proto::connection::{Delivery, EndReason};
 use nats_proto::wire::{MessageFrame, Span};
 
@@ -19,6 +20,9 @@ const SHARED_SEGMENTS: usize = 8;
 
 /// What a small run is, in bytes: an eighth of the usual read buffer.
 const SMALL_RUN: usize = 8 * 1024;
+
+/// Subjects up to this length are part of a [`Message`] and share nothing.
+const INLINE_SUBJECT: u32 = 38;
 
 /// Descriptors for which an idle mailbox keeps its memory.
 const KEPT_FRAMES: usize = 16 * 1024;
@@ -219,7 +223,10 @@ impl Mailbox {
 
 impl Batch {
     fn append(&mut self, chunk: &Bytes, run: &[Delivery]) {
-        let Some((start, end)) = extent(run) else {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            return;
+        };
+        let Some((start, end)) = extent(&first.frame, &last.frame) else {
             return;
         };
         let small = end - start < SMALL_RUN && self.segments.len() >= SHARED_SEGMENTS;
@@ -248,12 +255,21 @@ impl Batch {
     }
 }
 
-/// Where a run begins and ends in its chunk.
-fn extent(run: &[Delivery]) -> Option<(usize, usize)> {
-    let (first, last) = (run.first()?, run.last()?);
+/// A slice of `block`, or of a new one if it is used up, with these bytes.
+#[inline]
+fn copied(block: &mut BytesMut, bytes: &[u8]) -> Bytes {
+    if block.capacity() < bytes.len() {
+        *block = BytesMut::with_capacity(BLOCK.max(bytes.len()));
+    }
+    block.extend_from_slice(bytes);
+    block.split().freeze()
+}
+
+/// Where the messages from `first` to `last` begin and end in their chunk.
+fn extent(first: &MessageFrame, last: &MessageFrame) -> Option<(usize, usize)> {
     let used = |span: &Span| !span.is_empty();
-    let start = spans(&first.frame).into_iter().filter(used);
-    let end = spans(&last.frame).into_iter().filter(used);
+    let start = spans(first).into_iter().filter(used);
+    let end = spans(last).into_iter().filter(used);
     let start = start.map(|span| span.start as usize).min()?;
     let end = end.map(|span| (span.start as usize).saturating_add(span.len as usize)).max()?;
     (start <= end).then_some((start, end))
@@ -274,12 +290,22 @@ fn moved(frame: &MessageFrame, start: usize) -> MessageFrame {
     }
 }
 
+/// Messages up to this size are copied out of their chunk when they are given out: whoever keeps one keeps a
+/// [block](BLOCK) with its neighbours, not a whole read buffer. Larger ones share the chunk, of which they are
+/// a part worth keeping it for.
+const COPIED: usize = 512;
+
+/// Bytes that copied messages share one allocation for.
+const BLOCK: usize = 4 * 1024;
+
 /// What a subscriber has taken out of its mailbox.
 #[derive(Debug, Default)]
 pub(crate) struct Hand {
     batch: Batch,
     next: usize,
     segment: usize,
+    /// Where the next small message is copied to.
+    block: BytesMut,
 }
 
 impl Hand {
@@ -298,10 +324,21 @@ impl Hand {
         Some(frame)
     }
 
-    /// What the last message's descriptor points into.
+    /// The message of the last descriptor.
     #[inline]
-    pub(crate) fn chunk(&self) -> Option<&Bytes> {
-        Some(&self.batch.segments.get(self.segment)?.chunk)
+    pub(crate) fn message(&mut self, frame: &MessageFrame) -> Option<Message> {
+        let chunk = &self.batch.segments.get(self.segment)?.chunk;
+        if frame.size() > COPIED {
+            return Some(Message::from_frame(chunk, frame));
+        }
+        if frame.headers.is_empty() && frame.subject.len.max(frame.reply.len) <= INLINE_SUBJECT {
+            let payload = copied(&mut self.block, frame.payload.of(chunk));
+            return Some(Message::from_frame_with(chunk, frame, payload));
+        }
+        // Headers and long subjects are slices as well: copy all of it.
+        let (start, end) = extent(frame, frame)?;
+        let copy = copied(&mut self.block, chunk.get(start..end)?);
+        Some(Message::from_frame(&copy, &moved(frame, start)))
     }
 
     fn reset(&mut self) {

@@ -1,6 +1,5 @@
 //! Tests of the mailbox alone.
 
-use nats_proto::Message;
 use nats_proto::connection::Route;
 use nats_proto::{SubscriptionId, wire::ServerDecoder, wire::ServerOp, wire::ServerOps};
 
@@ -18,10 +17,13 @@ fn subscription() -> SubscriptionId {
 
 /// `payloads` as a decoded batch.
 fn batch(payloads: &[String]) -> (Bytes, Vec<Delivery>) {
-    let mut wire = BytesMut::new();
-    for payload in payloads {
-        wire.extend_from_slice(format!("MSG s 1 {}\r\n{payload}\r\n", payload.len()).as_bytes());
-    }
+    let message = |payload: &String| format!("MSG s 1 {}\r\n{payload}\r\n", payload.len());
+    decoded(&payloads.iter().map(message).collect::<String>())
+}
+
+/// What a server wrote, as a decoded batch.
+fn decoded(wire: &str) -> (Bytes, Vec<Delivery>) {
+    let mut wire = BytesMut::from(wire);
     let mut ops = ServerOps::new();
     ServerDecoder::new(Default::default()).decode(&mut wire, &mut ops).expect("valid operations");
     let route = Route::Subscription(subscription());
@@ -29,7 +31,8 @@ fn batch(payloads: &[String]) -> (Bytes, Vec<Delivery>) {
         ServerOp::Message(frame) => Some(Delivery { route, frame: *frame }),
         _ => None,
     });
-    (ops.chunk.clone(), deliveries.collect())
+    let deliveries = deliveries.collect();
+    (ops.chunk, deliveries)
 }
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
@@ -41,7 +44,7 @@ fn next(mailbox: &Mailbox, hand: &mut Hand) -> Option<String> {
     loop {
         if let Some(frame) = hand.next() {
             mailbox.give_out(hand, &frame);
-            let message = Message::from_frame(hand.chunk()?, &frame);
+            let message = hand.message(&frame)?;
             return String::from_utf8(message.payload.to_vec()).ok();
         }
         match mailbox.take(hand, Waker::noop()) {
@@ -181,4 +184,28 @@ fn an_abandoned_mailbox_takes_nothing() {
     drop(deliveries);
     assert!(chunk.is_unique());
     assert!(mailbox.is_consumed());
+}
+
+#[test]
+fn a_small_message_that_is_kept_does_not_keep_its_chunk() {
+    let mailbox = Mailbox::new(1_000, 1_000_000);
+    let long = "s".repeat(100);
+    let wire = format!(
+        "MSG a 1 2\r\nhi\r\nMSG {long} 1 {long} 2\r\nho\r\nHMSG a 1 18 19\r\nNATS/1.0\r\nA: b\r\n\r\nx\r\n"
+    );
+    let (chunk, deliveries) = decoded(&wire);
+    mailbox.push(&chunk, &deliveries, &mut Vec::new());
+    let mut hand = Hand::default();
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
+    let mut messages = Vec::new();
+    while let Some(frame) = hand.next() {
+        messages.extend(hand.message(&frame));
+    }
+    assert_eq!(messages[0].payload, "hi");
+    assert_eq!(messages[1].reply.as_deref(), Some(&*long));
+    let headers = messages[2].headers.as_ref().expect("headers");
+    assert_eq!(headers.get("A").map(|value| value.as_str()), Some("b"));
+    drop(hand);
+    assert!(chunk.is_unique(), "a message holds on to the chunk");
+    assert_eq!(messages.len(), 3);
 }

@@ -276,7 +276,7 @@ impl<R> ConnectOptions<R> {
         self
     }
 
-    /// Bytes of a read buffer; a message that is kept holds on to the one it came in. Default: 64 KiB.
+    /// Bytes of a read buffer; a large message that is kept holds on to the one it came in. Default: 64 KiB.
     pub fn read_buffer_capacity(mut self, bytes: u16) -> Self {
         self.settings.read_buffer = usize::from(bytes);
         self

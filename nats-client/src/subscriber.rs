@@ -144,11 +144,8 @@ impl Stream for Subscriber {
                 if this.mailbox.give_out(&mut this.hand, &frame) {
                     this.handle.change(|_| ());
                 }
-                let Some(chunk) = this.hand.chunk() else {
-                    return Poll::Ready(None);
-                };
                 // Built last and in place: a message is too large to be moved about.
-                return Poll::Ready(Some(Message::from_frame(chunk, &frame)));
+                return Poll::Ready(this.hand.message(&frame));
             }
             match this.mailbox.take(&mut this.hand, cx.waker()) {
                 Taken::Messages(missed) => this.recovered(missed),

@@ -38,6 +38,15 @@ impl Message {
     /// A header block that cannot be read spoils only itself: the message comes with `headers: None`.
     #[inline]
     pub fn from_frame(chunk: &Bytes, frame: &MessageFrame) -> Self {
+        Self::from_frame_with(chunk, frame, frame.payload.slice(chunk))
+    }
+
+    /// The message that `frame` describes in `chunk`, but for its payload, which is `payload`.
+    ///
+    /// For callers that copy small payloads, so that a message that is kept does not keep all of `chunk`.
+    /// Subjects of more than 38 bytes and headers share `chunk` all the same.
+    #[inline]
+    pub fn from_frame_with(chunk: &Bytes, frame: &MessageFrame, payload: Bytes) -> Self {
         let (headers, status, description) = match frame.headers.is_empty() {
             true => (None, None, None),
             false => read_headers(chunk, frame.headers),
@@ -49,7 +58,7 @@ impl Message {
                 true => None,
                 false => Some(Subject::from_span(chunk, frame.reply)),
             },
-            payload: frame.payload.slice(chunk),
+            payload,
             headers,
             status,
             description,

@@ -181,3 +181,45 @@ fn a_closed_connection_answers_everything_and_does_nothing() {
     assert!(matches!(events[..], [Event::Flushed { result: Err(_), .. }]), "{events:?}");
     assert_eq!(wire.written(), "");
 }
+
+#[test]
+fn nothing_is_accepted_while_the_last_link_ends() {
+    let mut wire = Wire::connected(config());
+    wire.connection.close(wire.now, TIMEOUT);
+    wire.written();
+    wire.pass(TIMEOUT);
+    assert_eq!(wire.connection.state(), State::HangingUp);
+    assert_eq!(wire.publish("a", "1"), Err(PublishError::Closed));
+    assert_eq!(wire.connection.subscribe("a", None), Err(SubscribeError::Closed));
+    assert_eq!(closed(&wire.hang_up()), Unfinished::default());
+}
+
+#[test]
+fn a_drain_with_nothing_to_flush_ends_with_the_link_that_is_hung_up_on() {
+    let mut wire = Wire::connected(config());
+    wire.connection.force_reconnect(wire.now);
+    wire.connection.drain(wire.now);
+    wire.connection.handle_drained(wire.now);
+    assert_eq!(closed(&wire.hang_up()), Unfinished::default());
+}
+
+#[test]
+fn what_is_uncertain_since_the_drain_began_is_told_at_the_end() {
+    let mut wire = Wire::connected(config());
+    wire.connection.drain(wire.now);
+    wire.publish("a", "1").expect("room");
+    wire.written();
+    wire.publish("a", "2").expect("room");
+    wire.cut();
+    wire.connection.handle_drained(wire.now);
+    // An attempt that fails and a link that goes well change nothing about it.
+    wire.dialled();
+    wire.accept();
+    wire.cut();
+    wire.pass(TIMEOUT);
+    wire.connect();
+    wire.written();
+    wire.feed("PONG\r\n");
+    let unfinished = closed(&wire.hang_up());
+    assert_eq!(unfinished, Unfinished { unsent: 0, uncertain: 1 });
+}

@@ -341,3 +341,107 @@ fn a_server_that_sends_no_limit_is_given_what_the_decoder_would_take() {
     assert_eq!(wire.connection.max_payload(), 64 * 1024 * 1024);
     assert!(INFO.contains("1048576"));
 }
+
+#[test]
+fn a_flush_asked_for_after_a_hang_up_does_not_succeed_for_what_the_link_lost() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.written();
+    wire.connection.force_reconnect(wire.now);
+    wire.connection.flush(None);
+    let events = wire.hang_up();
+    assert!(
+        matches!(events[0], Event::Flushed { result: Err(FlushError::Uncertain { count: 1 }), .. }),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_flush_answers_only_for_what_was_accepted_before_it() {
+    let mut wire = Wire::connected(config());
+    wire.cut();
+    wire.connection.flush(None);
+    wire.publish("a", "1").expect("room");
+    wire.connect();
+    // Its PING stands behind the publish that came later, and both are lost.
+    wire.written();
+    let events = wire.cut();
+    assert!(!events.iter().any(|event| matches!(event, Event::Flushed { .. })), "{events:?}");
+    assert_eq!(wire.statistics().uncertain, 1);
+    wire.connect();
+    wire.written();
+    wire.feed("PONG\r\n");
+    let events = wire.events();
+    assert!(matches!(events[..], [Event::Flushed { result: Ok(()), .. }]), "{events:?}");
+}
+
+#[test]
+fn a_flush_counts_no_loss_but_its_own() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.connection.flush(None);
+    wire.publish("a", "2").expect("room");
+    wire.publish("a", "3").expect("room");
+    wire.written();
+    let events = wire.cut();
+    assert!(
+        matches!(events[0], Event::Flushed { result: Err(FlushError::Uncertain { count: 1 }), .. }),
+        "{events:?}"
+    );
+    assert_eq!(wire.statistics().uncertain, 3);
+}
+
+#[test]
+fn what_is_given_up_behind_a_ping_takes_nothing_from_it() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "small").expect("room");
+    wire.connection.flush(None);
+    wire.written();
+    wire.publish("a", "too large").expect("room");
+    wire.feed("INFO {\"max_payload\":5,\"headers\":true}\r\n");
+    assert_eq!(wire.statistics().dropped, 1);
+    wire.feed("PONG\r\n");
+    assert_eq!(wire.statistics().confirmed, 1);
+}
+
+#[test]
+fn a_flush_does_not_survive_a_loss_because_others_were_given_up() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "small").expect("room");
+    wire.connection.flush(None);
+    wire.written();
+    wire.publish("a", "too large").expect("room");
+    wire.feed("INFO {\"max_payload\":5,\"headers\":true}\r\n");
+    let events = wire.cut();
+    assert!(
+        events.iter().any(|event| matches!(
+            event,
+            Event::Flushed { result: Err(FlushError::Uncertain { count: 1 }), .. }
+        )),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn the_oldest_make_room_after_a_hang_up_without_touching_what_is_written() {
+    let mut dropping = config();
+    dropping.pending_limit = FRAME + "PING\r\n".len();
+    dropping.pending_policy = PendingPolicy::DropOldest;
+    let mut wire = Wire::connected(dropping);
+    wire.publish("a", "1").expect("room");
+    wire.connection.flush(None);
+    wire.written();
+    wire.publish("a", "2").expect("room");
+    wire.connection.force_reconnect(wire.now);
+    wire.publish("a", "3").expect("room is made");
+    let events = wire.hang_up();
+    assert!(
+        events.iter().any(|event| matches!(
+            event,
+            Event::Flushed { result: Err(FlushError::Uncertain { count: 1 }), .. }
+        )),
+        "{events:?}"
+    );
+    let statistics = wire.statistics();
+    assert_eq!((statistics.uncertain, statistics.dropped, statistics.pending), (1, 1, 1));
+}

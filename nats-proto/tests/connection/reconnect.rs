@@ -262,3 +262,35 @@ fn lame_duck_is_told_once_a_link() {
     wire.feed("INFO {\"ldm\":true}\r\n");
     assert!(matches!(wire.events()[..], [Event::LameDuck]));
 }
+
+#[test]
+fn a_stream_that_ends_by_itself_needs_no_hang_up_any_more() {
+    let mut wire = Wire::connected(config());
+    wire.feed("-ERR 'Stale Connection'\r\n");
+    // The caller has read the end of the stream before it looks at what the connection wants.
+    let events = wire.cut();
+    assert!(!wire.was_told_to_hang_up());
+    assert!(matches!(events[..], [Event::ServerError(_), Event::Disconnected { .. }]));
+    wire.connect();
+    assert_eq!(wire.statistics().connects, 2);
+}
+
+#[test]
+fn a_forced_reconnect_does_not_wait_for_the_applications_delay_either() {
+    let mut custom = config();
+    custom.reconnect_delay = Some(Arc::new(|_| Duration::from_secs(10)));
+    let mut wire = Wire::connected(custom);
+    wire.connection.force_reconnect(wire.now);
+    wire.hang_up();
+    assert_eq!(wire.connection.state(), State::Dialing);
+}
+
+#[test]
+fn a_forced_reconnect_is_no_failure_of_the_first_connect() {
+    let mut wire = Wire::new(config());
+    wire.dialled();
+    wire.connection.force_reconnect(wire.now);
+    wire.hang_up();
+    assert_eq!(wire.connection.state(), State::Dialing);
+    wire.connect();
+}

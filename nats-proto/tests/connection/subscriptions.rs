@@ -142,3 +142,13 @@ fn ten_thousand_subscriptions_do_not_make_an_idle_poll_slower() {
     assert_eq!(wire.connection.poll_timeout(), idle);
     assert!(wire.connection.poll_event().is_none());
 }
+
+#[test]
+fn a_maximum_that_no_server_can_read_is_not_sent() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("a", None).expect("a subscription");
+    wire.written();
+    wire.connection.unsubscribe_after(id, u64::MAX).expect("it exists");
+    // One digit more would end the subscription at once.
+    assert_eq!(wire.written(), "UNSUB 1 999999999\r\n");
+}

@@ -124,6 +124,11 @@ impl Wire {
         self.events()
     }
 
+    /// Whether the caller is to close the stream.
+    pub(crate) fn was_told_to_hang_up(&self) -> bool {
+        self.hung_up
+    }
+
     /// Answers a hang-up.
     pub(crate) fn hang_up(&mut self) -> Vec<Event> {
         let mut events = self.events();

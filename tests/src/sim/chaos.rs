@@ -54,6 +54,8 @@ struct Chaos {
     simulation: Simulation<Restless>,
     lame: Vec<bool>,
     steps: u64,
+    /// Whether to print what is done.
+    trace: bool,
 }
 
 fn millis(rng: &mut Rng, least: u64, most: u64) -> Duration {
@@ -83,7 +85,8 @@ impl Chaos {
             simulation.add_client(config, decodes, restless);
         }
         let lame = vec![false; simulation.brokers()];
-        Self { simulation, lame, steps: 0 }
+        let trace = std::env::var_os("SIM_TRACE").is_some();
+        Self { simulation, lame, steps: 0, trace }
     }
 
     fn run_for(&mut self, duration: Duration) {
@@ -110,7 +113,13 @@ impl Chaos {
         let broker = self.simulation.rng().below(brokers) as usize;
         let rng = self.simulation.rng();
         let coin = rng.below(2) == 0;
-        match rng.below(32) {
+        let kind = rng.below(32);
+        if self.trace {
+            let now = self.simulation.now().as_nanos();
+            eprintln!("{now:>12} fault {kind}, client {client}, broker {broker}, {coin}");
+        }
+        let rng = self.simulation.rng();
+        match kind {
             0..6 => {
                 let bytes = if coin { rng.below(400) } else { rng.below(6000) } as usize;
                 let to_client = rng.below(3) == 0;
@@ -321,7 +330,7 @@ fn client_config(rng: &mut Rng, servers: &[ServerAddr]) -> Config {
 }
 
 fn weather(rng: &mut Rng) -> Weather {
-    let least = Duration::from_micros(rng.below(1000));
+    let least = Duration::from_micros(1 + rng.below(1000));
     let tiny = rng.below(3) == 0;
     Weather {
         delay: (least, least + millis(rng, 0, 60)),
