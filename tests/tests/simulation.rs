@@ -1,13 +1,14 @@
 //! Many seeds of the simulation.
 //!
 //! `SIM_SEEDS` sets how many, `SIM_FIRST` the first; `SIM_SEED` runs one alone, which replays a failure bit for
-//! bit.
+//! bit, and prints what happens if `SIM_TRACE` is set.
 
 use std::panic::catch_unwind;
 
 use nats_tests::sim::{Outcome, run_seed};
 
-const SEEDS: u64 = 1_500;
+/// About ten seconds.
+const SEEDS: u64 = if cfg!(debug_assertions) { 400 } else { 3_000 };
 
 fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

@@ -5,6 +5,7 @@
 mod bench;
 mod deny;
 mod fuzz;
+mod instructions;
 mod lint;
 mod process;
 mod server;
@@ -34,8 +35,11 @@ usage: cargo xtask <command>
   fuzz [--seconds N]  runs every fuzz target for N seconds (default: 10)
   bench [--quick] [-- ARGS]
                       measures this client and its peers; `bench -- --help` lists ARGS
+  instructions [--record]
+                      counts the instructions of the codec and the data path, and compares them with what
+                      is recorded
   deny                licences, bans and sources of dependencies, with cargo-deny
-  ci                  lint, deny, test and fuzz: what must pass before a merge
+  ci                  lint, deny, test, instructions and fuzz: what must pass before a merge
   help                this text";
 
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +50,7 @@ enum Command {
     Lint,
     NoStd,
     Fuzz { seconds: u64 },
+    Instructions { record: bool },
     Deny,
     Ci,
     Help,
@@ -67,6 +72,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::run(),
         Command::NoStd => test::no_std(),
         Command::Fuzz { seconds } => fuzz::run(*seconds),
+        Command::Instructions { record } => instructions::run(*record),
         Command::Deny => deny::run(),
         Command::Ci => ci(),
         Command::Help => {
@@ -93,6 +99,7 @@ fn ci() -> Result {
     lint::run()?;
     deny::run()?;
     test::run(&[])?;
+    instructions::run(false)?;
     fuzz::run(FUZZ_SECONDS)
 }
 
@@ -112,6 +119,7 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
         "lint" => Command::Lint,
         "no-std" => Command::NoStd,
         "fuzz" => Command::Fuzz { seconds: FUZZ_SECONDS },
+        "instructions" => Command::Instructions { record: false },
         "deny" => Command::Deny,
         "ci" => Command::Ci,
         "help" => Command::Help,
@@ -123,6 +131,7 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
             (Command::Test { cargo_args }, Value(value)) => cargo_args.push(value),
             (Command::Bench { bench_args }, Value(value)) => bench_args.push(value),
             (Command::Bench { bench_args }, Long("quick")) => bench_args.push("--quick".into()),
+            (Command::Instructions { record }, Long("record")) => *record = true,
             (Command::Fuzz { seconds }, Long("seconds")) => *seconds = parser.value()?.parse()?,
             (_, other) => return Err(other.unexpected()),
         }

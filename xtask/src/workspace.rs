@@ -16,6 +16,17 @@ pub(crate) fn root() -> PathBuf {
     package.parent().map(Path::to_path_buf).unwrap_or(package)
 }
 
+/// Where cargo builds to.
+///
+/// # Errors
+/// Cargo cannot read the workspace.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    let json = output(cargo(None).args(["metadata", "--no-deps", "--format-version=1"]))?;
+    let metadata: Value = serde_json::from_str(&json)?;
+    let dir = metadata["target_directory"].as_str().ok_or("cargo metadata names no target")?;
+    Ok(PathBuf::from(dir))
+}
+
 /// A crate that goes to the registry.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Published {

@@ -336,7 +336,7 @@ fn weather(rng: &mut Rng) -> Weather {
         delay: (least, least + millis(rng, 0, 60)),
         write: if tiny { 1 + rng.below(64) as usize } else { 1 << 16 },
         read: if rng.below(3) == 0 { 1 + rng.below(64) as usize } else { 1 << 16 },
-        pause: Duration::from_micros(rng.below(2) * rng.below(3000)),
+        pause: Duration::from_micros(1 + rng.below(2) * rng.below(3000)),
         window: [256, 4096, 65_536][rng.below(3) as usize],
     }
 }

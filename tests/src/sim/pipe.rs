@@ -147,10 +147,11 @@ impl Pipe {
         }
     }
 
-    /// What is under way is lost.
+    /// What is under way is lost, and what a writer writes before it notices.
     pub(super) fn lose(&mut self) {
         self.under_way.clear();
-        self.len = 0;
+        self.breaks_after = Some(0);
+        self.broken = true;
     }
 
     /// What is written from now on is lost, and what is under way as well.
@@ -175,7 +176,9 @@ impl Pipe {
 
     /// It does not break by itself any more, and what has arrived can be read.
     pub(super) fn heal(&mut self) {
-        self.breaks_after = None;
+        if !self.broken {
+            self.breaks_after = None;
+        }
         self.not_before = Instant::ZERO;
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Restless {
     may_end: bool,
     echo: bool,
     next: Instant,
+    /// When it may interfere again.
+    quiet_until: Instant,
     round: u64,
     /// Whether the link has ended in this round: messages that come now are from before.
     unlinked: bool,
@@ -92,6 +94,7 @@ impl Restless {
             may_end,
             echo,
             next: Instant::ZERO,
+            quiet_until: Instant::ZERO,
             round: 0,
             unlinked: false,
             topics: BTreeMap::new(),
@@ -472,7 +475,9 @@ impl Application for Restless {
     }
 
     fn interleave(&mut self, now: Instant, connection: &mut Connection) {
-        if self.active && self.chance(64) {
+        if self.active && self.quiet_until <= now && self.chance(8) {
+            let pause = (Duration::from_micros(100), Duration::from_millis(20));
+            self.quiet_until = now + between(&mut self.rng, pause);
             self.act(now, connection);
         }
     }

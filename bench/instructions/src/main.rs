@@ -1,0 +1,228 @@
+//! Does one kind of work so many times: `nats-bench-instructions WORK COUNT`, or lists the kinds.
+//!
+//! Run under callgrind with two counts, the difference is what one time costs in instructions. That is the
+//! same on every run and every machine with the same compiler, which times are not.
+
+use std::hint::black_box;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use nats_proto::connection::Delivery;
+use nats_proto::wire::{ClientDecoder, ClientOps, Limits, OutBuf, ServerDecoder, ServerOps, encoder};
+use nats_proto::{Config, Connection, Event, HeaderMap, Instant, Message, Outgoing};
+use watermelon_proto::headers::HeaderMap as PeerHeaders;
+use watermelon_proto::proto::{ClientOp, StreamDecoder, StreamEncoder};
+use watermelon_proto::{MessageBase, Subject};
+
+const SUBJECT: &str = "bench.subject";
+const PAYLOAD: &[u8] = b"0123456789abcdef";
+/// Messages of one read or one write: about 40 KiB.
+const BATCH: usize = 1_000;
+
+type Work = fn(usize);
+
+const WORK: &[(&str, Work)] = &[
+    ("decode MSG 16 B", decode_msg),
+    ("decode MSG 16 B, watermelon-proto", peer_decode_msg),
+    ("decode HMSG 16 B", decode_hmsg),
+    ("decode PUB 16 B", decode_pub),
+    ("encode PUB 16 B", encode_pub),
+    ("encode PUB 16 B, watermelon-proto", peer_encode_pub),
+    ("encode HPUB 16 B", encode_hpub),
+    ("publish 16 B on a connection", publish),
+    ("receive 16 B on a connection", receive),
+    ("receive 16 B on a connection, 10,000 subscriptions", receive_among_many),
+    ("request and reply 16 B on a connection", request),
+];
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    match (args.next(), args.next().and_then(|count| count.parse().ok())) {
+        (Some(name), Some(count)) => match WORK.iter().find(|(known, _)| *known == name) {
+            Some((_, work)) => work(count),
+            None => panic!("no work is called {name:?}"),
+        },
+        _ => WORK.iter().for_each(|(name, _)| println!("{name}")),
+    }
+}
+
+fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("Trace-Id", "0123456789abcdef");
+    headers
+}
+
+fn msg() -> Vec<u8> {
+    format!("MSG {SUBJECT} 1 16\r\n0123456789abcdef\r\n").repeat(BATCH).into_bytes()
+}
+
+/// Gives `each` decoded batches of `wire` until there were `count` messages.
+fn decode(wire: &[u8], count: usize, mut each: impl FnMut(&mut ServerOps)) {
+    let mut decoder = ServerDecoder::new(Limits::default());
+    let mut ops = ServerOps::new();
+    for _ in 0..count / BATCH {
+        let mut input = BytesMut::from(wire);
+        decoder.decode(&mut input, &mut ops).expect("valid operations");
+        each(&mut ops);
+        ops.clear();
+    }
+}
+
+fn decode_msg(count: usize) {
+    decode(&msg(), count, |ops| assert_eq!(black_box(ops).items.len(), BATCH));
+}
+
+fn decode_hmsg(count: usize) {
+    let mut block = Vec::new();
+    headers().encode(&mut block);
+    let mut frame = format!("HMSG {SUBJECT} 1 {} {}\r\n", block.len(), block.len() + 16).into_bytes();
+    frame.extend_from_slice(&block);
+    frame.extend_from_slice(b"0123456789abcdef\r\n");
+    decode(&frame.repeat(BATCH), count, |ops| assert_eq!(black_box(ops).items.len(), BATCH));
+}
+
+fn decode_pub(count: usize) {
+    let wire = format!("PUB {SUBJECT} 16\r\n0123456789abcdef\r\n").repeat(BATCH);
+    let mut decoder = ClientDecoder::new(Limits::default());
+    let mut ops = ClientOps::new();
+    for _ in 0..count / BATCH {
+        let mut input = BytesMut::from(wire.as_bytes());
+        decoder.decode(&mut input, &mut ops).expect("valid operations");
+        assert_eq!(black_box(&ops).items.len(), BATCH);
+        ops.clear();
+    }
+}
+
+fn peer_decode_msg(count: usize) {
+    let wire = msg();
+    let mut decoder = StreamDecoder::new();
+    for _ in 0..count / BATCH {
+        decoder.read_buf().put_slice(&wire);
+        let mut messages = 0;
+        while let Some(op) = decoder.decode().expect("valid operations") {
+            black_box(op);
+            messages += 1;
+        }
+        assert_eq!(messages, BATCH);
+    }
+}
+
+/// Writes batches of what `each` encodes, to nowhere.
+fn encode(count: usize, mut each: impl FnMut(&mut OutBuf)) {
+    let mut out = OutBuf::new();
+    for _ in 0..count / BATCH {
+        for _ in 0..BATCH {
+            each(&mut out);
+        }
+        black_box(&mut out).advance(usize::MAX);
+    }
+}
+
+fn encode_pub(count: usize) {
+    let payload = Bytes::from_static(PAYLOAD);
+    encode(count, |out| encoder::publish(out, SUBJECT.as_bytes(), None, None, &payload));
+}
+
+fn encode_hpub(count: usize) {
+    let (payload, headers) = (Bytes::from_static(PAYLOAD), headers());
+    encode(count, |out| encoder::publish(out, SUBJECT.as_bytes(), None, Some(&headers), &payload));
+}
+
+fn peer_encode_pub(count: usize) {
+    let message = MessageBase {
+        subject: Subject::from_static(SUBJECT),
+        reply_subject: None,
+        headers: PeerHeaders::new(),
+        payload: Bytes::from_static(PAYLOAD),
+    };
+    let op = ClientOp::Publish { message };
+    let mut encoder = StreamEncoder::new();
+    for _ in 0..count / BATCH {
+        for _ in 0..BATCH {
+            encoder.enqueue_write_op(&op);
+        }
+        let len = black_box(&mut encoder).remaining();
+        encoder.advance(len);
+    }
+}
+
+/// A connection that is up.
+fn connected() -> Connection {
+    let servers = vec!["localhost".parse().expect("an address")];
+    let config = Config::new(servers).into();
+    let mut connection = Connection::new(config, [1; 32], Instant::ZERO).expect("valid settings");
+    let Some(Event::Dial { id, .. }) = connection.poll_event() else {
+        panic!("a new connection dials");
+    };
+    connection.handle_dial(Instant::ZERO, id, Ok(()));
+    for line in ["INFO {\"max_payload\":1048576,\"headers\":true}\r\n", "PONG\r\n"] {
+        connection.receive(Instant::ZERO, &mut BytesMut::from(line));
+        written(&mut connection);
+    }
+    while connection.poll_event().is_some() {}
+    connection
+}
+
+fn written(connection: &mut Connection) {
+    let mut out = OutBuf::new();
+    while connection.poll_transmit(&mut out) {
+        out.advance(usize::MAX);
+    }
+}
+
+fn publish(count: usize) {
+    let mut connection = connected();
+    let payload = Bytes::from_static(PAYLOAD);
+    let mut out = OutBuf::new();
+    for _ in 0..count / BATCH {
+        for _ in 0..BATCH {
+            connection.publish(Outgoing::new(SUBJECT, &payload)).expect("room");
+        }
+        connection.poll_transmit(&mut out);
+        black_box(&mut out).advance(usize::MAX);
+    }
+}
+
+fn receive_with(mut connection: Connection, count: usize) {
+    let mut deliveries: Vec<Delivery> = Vec::new();
+    decode(&msg(), count, |ops| {
+        connection.handle_ops(Instant::ZERO, ops, &mut deliveries);
+        assert_eq!(deliveries.len(), BATCH);
+        for delivery in deliveries.drain(..) {
+            black_box(Message::from_frame(&ops.chunk, &delivery.frame));
+        }
+    });
+}
+
+fn receive(count: usize) {
+    let mut connection = connected();
+    connection.subscribe(SUBJECT, None).expect("a subscription");
+    receive_with(connection, count);
+}
+
+fn receive_among_many(count: usize) {
+    let mut connection = connected();
+    connection.subscribe(SUBJECT, None).expect("a subscription");
+    for number in 0..10_000 {
+        connection.subscribe(&format!("other.{number}"), None).expect("a subscription");
+    }
+    receive_with(connection, count);
+}
+
+fn request(count: usize) {
+    let mut connection = connected();
+    let payload = Bytes::from_static(PAYLOAD);
+    let deadline = Instant::from_millis(10_000);
+    let mut out = OutBuf::new();
+    for _ in 0..count {
+        connection.request(Outgoing::new("svc", &payload), deadline).expect("room");
+        connection.poll_transmit(&mut out);
+        let written: Vec<u8> = out.chunks().flatten().copied().collect();
+        out.advance(usize::MAX);
+        let line = written.rsplit(|byte| *byte == b' ').nth(1).expect("a reply subject");
+        let mut input = BytesMut::from(&b"MSG "[..]);
+        input.extend_from_slice(line);
+        input.extend_from_slice(b" 1 2\r\nok\r\n");
+        connection.receive(Instant::ZERO, &mut input);
+        assert!(matches!(connection.poll_event(), Some(Event::Reply { .. })));
+    }
+}
