@@ -8,7 +8,7 @@ use std::panic::catch_unwind;
 use nats_tests::sim::{Outcome, run_seed};
 
 /// About ten seconds.
-const SEEDS: u64 = if cfg!(debug_assertions) { 400 } else { 3_000 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 3_000 };
 
 fn setting(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

@@ -67,7 +67,9 @@ fn compare(counts: &BTreeMap<String, u64>, recorded: &BTreeMap<String, u64>) -> 
     println!("{:>8} {:>8}", "now", "recorded");
     for (work, now) in counts {
         let Some(before) = recorded.get(work) else {
-            return Err(format!("{work:?} is not recorded: `cargo xtask instructions --record`").into());
+            return Err(
+                format!("{work:?} is not recorded: `cargo xtask instructions --record`").into()
+            );
         };
         println!("{now:>8} {before:>8}  {work}");
         if now * 100 > before * (100 + TOLERANCE) {

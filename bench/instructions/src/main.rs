@@ -7,7 +7,9 @@ use std::hint::black_box;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use nats_proto::connection::Delivery;
-use nats_proto::wire::{ClientDecoder, ClientOps, Limits, OutBuf, ServerDecoder, ServerOps, encoder};
+use nats_proto::wire::{
+    ClientDecoder, ClientOps, Limits, OutBuf, ServerDecoder, ServerOps, encoder,
+};
 use nats_proto::{Config, Connection, Event, HeaderMap, Instant, Message, Outgoing};
 use watermelon_proto::headers::HeaderMap as PeerHeaders;
 use watermelon_proto::proto::{ClientOp, StreamDecoder, StreamEncoder};
@@ -74,7 +76,8 @@ fn decode_msg(count: usize) {
 fn decode_hmsg(count: usize) {
     let mut block = Vec::new();
     headers().encode(&mut block);
-    let mut frame = format!("HMSG {SUBJECT} 1 {} {}\r\n", block.len(), block.len() + 16).into_bytes();
+    let mut frame =
+        format!("HMSG {SUBJECT} 1 {} {}\r\n", block.len(), block.len() + 16).into_bytes();
     frame.extend_from_slice(&block);
     frame.extend_from_slice(b"0123456789abcdef\r\n");
     decode(&frame.repeat(BATCH), count, |ops| assert_eq!(black_box(ops).items.len(), BATCH));

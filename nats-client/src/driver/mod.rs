@@ -111,20 +111,18 @@ impl<R: Runtime> Driver<R> {
             self.sleep = None;
             return false;
         };
-        let now = self.shared.now();
-        let mut due = false;
         loop {
             match &mut self.sleep {
-                // A sleep that ends too early costs one look.
                 Some((armed, sleep)) if *armed <= deadline => {
                     if sleep.as_mut().poll(cx).is_pending() {
-                        return due;
+                        return false;
                     }
                     self.sleep = None;
-                    due = true;
                 }
                 _ => {
-                    let wait = deadline.saturating_duration_since(now);
+                    // The clock is read anew for every sleep: one that was too short, or for an earlier
+                    // deadline, may have ended at once.
+                    let wait = deadline.saturating_duration_since(self.shared.now());
                     if wait.is_zero() {
                         return true;
                     }
@@ -155,9 +153,9 @@ impl<R: Runtime> Driver<R> {
         }
         core.timers.fire(now, &mut self.batch.wakers);
         let garbage = self.take_events(&mut core, now);
-        let swapped =
-            self.stream.is_some() && self.out.is_empty() && core.conn.poll_transmit(&mut self.out);
-        if (swapped || !self.batch.events.is_empty()) && !core.room.is_empty() {
+        let written = self.stream.is_some() && self.out.is_empty();
+        let swapped = written && core.conn.poll_transmit(&mut self.out);
+        if (written || !self.batch.events.is_empty()) && !core.room.is_empty() {
             core.room.take_all(&mut self.batch.wakers);
         }
         shared.statistics.store(&core.conn.statistics());

@@ -83,6 +83,8 @@ pub struct Connection {
     pongs: u32,
     /// Everything else, in the order in which it was accepted. Without a link it holds only publishes.
     outgoing: OutBuf,
+    /// Bytes handed out for writing, until the caller comes back for more.
+    handed_out: usize,
     gate: gate::Gate,
     ledger: ledger::Ledger,
     /// Publishes that became uncertain when the last link broke, or since the end began.
@@ -133,6 +135,7 @@ impl Connection {
             urgent: OutBuf::new(),
             pongs: 0,
             outgoing: OutBuf::new(),
+            handed_out: 0,
             gate: gate::Gate::default(),
             ledger: ledger::Ledger::default(),
             lost_last: 0,

@@ -50,7 +50,7 @@ impl Connection {
         }
         self.enqueue(message)?;
         if self.is_up() && self.ending.is_none() && self.config.max_control_line >= 1024 {
-            let room = self.config.send_limit.saturating_sub(self.outgoing.len());
+            let room = self.room_limit(true).saturating_sub(self.outgoing.len());
             self.gate = Gate::open(room, self.max_payload());
         }
         Ok(())
@@ -150,8 +150,17 @@ impl Connection {
         if len <= limit { Ok(()) } else { Err(SubjectError::TooLong { len, limit }) }
     }
 
+    /// How many bytes may be queued.
+    ///
+    /// What was kept for a link is handed out all at once, and comes back if that link breaks. As long as it
+    /// is being written, what it has more than `send_limit` takes room from what may be added: else each
+    /// link that breaks would add to what is kept.
     fn room_limit(&self, connected: bool) -> usize {
-        if connected { self.config.send_limit } else { self.config.pending_limit }
+        let limit = self.config.send_limit;
+        match connected {
+            true => limit.saturating_sub(self.handed_out.saturating_sub(limit)),
+            false => self.config.pending_limit,
+        }
     }
 
     fn has_room(&self, bytes: usize, connected: bool) -> bool {
@@ -166,7 +175,7 @@ impl Connection {
             return Ok(());
         }
         // On a link, one frame that is larger than the limit goes alone: waiting would not make it fit.
-        if connected && buffered == 0 {
+        if connected && buffered == 0 && self.handed_out <= self.config.send_limit {
             return Ok(());
         }
         let drops = !connected && self.config.pending_policy == PendingPolicy::DropOldest;
@@ -346,6 +355,7 @@ impl Connection {
         if !out.is_empty() {
             return false;
         }
+        self.handed_out = 0;
         let source = match self.link {
             Link::AwaitPong { .. } | Link::Connected if !self.urgent.is_empty() => {
                 self.pongs = 0;
@@ -356,6 +366,7 @@ impl Connection {
         };
         out.clear();
         core::mem::swap(source, out);
+        self.handed_out = out.len();
         self.bytes_out = self.bytes_out.saturating_add(out.len() as u64);
         true
     }

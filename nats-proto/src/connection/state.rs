@@ -285,6 +285,7 @@ impl Connection {
     fn break_link(&mut self, unsent: OutBuf) -> u64 {
         self.gate.close();
         self.keepalive.stop();
+        self.handed_out = 0;
         self.urgent.clear();
         let mut kept = unsent.into_unsent_publishes(|_, _| true);
         let mut queued = core::mem::take(&mut self.outgoing).into_unsent_publishes(|_, _| true);

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use nats_proto::connection::{
     DisconnectReason, FlushError, PendingPolicy, PublishError, SubscribeError, Unfinished,
 };
+use nats_proto::wire::OutBuf;
 use nats_proto::{Event, HeaderMap, Outgoing, SubjectError};
 use std::time::Duration;
 
@@ -105,6 +106,34 @@ fn a_full_buffer_refuses_until_it_is_handed_out() {
     // What is larger than the limit goes alone.
     wire.written();
     wire.publish("a", &"x".repeat(100)).expect("alone");
+}
+
+#[test]
+fn links_that_break_do_not_add_to_what_is_kept() {
+    let mut small = config();
+    small.send_limit = 100;
+    small.pending_limit = 300;
+    let mut wire = Wire::connected(small);
+    wire.cut();
+    let most = 300 + 2 * 100;
+    for _ in 0..20 {
+        while wire.publish("a", "0123456789").is_ok() {}
+        wire.connect();
+        // Handed out and never written; what comes meanwhile is queued behind it.
+        let mut out = OutBuf::new();
+        assert!(wire.connection.poll_transmit(&mut out));
+        while wire.publish("a", "0123456789").is_ok() {}
+        assert!(out.len() + wire.connection.buffered() <= most, "{} bytes", out.len());
+        wire.disconnect(out);
+    }
+    // Once it is written there is room again.
+    wire.connect();
+    let mut out = OutBuf::new();
+    wire.connection.poll_transmit(&mut out);
+    assert!(wire.publish("a", "0123456789").is_err());
+    out.advance(out.len());
+    wire.connection.poll_transmit(&mut out);
+    assert!(wire.publish("a", "0123456789").is_ok());
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl Wire {
         self.disconnect(OutBuf::new())
     }
 
-    fn disconnect(&mut self, unsent: OutBuf) -> Vec<Event> {
+    pub(crate) fn disconnect(&mut self, unsent: OutBuf) -> Vec<Event> {
         self.input.clear();
         self.connection.handle_disconnect(self.now, DisconnectReason::Eof, unsent);
         self.events()

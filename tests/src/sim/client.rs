@@ -219,9 +219,7 @@ impl<A: Application> Client<A> {
         if let Some(link) = self.link.take().and_then(|link| links.get_mut(&link)) {
             link.up.end(now);
         }
-        if let Some(given_up) = self.dialing.take()
-            && given_up.at.is_some()
-        {
+        if let Some(given_up) = self.dialing.take() {
             self.late.push(given_up.id);
         }
         self.input.clear();

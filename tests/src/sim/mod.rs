@@ -68,6 +68,7 @@
 //!     let mut simulation = Simulation::new(seed);
 //!     let mut config = Config::new(vec![simulation.add_broker(Default::default())]);
 //!     config.retry_on_initial_connect = true;
+//!     config.ping_interval = Duration::from_secs(1); // how soon a silent link is given up
 //!     let shop = simulation.add_client(config.clone(), false, Shop::default());
 //!     let customer = Shop { places: true, ..Shop::default() };
 //!     let customer = simulation.add_client(config, false, customer);

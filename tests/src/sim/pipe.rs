@@ -166,7 +166,9 @@ impl Pipe {
     }
 
     pub(super) fn break_after(&mut self, bytes: usize) {
-        self.breaks_after = Some(bytes);
+        if !self.broken {
+            self.breaks_after = Some(bytes);
+        }
     }
 
     /// Whether the byte at which it was to break has been written.

@@ -519,8 +519,8 @@ impl Application for Restless {
             "{s:?}"
         );
         let config = connection.config();
-        // Each link may leave as much behind as it was able to take.
-        let left = config.send_limit * (1 + self.books.breaks as usize);
+        // What a broken link leaves comes on top of what may be kept, and of what came meanwhile.
+        let left = 2 * config.send_limit;
         let bound = config.pending_limit.max(config.send_limit) + left + 64 * 1024;
         assert!(connection.buffered() <= bound, "{} bytes are buffered", connection.buffered());
         let on_time = self.ends_by.is_none_or(|at| self.is_on_time(now, at));

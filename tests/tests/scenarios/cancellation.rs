@@ -78,7 +78,7 @@ pub(crate) async fn a_message_is_not_lost_with_the_future_that_waited_for_it<R: 
 pub(crate) async fn a_dropped_connect_gives_up<R: Rt>(env: Env<R>) {
     let mut server = env.start();
     for _ in 0..10 {
-        begun(env.options().connect(server.url())).await;
+        polled_once(env.options().connect(server.url())).await;
     }
     // With `retry_on_initial_connect` the handle is there at once, and dropping it gives up as well.
     server.kill();
