@@ -16,10 +16,10 @@ use crate::client::{PublishErrorKind, RequestErrorKind, SubscribeErrorKind};
 use crate::connection::State;
 use crate::driver::Driver;
 use crate::shared::{Clock, Handle, Shared};
-use crate::testing::{Fake, FakeServer, Peer, block_on, options};
-use crate::{Client, ConnectErrorKind, ConnectOptions, Event, Message, Subscriber};
+use crate::testing::{Fake, FakeServer, Hasty, Peer, block_on, options};
+use crate::{Client, ConnectErrorKind, ConnectOptions, Event, Message, Runtime, Subscriber};
 
-fn connect(options: ConnectOptions<Fake>) -> (FakeServer, Peer, Client) {
+fn connect<R: Runtime>(options: ConnectOptions<R>) -> (FakeServer, Peer, Client) {
     let server = FakeServer::new();
     let url = server.url();
     let (peer, client) = thread::scope(|scope| {
@@ -113,6 +113,19 @@ fn a_request_that_nobody_answers_times_out() {
     assert_eq!(error.kind(), RequestErrorKind::TimedOut);
     assert_eq!(client.waiting(), (0, 0));
     assert_eq!(client.subscriptions(), 0);
+}
+
+#[test]
+fn sleeps_that_end_too_early_do_not_stop_the_driver() {
+    let options = ConnectOptions::<Hasty>::new().ping_interval(Duration::from_millis(5));
+    let (_server, mut peer, client) = connect(options);
+    for _ in 0..3 {
+        peer.expect("PING\r\n");
+        peer.send("PONG\r\n");
+    }
+    let request = crate::Request::new().timeout(Some(Duration::from_millis(5)));
+    let error = block_on(client.send_request("svc", request)).expect_err("no reply");
+    assert_eq!(error.kind(), RequestErrorKind::TimedOut);
 }
 
 #[test]

@@ -325,3 +325,44 @@ impl Runtime for Fake {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
+
+/// Like [`Fake`], but its sleeps are half a millisecond too short, and shorter ones end at once.
+pub(crate) struct Hasty;
+
+impl Runtime for Hasty {
+    type Stream = FakeStream;
+    type Listener = ();
+    type Sleep = <Fake as Runtime>::Sleep;
+
+    fn now() -> Instant {
+        Fake::now()
+    }
+
+    fn sleep(duration: Duration) -> Self::Sleep {
+        Fake::sleep(duration.saturating_sub(Duration::from_micros(500)))
+    }
+
+    fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+        Fake::spawn(future);
+    }
+
+    async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Fake::resolve(host, port).await
+    }
+
+    async fn connect(addr: SocketAddr) -> io::Result<FakeStream> {
+        <Fake as Runtime>::connect(addr).await
+    }
+
+    async fn bind(addr: SocketAddr) -> io::Result<()> {
+        Fake::bind(addr).await
+    }
+
+    fn local_addr(listener: &()) -> io::Result<SocketAddr> {
+        Fake::local_addr(listener)
+    }
+
+    async fn accept(listener: &()) -> io::Result<FakeStream> {
+        Fake::accept(listener).await
+    }
+}
