@@ -180,5 +180,5 @@ pub fn assert_same(ours: &Outcome, naive: &Outcome) {
 
 /// serde would fill a struct from an array, too.
 fn is_object(text: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Value>(text).is_ok_and(|value| value.is_object())
+    text.trim_ascii_start().starts_with(b"{")
 }
