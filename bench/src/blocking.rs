@@ -79,8 +79,13 @@ fn receive(url: &str, job: &Job) -> Result<Sample> {
     let mut left = frame as u64 * job.messages;
     let mut buffer = vec![0; BATCH];
     let meter = Meter::start();
+    // What the handshake's reader has got already is not to come again.
+    left = left.saturating_sub(reader.buffer().len() as u64);
     while left > 0 {
-        left = left.saturating_sub(stream.read(&mut buffer)? as u64);
+        match stream.read(&mut buffer)? {
+            0 => return Err("the server closed the connection".into()),
+            count => left = left.saturating_sub(count as u64),
+        }
     }
     Ok(meter.stop(job.messages, Vec::new()))
 }

@@ -61,8 +61,6 @@ pub(crate) struct Sample {
     /// User and system time of the process.
     pub(crate) cpu_seconds: f64,
     pub(crate) allocations: u64,
-    /// Reads and writes, as the kernel counts them for the process.
-    pub(crate) syscalls: u64,
     /// Peak resident memory in KiB.
     pub(crate) peak_kib: u64,
     /// Latencies in microseconds: p50, p99, p99.9. For requests.

@@ -1,7 +1,7 @@
 //! Measures this client and `async-nats` on the same work in one interleaved run.
 //!
-//! Every measurement is a process of its own, so that its processor time, its system calls and its peak
-//! memory are those of one client at one job. See `BENCHMARKS.md`.
+//! Every measurement is a process of its own, so that its processor time, its allocations and its
+//! peak memory are those of one client at one job. See `BENCHMARKS.md`.
 
 mod blocking;
 mod job;

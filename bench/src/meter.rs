@@ -9,12 +9,11 @@ pub(crate) struct Meter {
     start: Instant,
     cpu: Duration,
     allocations: u64,
-    syscalls: u64,
 }
 
 impl Meter {
     pub(crate) fn start() -> Self {
-        Self { allocations: allocations(), syscalls: syscalls(), cpu: cpu(), start: Instant::now() }
+        Self { allocations: allocations(), cpu: cpu(), start: Instant::now() }
     }
 
     pub(crate) fn stop(self, messages: u64, mut latencies: Vec<Duration>) -> Sample {
@@ -30,7 +29,6 @@ impl Meter {
             seconds,
             cpu_seconds,
             allocations: allocations() - self.allocations,
-            syscalls: syscalls() - self.syscalls,
             peak_kib: status("VmHWM:"),
             latency_us: (!latencies.is_empty()).then(|| [at(0.5), at(0.99), at(0.999)]),
         }
@@ -46,12 +44,6 @@ fn allocations() -> u64 {
 fn cpu() -> Duration {
     // Never fails: the clock is there on every Unix.
     nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID.now().map(Duration::from).unwrap_or_default()
-}
-
-fn syscalls() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
-    let field = |name: &str| field(&text, name);
-    field("syscr:") + field("syscw:")
 }
 
 fn status(name: &str) -> u64 {

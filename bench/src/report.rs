@@ -17,7 +17,6 @@ pub(crate) struct Row {
     rate: f64,
     cpu_ns: f64,
     allocations: f64,
-    syscalls: f64,
     peak_kib: f64,
     latency_us: Option<[f64; 3]>,
     samples: Vec<Sample>,
@@ -42,7 +41,6 @@ impl Row {
             rate: of(|sample| sample.messages as f64 / sample.seconds),
             cpu_ns: of(|sample| sample.cpu_seconds * 1e9 / sample.messages as f64),
             allocations: of(|sample| sample.allocations as f64 / sample.messages as f64),
-            syscalls: of(|sample| sample.syscalls as f64 / sample.messages as f64),
             peak_kib: of(|sample| sample.peak_kib as f64),
             latency_us: samples
                 .iter()
@@ -63,8 +61,8 @@ fn rate(value: f64) -> String {
 
 fn table(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| job | client | rate | CPU a message | allocations | system calls | peak memory | p50 / p99 / p99.9 |\n\
-         |---|---|--:|--:|--:|--:|--:|--:|\n",
+        "| job | client | rate | CPU a message | allocations | peak memory | p50 / p99 / p99.9 |\n\
+         |---|---|--:|--:|--:|--:|--:|\n",
     );
     let mut last = "";
     for row in rows {
@@ -76,12 +74,11 @@ fn table(rows: &[Row]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "| {name} | {} | {} | {:.0} ns | {:.3} | {:.4} | {:.1} MiB | {latency} |",
+            "| {name} | {} | {} | {:.0} ns | {:.3} | {:.1} MiB | {latency} |",
             row.client,
             rate(row.rate),
             row.cpu_ns,
             row.allocations,
-            row.syscalls,
             row.peak_kib / 1024.0,
         );
     }

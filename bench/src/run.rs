@@ -121,11 +121,11 @@ fn start(args: &[&str]) -> Result<(Process, String)> {
 }
 
 fn start_server(measurement: &Measurement) -> Result<(Process, String)> {
-    let Job { payload, headers, .. } = &measurement.job;
+    let Job { payload, headers, messages, .. } = &measurement.job;
     let headers = if *headers { "headers" } else { "" };
     let (process, addr) = match measurement.server {
         Server::Sink => start(&["sink"])?,
-        Server::Flood => start(&["flood", &payload.to_string(), headers])?,
+        Server::Flood => start(&["flood", &payload.to_string(), &messages.to_string(), headers])?,
         Server::Nats => start_nats()?,
     };
     Ok((process, format!("nats://{addr}")))

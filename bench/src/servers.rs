@@ -42,13 +42,14 @@ pub(crate) fn sink() -> Result<()> {
     })
 }
 
-/// Sends messages as fast as it can once there is a subscription. The number of bytes of payload comes as the
-/// queue group's name would: it is the argument of the process.
+/// Sends messages as fast as it can once there is a subscription: one to say that it has begun, and as many as
+/// are to be measured. How many, and of how many bytes, are arguments of the process.
 pub(crate) fn flood() -> Result<()> {
     serve(|mut stream| {
         let args: Vec<String> = std::env::args().collect();
         let payload = args.get(2).and_then(|arg| arg.parse().ok()).unwrap_or(16);
-        let headers = args.get(3).is_some_and(|arg| arg == "headers");
+        let count: usize = args.get(3).and_then(|arg| arg.parse().ok()).unwrap_or(usize::MAX);
+        let headers = args.get(4).is_some_and(|arg| arg == "headers");
         let mut received = Vec::new();
         let mut buffer = [0; 4096];
         while !received.windows(4).any(|window| window == b"SUB ") {
@@ -62,11 +63,17 @@ pub(crate) fn flood() -> Result<()> {
             }
         }
         let frame = frame(payload, headers);
-        let count = (256 * 1024 / frame.len()).max(1);
-        let batch = frame.repeat(count);
-        loop {
-            stream.write_all(&batch)?;
+        let per_batch = (256 * 1024 / frame.len()).max(1);
+        let batch = frame.repeat(per_batch);
+        let mut left = count.saturating_add(1);
+        while left > 0 {
+            let now = left.min(per_batch);
+            stream.write_all(&batch[..now * frame.len()])?;
+            left -= now;
         }
+        // Until the client leaves.
+        while stream.read(&mut buffer)? > 0 {}
+        Ok(())
     })
 }
 

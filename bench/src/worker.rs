@@ -11,7 +11,7 @@ pub(crate) const ECHO: &str = "bench.echo";
 
 /// Written once, compiled for each client: they have the same names.
 macro_rules! client {
-    ($module:ident, $nats:ident, $spawn:path, $block_on:path) => {
+    ($module:ident, $nats:ident, $spawn:path, $block_on:path, $options:expr) => {
         mod $module {
             use std::time::{Duration, Instant};
 
@@ -24,7 +24,10 @@ macro_rules! client {
 
             pub(super) fn run(url: &str, job: &Job) -> Result<Sample> {
                 $block_on(async {
-                    let client = $nats::connect(url).await?;
+                    // Room for everything: what is dropped would be measured as time, and never counted.
+                    let capacity = job.messages as usize + 1;
+                    let options = $nats::ConnectOptions::new().subscription_capacity(capacity);
+                    let client = $options(options).connect(url).await?;
                     let job = job.clone();
                     let work = async move {
                         match job.kind {
@@ -150,9 +153,24 @@ fn tokio_block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
 }
 
-client!(ours_tokio, nats_tokio, super::tokio_spawn, super::tokio_block_on);
-client!(ours_async_std, nats_async_std, async_std::task::spawn, async_std::task::block_on);
-client!(peer, async_nats, super::tokio_spawn, super::tokio_block_on);
+/// Ours limit the bytes that wait for a subscriber as well.
+fn unlimited<R: nats_client::Runtime>(
+    options: nats_client::ConnectOptions<R>,
+) -> nats_client::ConnectOptions<R> {
+    options.subscription_byte_capacity(usize::MAX)
+}
+
+use std::convert::identity;
+
+client!(ours_tokio, nats_tokio, super::tokio_spawn, super::tokio_block_on, super::unlimited);
+client!(
+    ours_async_std,
+    nats_async_std,
+    async_std::task::spawn,
+    async_std::task::block_on,
+    super::unlimited
+);
+client!(peer, async_nats, super::tokio_spawn, super::tokio_block_on, super::identity);
 
 pub(crate) fn main(mut args: impl Iterator<Item = String>) -> Result<()> {
     let (client, url, job) = (args.next(), args.next(), args.next());
