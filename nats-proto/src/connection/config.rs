@@ -77,7 +77,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Time between keepalive probes; zero turns them off. Default: 2 min.
     pub ping_interval: Duration,
-    /// Probes without any inbound byte after which a connection is stale. Default: 2.
+    /// Probes without any inbound byte after which a connection is stale; with zero it is stale after every
+    /// interval in which nothing came, without having been asked. Default: 2.
     pub max_pings_outstanding: u32,
     /// Whether to reconnect at all. Default: true.
     pub reconnect: bool,

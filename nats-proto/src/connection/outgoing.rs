@@ -270,7 +270,8 @@ impl Connection {
         Ok(id)
     }
 
-    /// Ends a subscription at once. No event follows; messages on their way count as unroutable.
+    /// Ends a subscription at once. No event follows; messages on their way count as unroutable. Messages that
+    /// [`receive`](Self::receive) has already turned into events still come.
     ///
     /// # Errors
     ///
@@ -314,7 +315,8 @@ impl Connection {
     /// Asks for a fence: [`Event::Flushed`] follows when the server has seen all that was accepted before.
     ///
     /// Without a link it waits for the next one, until `deadline` (`None`: without end). It never succeeds
-    /// over a broken link for publishes that may have been lost with it.
+    /// over a broken link for publishes that may have been lost with it. It says nothing of publishes that were
+    /// given up on purpose, of which [`Event::Dropped`] tells.
     pub fn flush(&mut self, deadline: Option<Instant>) -> FlushId {
         let connected = self.is_up();
         let (id, soonest) = self.fences.add_flush(deadline, self.ledger.head(), connected);
