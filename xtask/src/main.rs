@@ -22,7 +22,7 @@ use lexopt::prelude::*;
 /// An error is a text for the person in front of the terminal; nothing matches on it.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Seconds for which `ci` runs each fuzz target, and `fuzz` if not told otherwise.
+/// Seconds for which `fuzz` runs each target if not told otherwise.
 const FUZZ_SECONDS: u64 = 10;
 
 const USAGE: &str = "\
@@ -39,7 +39,6 @@ usage: cargo xtask <command>
                       counts the instructions of the codec and the data path, and compares them with what
                       is recorded
   deny                licences, bans and sources of dependencies, with cargo-deny
-  ci                  lint, deny, test, instructions and fuzz: what must pass before a merge
   help                this text";
 
 #[derive(Debug, PartialEq, Eq)]
@@ -52,7 +51,6 @@ enum Command {
     Fuzz { seconds: u64 },
     Instructions { record: bool },
     Deny,
-    Ci,
     Help,
 }
 
@@ -74,7 +72,6 @@ fn main() -> ExitCode {
         Command::Fuzz { seconds } => fuzz::run(*seconds),
         Command::Instructions { record } => instructions::run(*record),
         Command::Deny => deny::run(),
-        Command::Ci => ci(),
         Command::Help => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -95,14 +92,6 @@ fn main() -> ExitCode {
     }
 }
 
-fn ci() -> Result {
-    lint::run()?;
-    deny::run()?;
-    test::run(&[])?;
-    instructions::run(false)?;
-    fuzz::run(FUZZ_SECONDS)
-}
-
 fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Error> {
     let Some(name) = parser.next()? else {
         return Err("a command is missing".into());
@@ -121,7 +110,6 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
         "fuzz" => Command::Fuzz { seconds: FUZZ_SECONDS },
         "instructions" => Command::Instructions { record: false },
         "deny" => Command::Deny,
-        "ci" => Command::Ci,
         "help" => Command::Help,
         _ => return Err(format!("unknown command '{name}'").into()),
     };
