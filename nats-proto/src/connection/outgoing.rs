@@ -175,7 +175,9 @@ impl Connection {
             return Ok(());
         }
         // On a link, one frame that is larger than the limit goes alone: waiting would not make it fit.
-        if connected && buffered == 0 && self.handed_out <= self.config.send_limit {
+        // It may do so while another such frame is being written, but not on top of what was kept for the link.
+        let most = self.config.send_limit.max(self.config.pending_limit);
+        if connected && buffered == 0 && self.handed_out <= most {
             return Ok(());
         }
         let drops = !connected && self.config.pending_policy == PendingPolicy::DropOldest;

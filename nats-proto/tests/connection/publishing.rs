@@ -109,6 +109,21 @@ fn a_full_buffer_refuses_until_it_is_handed_out() {
 }
 
 #[test]
+fn a_frame_larger_than_the_limit_is_queued_while_another_is_written() {
+    let mut small = config();
+    small.send_limit = 100;
+    let mut wire = Wire::connected(small);
+    let mut out = OutBuf::new();
+    let large = "x".repeat(100);
+    for _ in 0..3 {
+        wire.publish("a", &large).expect("alone in the buffer");
+        assert!(wire.publish("a", &large).is_err());
+        out.clear();
+        assert!(wire.connection.poll_transmit(&mut out));
+    }
+}
+
+#[test]
 fn links_that_break_do_not_add_to_what_is_kept() {
     let mut small = config();
     small.send_limit = 100;
