@@ -157,7 +157,9 @@ fn tokio_block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
 fn unlimited<R: nats_client::Runtime>(
     options: nats_client::ConnectOptions<R>,
 ) -> nats_client::ConnectOptions<R> {
-    options.subscription_byte_capacity(usize::MAX)
+    options.subscription_byte_capacity(usize::MAX).send_buffer_limit(
+        std::env::var("WB").ok().and_then(|v| v.parse().ok()).unwrap_or(128 << 10),
+    )
 }
 
 use std::convert::identity;

@@ -28,6 +28,7 @@ pub mod connection;
 mod driver;
 pub mod error;
 mod event;
+mod link;
 mod mailbox;
 mod options;
 pub mod runtime;
@@ -36,6 +37,7 @@ mod statistics;
 mod subscriber;
 mod timers;
 mod to_server_addrs;
+mod turns;
 mod waiters;
 
 #[cfg(test)]

@@ -4,35 +4,44 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use nats_proto::connection::{
-    Connection, FlushError, PublishError, RequestError, SubscriptionId, Unfinished,
+    Connection, FlushError, PublishError, RequestError, State, SubscriptionId, Unfinished,
 };
 use nats_proto::wire::MessageFrame;
 use nats_proto::{FlushId, Instant, Outgoing, RequestId};
 
 use crate::connect::Startup;
 use crate::event::{Event, EventQueue};
+use crate::link::Link;
 use crate::mailbox::Mailbox;
 use crate::options::Settings;
 
 use crate::statistics::Statistics;
 use crate::timers::Timers;
+use crate::turns::Turns;
 use crate::waiters::{Entry, Waiters, WakerSet};
 
 /// How long the last publishes may take to go out when the last handle is gone.
 const PARTING_TIME: Duration = Duration::from_secs(5);
 
+/// Queued bytes that a publisher writes by itself: enough for a write to cost little for each message, and few
+/// enough to be in the cache still.
+const ENOUGH: usize = 64 * 1024;
+
 /// Everything about one client that its handles and its driver share.
 ///
-/// There is one lock. It is held for as long as it takes to encode a message or to book a batch; nothing is
-/// woken, dropped or called back under it. A mailbox may be locked while it is held, not the other way round.
+/// The core's lock is held for as long as it takes to encode a message or to book a batch; nothing is woken,
+/// dropped or called back under it. A mailbox may be locked while it is held, not the other way round. The link's
+/// lock is the driver's; it is held while the driver reads or writes, and the core's lock may be taken
+/// under it. Nobody else waits for it.
 #[derive(Debug)]
 pub(crate) struct Shared {
     core: Mutex<Core>,
+    link: Mutex<Link>,
     clock: Clock,
     pub(crate) settings: Settings,
     pub(crate) statistics: Arc<Statistics>,
@@ -59,8 +68,7 @@ pub(crate) struct Core {
     pub(crate) changes: Vec<Change>,
     pub(crate) requests: Requests,
     pub(crate) flushes: Flushes,
-    /// Publishers that wait for room in the buffer.
-    pub(crate) room: WakerSet,
+    pub(crate) turns: Turns,
     /// Those who wait for the first connection or for the end.
     pub(crate) watchers: WakerSet,
     pub(crate) timers: Timers,
@@ -155,7 +163,7 @@ impl Core {
             changes: Vec::new(),
             requests: Requests::default(),
             flushes: Flushes::default(),
-            room: WakerSet::default(),
+            turns: Turns::default(),
             watchers: WakerSet::default(),
             timers: Timers::default(),
             startup: Startup::default(),
@@ -169,6 +177,13 @@ impl Core {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
+    }
+
+    /// Whether a publisher must wait for its turn.
+    pub(crate) fn turn_is_over(&mut self, collided: bool) -> bool {
+        let connected = self.conn.state() == State::Connected;
+        let queued = self.conn.buffered() > 0;
+        connected && self.turns.is_over(queued, collided)
     }
 
     /// The driver's waker, if what was just published or requested is news to it: bytes for an empty buffer, or
@@ -205,6 +220,7 @@ impl Shared {
     ) -> Self {
         Self {
             core: Mutex::new(Core::new(conn)),
+            link: Mutex::default(),
             clock,
             settings,
             statistics: Arc::default(),
@@ -218,21 +234,83 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// For the driver.
+    pub(crate) fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }
 
-    /// Queues a message: the way of every publish.
-    #[inline]
+    /// Queues a message.
     pub(crate) fn publish(&self, message: Outgoing<'_>) -> Result<(), PublishError> {
+        self.publish_locked(self.lock(), message)
+    }
+
+    /// Queues a message by the short way. `Some(false)` if there is more to do than that goes for, `None` if
+    /// somebody else holds the lock; nothing is done then.
+    #[inline]
+    pub(crate) fn publish_again(&self, subject: &str, payload: &Bytes) -> Option<bool> {
+        Some(self.core.try_lock().ok()?.conn.publish_again(subject, payload))
+    }
+
+    /// Queues a message, unless this publisher has to wait for its turn. `collided` says whether it found the lock
+    /// taken.
+    pub(crate) fn publish_in_turn(
+        &self,
+        message: Outgoing<'_>,
+        collided: bool,
+    ) -> Option<Result<(), PublishError>> {
         let mut core = self.lock();
+        if core.turn_is_over(collided) {
+            return None;
+        }
+        Some(self.publish_locked(core, message))
+    }
+
+    fn publish_locked(
+        &self,
+        mut core: MutexGuard<'_, Core>,
+        message: Outgoing<'_>,
+    ) -> Result<(), PublishError> {
         core.conn.publish(message)?;
         let driver = core.wake_for_output();
+        let enough = core.conn.buffered() >= ENOUGH;
         drop(core);
         if let Some(driver) = driver {
             driver.wake();
         }
+        if enough {
+            self.write_now();
+        }
         Ok(())
+    }
+
+    /// Writes what is queued from here, if nobody else is at it. What the stream does not take is the driver's.
+    #[cold]
+    #[inline(never)]
+    fn write_now(&self) {
+        let Some(mut link) = self.link.try_lock().ok().filter(|link| link.is_idle()) else {
+            return;
+        };
+        // The stream notes a waker if it takes nothing. The driver, woken then, puts its own in its place.
+        let mut cx = Context::from_waker(Waker::noop());
+        while link.is_idle() {
+            let mut core = self.lock();
+            let swapped = core.conn.poll_transmit(&mut link.out);
+            core.turns.spend(link.out.len());
+            drop(core);
+            if !swapped {
+                return;
+            }
+            link.write(&mut cx);
+        }
+        drop(link);
+        let driver = self.lock().driver.take();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
     }
 
     /// Queues a request that `waker`'s task waits for, or registers it among those who wait for room.
@@ -247,7 +325,7 @@ impl Shared {
         let id = match core.conn.request(message, deadline) {
             Ok(id) => id,
             Err(error) if self.waits(&error) => {
-                let old = core.room.register(room, waker);
+                let old = core.turns.room.register(room, waker);
                 drop(core);
                 drop(old);
                 return Poll::Pending;

@@ -1,25 +1,28 @@
 //! The client: publishing, subscribing, and the life of the connection.
 
 mod errors;
+mod publish;
 mod request;
 mod sink;
 pub mod traits;
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use nats_proto::connection::{self, Unfinished};
-use nats_proto::{HeaderMap, OutboundMessage, Outgoing, ServerAddr, ServerInfo, ToSubject};
+use nats_proto::{
+    HeaderMap, OutboundMessage, Outgoing, ServerAddr, ServerInfo, Subject, ToSubject,
+};
 
 pub use crate::statistics::Statistics;
 pub use errors::{
     DrainError, FlushError, FlushErrorKind, PublishError, PublishErrorKind, ReconnectError,
     RequestError, RequestErrorKind, SubscribeError, SubscribeErrorKind, TryPublishError,
 };
+pub use publish::{Full, Plain, Publish};
 pub use request::Request;
 
 use crate::connection::State;
@@ -36,7 +39,7 @@ use crate::subscriber::Subscriber;
 pub struct Client {
     handle: Handle,
     /// What this handle, used as a sink, has not got rid of.
-    waiting: Option<Box<sink::Waiting>>,
+    waiting: Option<Box<publish::Waiting>>,
 }
 
 impl Clone for Client {
@@ -61,17 +64,9 @@ impl Client {
     ///
     /// The subject is not one, the payload is larger than the server accepts, or the client is closed or
     /// draining. Nothing is published then.
-    pub async fn publish<S: ToSubject>(
-        &self,
-        subject: S,
-        payload: Bytes,
-    ) -> Result<(), PublishError> {
-        let subject = subject.to_subject();
-        let message = Outgoing::new(&subject, &payload);
-        match self.handle.publish(message) {
-            Ok(()) => Ok(()),
-            Err(error) => self.refused(error, message).await,
-        }
+    #[inline]
+    pub fn publish<S: ToSubject>(&self, subject: S, payload: Bytes) -> Publish<'_, S> {
+        Publish::new(&self.handle, subject, Plain, payload)
     }
 
     /// Like [`publish`](Self::publish), with headers. They count towards the size of the message.
@@ -79,18 +74,15 @@ impl Client {
     /// # Errors
     ///
     /// See [`publish`](Self::publish).
-    pub async fn publish_with_headers<S: ToSubject>(
+    #[inline]
+    pub fn publish_with_headers<S: ToSubject>(
         &self,
         subject: S,
         headers: HeaderMap,
         payload: Bytes,
-    ) -> Result<(), PublishError> {
-        let subject = subject.to_subject();
-        let message = Outgoing { headers: Some(&headers), ..Outgoing::new(&subject, &payload) };
-        match self.handle.publish(message) {
-            Ok(()) => Ok(()),
-            Err(error) => self.refused(error, message).await,
-        }
+    ) -> Publish<'_, S, Full> {
+        let extra = Full { reply: None, headers: Some(headers) };
+        Publish::new(&self.handle, subject, extra, payload)
     }
 
     /// Like [`publish`](Self::publish), with a subject to which answers shall come.
@@ -98,18 +90,15 @@ impl Client {
     /// # Errors
     ///
     /// See [`publish`](Self::publish).
-    pub async fn publish_with_reply<S: ToSubject, R: ToSubject>(
+    #[inline]
+    pub fn publish_with_reply<S: ToSubject, R: ToSubject>(
         &self,
         subject: S,
         reply: R,
         payload: Bytes,
-    ) -> Result<(), PublishError> {
-        let (subject, reply) = (subject.to_subject(), reply.to_subject());
-        let message = Outgoing { reply: Some(&reply), ..Outgoing::new(&subject, &payload) };
-        match self.handle.publish(message) {
-            Ok(()) => Ok(()),
-            Err(error) => self.refused(error, message).await,
-        }
+    ) -> Publish<'_, S, Full> {
+        let extra = Full { reply: Some(reply.to_subject()), headers: None };
+        Publish::new(&self.handle, subject, extra, payload)
     }
 
     /// Like [`publish`](Self::publish), with a subject to which answers shall come, and headers.
@@ -117,24 +106,16 @@ impl Client {
     /// # Errors
     ///
     /// See [`publish`](Self::publish).
-    pub async fn publish_with_reply_and_headers<S: ToSubject, R: ToSubject>(
+    #[inline]
+    pub fn publish_with_reply_and_headers<S: ToSubject, R: ToSubject>(
         &self,
         subject: S,
         reply: R,
         headers: HeaderMap,
         payload: Bytes,
-    ) -> Result<(), PublishError> {
-        let (subject, reply) = (subject.to_subject(), reply.to_subject());
-        let message = Outgoing {
-            subject: &subject,
-            reply: Some(&reply),
-            headers: Some(&headers),
-            payload: &payload,
-        };
-        match self.handle.publish(message) {
-            Ok(()) => Ok(()),
-            Err(error) => self.refused(error, message).await,
-        }
+    ) -> Publish<'_, S, Full> {
+        let extra = Full { reply: Some(reply.to_subject()), headers: Some(headers) };
+        Publish::new(&self.handle, subject, extra, payload)
     }
 
     /// Like [`publish`](Self::publish), for a message that owns its parts.
@@ -142,12 +123,9 @@ impl Client {
     /// # Errors
     ///
     /// See [`publish`](Self::publish).
-    pub async fn publish_message(&self, message: OutboundMessage) -> Result<(), PublishError> {
-        let message = sink::outgoing(&message);
-        match self.handle.publish(message) {
-            Ok(()) => Ok(()),
-            Err(error) => self.refused(error, message).await,
-        }
+    pub fn publish_message(&self, message: OutboundMessage) -> Publish<'_, Subject, Full> {
+        let OutboundMessage { subject, reply, payload, headers } = message;
+        Publish::new(&self.handle, subject, Full { reply, headers }, payload)
     }
 
     /// Publishes a message if that is possible without waiting, and gives the payload back otherwise.
@@ -160,51 +138,9 @@ impl Client {
         subject: S,
         payload: Bytes,
     ) -> Result<(), TryPublishError> {
-        let subject = subject.to_subject();
         self.handle
-            .publish(Outgoing::new(&subject, &payload))
+            .publish(Outgoing::new(&subject.subject_text(), &payload))
             .map_err(|error| TryPublishError { error, payload })
-    }
-
-    /// What comes after a first attempt that failed. Boxed, so that the future of a publish, which is made for
-    /// each message, stays small.
-    #[cold]
-    fn refused<'a>(
-        &'a self,
-        error: connection::PublishError,
-        message: Outgoing<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), PublishError>> + Send + 'a>> {
-        Box::pin(async move {
-            if self.handle.waits(&error) {
-                self.publish_when_possible(message).await
-            } else {
-                Err(error.into())
-            }
-        })
-    }
-
-    async fn publish_when_possible(&self, message: Outgoing<'_>) -> Result<(), PublishError> {
-        let handle = &self.handle;
-        let mut room = Registration::new(handle, |core| &mut core.room);
-        poll_fn(|cx| {
-            let mut driver = None;
-            let result = room.attempt(cx.waker(), |core| {
-                let result = core.conn.publish(message);
-                driver = core.wake_for_output();
-                match result {
-                    Err(error) if handle.waits(&error) => None,
-                    result => Some(result),
-                }
-            });
-            if let Some(driver) = driver {
-                driver.wake();
-            }
-            match result {
-                Some(result) => Poll::Ready(result.map_err(PublishError::from)),
-                None => Poll::Pending,
-            }
-        })
-        .await
     }
 }
 
@@ -393,7 +329,7 @@ impl Client {
 
     /// Publishers that wait.
     pub(crate) fn waiting_for_room(&self) -> usize {
-        self.handle.lock().room.len()
+        self.handle.lock().turns.waiting()
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 use nats_proto::connection;
-use nats_proto::{FlushId, HeaderMap, Instant, Message, Outgoing, RequestId, Subject, ToSubject};
+use nats_proto::{
+    FlushId, HeaderMap, Instant, Message, OutboundMessage, Outgoing, RequestId, Subject, ToSubject,
+};
 
 use super::{Client, FlushError, RequestError, RequestErrorKind};
 use crate::shared::Shared;
@@ -102,24 +104,26 @@ impl Client {
         subject: S,
         request: Request,
     ) -> Result<Message, RequestError> {
-        let subject = subject.to_subject();
         let timeout = request.timeout.unwrap_or(self.timeout());
-        let payload = request.payload.unwrap_or_default();
+        let Request { payload, headers, inbox, .. } = request;
+        let payload = payload.unwrap_or_default();
+        if let Some(inbox) = inbox {
+            let message =
+                OutboundMessage { subject: subject.to_subject(), reply: None, payload, headers };
+            return self.request_to_inbox(message, inbox, timeout).await;
+        }
         let message = Outgoing {
-            subject: &subject,
+            subject: &subject.subject_text(),
             reply: None,
-            headers: request.headers.as_ref(),
+            headers: headers.as_ref(),
             payload: &payload,
         };
-        match request.inbox {
-            None => Reply::new(&self.handle, message, timeout).await,
-            Some(inbox) => self.request_to_inbox(message, inbox, timeout).await,
-        }
+        Reply::new(&self.handle, message, timeout).await
     }
 
     async fn request_to_inbox(
         &self,
-        message: Outgoing<'_>,
+        message: OutboundMessage,
         inbox: String,
         timeout: Option<Duration>,
     ) -> Result<Message, RequestError> {
@@ -130,11 +134,7 @@ impl Client {
         let mut timer =
             timeout.map(|timeout| Timer::new(&self.handle, self.handle.now() + timeout));
         let exchange = async {
-            let reply = Some(inbox.as_str());
-            let message = Outgoing { reply, ..message };
-            if let Err(error) = self.handle.publish(message) {
-                self.refused(error, message).await?;
-            }
+            self.publish_message(OutboundMessage { reply: Some(inbox), ..message }).await?;
             Ok(next(&mut replies).await)
         };
         let mut exchange = pin!(exchange);
@@ -249,7 +249,7 @@ impl Drop for Reply<'_> {
             return;
         }
         let mut core = self.shared.lock();
-        let room = core.room.remove(&mut self.room);
+        let room = core.turns.room.remove(&mut self.room);
         let entry = self.waiting.take().map(|(id, key)| {
             let entry = core.requests.remove(id, key);
             if matches!(entry, crate::waiters::Entry::Waiting(_)) {

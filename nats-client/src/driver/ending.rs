@@ -20,7 +20,7 @@ impl<R: Runtime> Driver<R> {
         if mem::replace(&mut self.released, true) {
             return;
         }
-        let garbage = (self.stream.take(), self.dial.take(), self.sleep.take());
+        let garbage = (self.shared.link().close(), self.dial.take(), self.sleep.take());
         let wakers = &mut self.batch.wakers;
         let mut core = self.shared.lock();
         let driver = core.driver.take();
@@ -31,7 +31,7 @@ impl<R: Runtime> Driver<R> {
         let closed = || Err(FlushError::Closed);
         core.flushes.waiters.complete_all(closed, wakers);
         core.flushes.keys.clear();
-        core.room.take_all(wakers);
+        core.turns.end(wakers);
         core.watchers.take_all(wakers);
         core.timers.fire(Instant::from_nanos(u64::MAX), wakers);
         self.router.apply(&mut core.changes);
@@ -56,7 +56,7 @@ impl<R: Runtime> Drop for Driver<R> {
         // After a panic the core may not be in order; nobody will ask it for anything any more.
         if !std::thread::panicking() {
             let now = self.shared.now();
-            let unsent = mem::take(&mut self.out);
+            let unsent = mem::take(&mut self.shared.link().out);
             unfinished = cut_short(&mut self.shared.lock().conn, now, unsent);
         }
         self.release(unfinished);

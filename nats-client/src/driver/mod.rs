@@ -1,7 +1,7 @@
 //! The future in the background that owns the socket of one client.
 //!
-//! It is polled as one task, so reading and writing need no locks between them, and neither waits for the
-//! other. Every round reads, books what came under the shared lock, leaves it in the mailboxes, and writes.
+//! It is polled as one task, so reading and writing do not wait for each other. Every round reads, books what came
+//! under the shared lock, leaves it in the mailboxes, and writes.
 
 mod dial;
 mod dispatch;
@@ -9,7 +9,6 @@ mod ending;
 mod events;
 mod read;
 mod socket;
-mod write;
 
 use std::future::Future;
 use std::mem;
@@ -20,10 +19,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nats_proto::connection::{Delivery, DialError, DisconnectReason, Event as CoreEvent, Route};
-use nats_proto::wire::{OutBuf, ServerOps};
+use nats_proto::wire::ServerOps;
 use nats_proto::{DecodeError, DialId, Instant, Rng};
 
 use crate::event::Event;
+use crate::link::{Link, Stream};
 use crate::runtime::Runtime;
 use crate::shared::{Core, Reply, Shared, wake_all};
 use dial::Dial;
@@ -40,13 +40,11 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 /// Drives one client. Ends when its connection is closed.
 pub(crate) struct Driver<R: Runtime> {
     shared: Arc<Shared>,
-    stream: Option<R::Stream>,
     dial: Option<Dial<R>>,
     sleep: Option<(Instant, Pin<Box<R::Sleep>>)>,
     reader: Reader,
-    /// What is being written.
-    out: OutBuf,
-    unflushed: bool,
+    /// A stream that is over, to be dropped after the locks.
+    closed: Option<Box<dyn Stream>>,
     router: Router,
     news: News,
     batch: Batch,
@@ -65,8 +63,6 @@ struct News {
     dialled: Option<(DialId, Result<(), DialError>)>,
     inbound: usize,
     decode_error: Option<DecodeError>,
-    /// A write failed; what the server may have said before is read first.
-    broken: Option<DisconnectReason>,
     lost: Option<DisconnectReason>,
 }
 
@@ -78,6 +74,8 @@ struct Batch {
     deliveries: Vec<Delivery>,
     events: Vec<CoreEvent>,
     wakers: Vec<Waker>,
+    /// Publishers for whom there is room, to be woken after the write: see [`Driver::book`].
+    publishers: Vec<Waker>,
     slow: Vec<u64>,
 }
 
@@ -89,12 +87,10 @@ impl<R: Runtime> Driver<R> {
     pub(crate) fn new(shared: Arc<Shared>, read_buffer: usize, seed: Option<[u8; 32]>) -> Self {
         Self {
             shared,
-            stream: None,
             dial: None,
             sleep: None,
             reader: Reader::new(read_buffer),
-            out: OutBuf::new(),
-            unflushed: false,
+            closed: None,
             router: Router::default(),
             news: News::default(),
             batch: Batch::default(),
@@ -138,12 +134,20 @@ impl<R: Runtime> Driver<R> {
     ///
     /// It is not if there is something to write: another round comes after that anyway, and until then
     /// publishers are spared the waking of a task that is running.
-    fn book(&mut self, cx: &mut Context<'_>) -> (Option<Instant>, bool) {
-        let shared = Arc::clone(&self.shared);
+    ///
+    /// Publishers who wait for room are woken after the write, not before: then this task has nothing to do until
+    /// one of them publishes, and an executor that runs what was just woken on the thread that woke it has both take
+    /// turns there. Side by side they would be slower, each taking from the other's cache what it needs next.
+    fn book(
+        &mut self,
+        shared: &Shared,
+        link: &mut Link,
+        cx: &mut Context<'_>,
+    ) -> (Option<Instant>, bool) {
         let now = shared.now();
         let mut core = shared.lock();
         self.router.apply(&mut core.changes);
-        self.tell(&mut core, now);
+        self.tell(&mut core, link, now);
         if self.draining && self.router.is_consumed() {
             self.draining = false;
             core.conn.handle_drained(now);
@@ -152,11 +156,13 @@ impl<R: Runtime> Driver<R> {
             core.conn.handle_timeout(now);
         }
         core.timers.fire(now, &mut self.batch.wakers);
-        let garbage = self.take_events(&mut core, now);
-        let written = self.stream.is_some() && self.out.is_empty();
-        let swapped = written && core.conn.poll_transmit(&mut self.out);
-        if (written || !self.batch.events.is_empty()) && !core.room.is_empty() {
-            core.room.take_all(&mut self.batch.wakers);
+        let garbage = self.take_events(&mut core, link, now);
+        let written = link.stream.is_some() && link.out.is_empty();
+        let swapped = written && core.conn.poll_transmit(&mut link.out);
+        if link.stream.is_none() || !self.batch.events.is_empty() {
+            core.turns.end(&mut self.batch.publishers);
+        } else {
+            core.turns.come_by(link.out.len(), swapped, &mut self.batch.publishers);
         }
         shared.statistics.store(&core.conn.statistics());
         let deadline = core.deadline();
@@ -171,7 +177,7 @@ impl<R: Runtime> Driver<R> {
         (deadline, !swapped)
     }
 
-    fn tell(&mut self, core: &mut Core, now: Instant) {
+    fn tell(&mut self, core: &mut Core, link: &mut Link, now: Instant) {
         let (news, batch) = (&mut self.news, &mut self.batch);
         let conn = &mut core.conn;
         if let Some((id, result)) = news.dialled.take() {
@@ -195,13 +201,13 @@ impl<R: Runtime> Driver<R> {
             conn.handle_decode_error(error);
         }
         if let Some(reason) = news.lost.take() {
-            conn.handle_disconnect(now, reason, mem::take(&mut self.out));
+            conn.handle_disconnect(now, reason, mem::take(&mut link.out));
         }
     }
 
     /// Handles what concerns the socket and the waiting futures; keeps the rest for after the lock. Returns the
     /// streams and attempts that are over, to be dropped after it.
-    fn take_events(&mut self, core: &mut Core, now: Instant) -> Garbage<R> {
+    fn take_events(&mut self, core: &mut Core, link: &mut Link, now: Instant) -> Garbage<R> {
         let mut garbage = (None, None);
         while let Some(event) = core.conn.poll_event() {
             match event {
@@ -209,13 +215,13 @@ impl<R: Runtime> Driver<R> {
                     if let Some(rng) = &mut self.rng {
                         rng.next_u64();
                     }
-                    self.give_up(&mut garbage);
+                    self.give_up(link, &mut garbage);
                     self.dial = Some(Dial::new(id, server, self.rng.clone()));
                     self.begun = true;
                 }
                 CoreEvent::Hangup => {
-                    self.give_up(&mut garbage);
-                    let unsent = mem::take(&mut self.out);
+                    self.give_up(link, &mut garbage);
+                    let unsent = mem::take(&mut link.out);
                     core.conn.handle_disconnect(now, DisconnectReason::Requested, unsent);
                 }
                 CoreEvent::RequestFailed { request, error } => {
@@ -278,14 +284,20 @@ impl<R: Runtime> Future for Driver<R> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        let shared = Arc::clone(&this.shared);
         for _ in 0..ROUNDS {
-            let mut again = this.poll_dial(cx);
-            again |= this.poll_read(cx);
-            let (deadline, listening) = this.book(cx);
-            if this.dispatch() {
+            let mut link = shared.link();
+            let mut again = this.poll_dial(&mut link, cx);
+            again |= this.poll_read(&mut link, cx);
+            let (deadline, listening) = this.book(&shared, &mut link, cx);
+            drop(link);
+            this.closed = None;
+            let closed = this.dispatch();
+            again |= !closed && shared.link().write(cx);
+            wake_all(&mut this.batch.publishers);
+            if closed {
                 return Poll::Ready(());
             }
-            again |= this.write(cx);
             again |= mem::take(&mut this.begun) || !listening;
             if !again && !this.poll_sleep(deadline, cx) {
                 return Poll::Pending;

@@ -143,7 +143,7 @@ impl Config {
             max_control_line: 4096,
             pending_limit: 8 * 1024 * 1024,
             pending_policy: PendingPolicy::Wait,
-            send_limit: 1024 * 1024,
+            send_limit: 128 * 1024,
             inbox_prefix: String::from("_INBOX"),
             skip_subject_validation: false,
             drain_timeout: Duration::from_secs(30),

@@ -18,9 +18,11 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Takes one more publish into the books.
+    #[inline]
     pub(super) fn accept(&mut self) {
-        self.published = self.published.saturating_add(1);
-        self.head = self.head.saturating_add(1);
+        // Counting one by one to the end of 64 bits takes centuries.
+        self.published = self.published.wrapping_add(1);
+        self.head = self.head.wrapping_add(1);
     }
 
     /// The position of the publish that was accepted last.

@@ -172,22 +172,27 @@ impl HeaderMap {
 
     /// Appends the encoded block; nothing if there are no headers. Each value is a line of its own.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(self.encoded_len());
+        self.encode_with(|piece| out.extend_from_slice(piece));
+    }
+
+    /// Gives `put` the encoded block in pieces.
+    pub(crate) fn encode_with(&self, mut put: impl FnMut(&[u8])) {
         if self.is_empty() {
             return;
         }
-        out.reserve(self.encoded_len());
-        out.extend_from_slice(VERSION.as_bytes());
-        out.extend_from_slice(b"\r\n");
-        self.encode_lines(out);
-        out.extend_from_slice(b"\r\n");
+        put(VERSION.as_bytes());
+        put(b"\r\n");
+        self.encode_lines(&mut put);
+        put(b"\r\n");
     }
 
-    pub(super) fn encode_lines(&self, out: &mut Vec<u8>) {
+    pub(super) fn encode_lines(&self, put: &mut impl FnMut(&[u8])) {
         for (name, value) in self.lines() {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value.as_bytes());
-            out.extend_from_slice(b"\r\n");
+            put(name.as_bytes());
+            put(b": ");
+            put(value.as_bytes());
+            put(b"\r\n");
         }
     }
 

@@ -41,7 +41,7 @@ impl ParsedHeaders {
             out.extend_from_slice(alloc::format!("{status} {description}").trim_end().as_bytes());
         }
         out.extend_from_slice(b"\r\n");
-        self.headers.encode_lines(out);
+        self.headers.encode_lines(&mut |piece: &[u8]| out.extend_from_slice(piece));
         out.extend_from_slice(b"\r\n");
     }
 }

@@ -5,6 +5,7 @@
 
 mod rules;
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use core::borrow::Borrow;
 use core::fmt;
@@ -14,6 +15,7 @@ use core::str::Utf8Error;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub(crate) use self::rules::is_plain;
 use self::rules::{Problem, problem, validate_tokens};
 use crate::text::Text;
 use crate::wire::Span;
@@ -186,11 +188,20 @@ impl<'de> Deserialize<'de> for Subject {
 pub trait ToSubject {
     /// The subject, with as little copying as possible.
     fn to_subject(&self) -> Subject;
+
+    /// The text of the subject, for those who only read it, as publishing does. Types that have it lend it.
+    fn subject_text(&self) -> Cow<'_, str> {
+        Cow::Owned(self.to_subject().into_string())
+    }
 }
 
 impl ToSubject for Subject {
     fn to_subject(&self) -> Subject {
         self.clone()
+    }
+
+    fn subject_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.as_str())
     }
 }
 
@@ -198,16 +209,30 @@ impl ToSubject for &Subject {
     fn to_subject(&self) -> Subject {
         (*self).clone()
     }
+
+    fn subject_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.as_str())
+    }
 }
 
 impl ToSubject for &'static str {
     fn to_subject(&self) -> Subject {
         Subject::from_static(self)
     }
+
+    #[inline]
+    fn subject_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self)
+    }
 }
 
 impl ToSubject for String {
     fn to_subject(&self) -> Subject {
         Subject::from(self.as_str())
+    }
+
+    #[inline]
+    fn subject_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self)
     }
 }

@@ -4,11 +4,10 @@
 //! [`Subject`](crate::Subject) and [`HeaderMap`] do and as the connection does for its
 //! caller.
 
-use alloc::vec::Vec;
-
 use bytes::Bytes;
 
 use super::OutBuf;
+use super::flat::{Flat, Line};
 use crate::{ConnectInfo, HeaderMap, ServerInfo};
 
 /// The length of the frame that [`publish`] would write.
@@ -36,6 +35,9 @@ pub fn publish_len(
     .fold(0, usize::saturating_add)
 }
 
+/// Control lines are at most so much longer than what they name: operation, separators, sid, lengths, line ends.
+const REST: usize = 96;
+
 /// PUB, or HPUB if there are headers (an empty map counts as none).
 #[inline]
 pub fn publish(
@@ -45,47 +47,88 @@ pub fn publish(
     headers: Option<&HeaderMap>,
     payload: &Bytes,
 ) {
-    let headers = headers.filter(|headers| !headers.is_empty());
-    let headers_len = headers.map_or(0, HeaderMap::encoded_len);
-    let flat = out.flat_mut();
-    reserve(flat, subject, reply, headers_len, payload);
-    match headers {
-        None => flat.extend_from_slice(b"PUB "),
-        Some(_) => flat.extend_from_slice(b"HPUB "),
+    if headers.is_none_or(HeaderMap::is_empty)
+        && payload.len() < OutBuf::SEGMENT_THRESHOLD
+        && small(out.flat_mut(), b"PUB ", subject, None, reply, payload).is_some()
+    {
+        return;
     }
-    flat.extend_from_slice(subject);
-    lengths(flat, reply, headers_len, payload.len());
+    publish_any(out, subject, reply, headers, payload);
+}
+
+/// A message without headers whose payload is copied, in one go. `name` is the operation with the space behind
+/// it, `sid` the subscription and the space before it. Never `None`, but for arithmetic that does not happen.
+#[inline(always)]
+fn small(
+    flat: &mut Flat,
+    name: &[u8; 4],
+    subject: &[u8],
+    sid: Option<&[u8]>,
+    reply: Option<&[u8]>,
+    payload: &[u8],
+) -> Option<()> {
+    let (text, count) = line_end(payload.len())?;
+    let optional = |word: Option<&[u8]>| word.map_or(0, <[u8]>::len);
+    let words = subject.len().wrapping_add(optional(sid)).wrapping_add(optional(reply));
+    let mut line = Line::new(flat.room(words.wrapping_add(payload.len()).wrapping_add(REST)));
+    line.put(name)?;
+    line.put(subject)?;
+    for word in [sid, reply].into_iter().flatten() {
+        line.put(b" ")?;
+        line.put(word)?;
+    }
+    line.put_some(text, count)?;
+    line.put(payload)?;
+    line.put(b"\r\n")?;
+    let len = line.len();
+    flat.commit(len);
+    Some(())
+}
+
+/// A message of any kind, piece by piece.
+fn publish_any(
+    out: &mut OutBuf,
+    subject: &[u8],
+    reply: Option<&[u8]>,
+    headers: Option<&HeaderMap>,
+    payload: &Bytes,
+) {
+    let headers = headers.filter(|headers| !headers.is_empty());
+    let flat = out.flat_mut();
+    flat.put(if headers.is_some() { b"HPUB " } else { b"PUB " });
+    flat.put(subject);
+    lengths(flat, reply, headers.map_or(0, HeaderMap::encoded_len), payload.len());
     if let Some(headers) = headers {
-        headers.encode(flat);
+        headers.encode_with(|piece| flat.put(piece));
     }
     out.put_bytes(payload);
-    out.flat_mut().extend_from_slice(b"\r\n");
+    out.put_slice(b"\r\n");
 }
 
 /// SUB.
 pub fn subscribe(out: &mut OutBuf, subject: &[u8], queue: Option<&[u8]>, sid: u64) {
     let flat = out.flat_mut();
-    flat.extend_from_slice(b"SUB ");
-    flat.extend_from_slice(subject);
-    flat.push(b' ');
+    flat.put(b"SUB ");
+    flat.put(subject);
+    flat.put(b" ");
     if let Some(queue) = queue {
-        flat.extend_from_slice(queue);
-        flat.push(b' ');
+        flat.put(queue);
+        flat.put(b" ");
     }
     decimal(flat, sid);
-    flat.extend_from_slice(b"\r\n");
+    flat.put(b"\r\n");
 }
 
 /// UNSUB, at once or after `max` messages counted from the subscription's start.
 pub fn unsubscribe(out: &mut OutBuf, sid: u64, max: Option<u64>) {
     let flat = out.flat_mut();
-    flat.extend_from_slice(b"UNSUB ");
+    flat.put(b"UNSUB ");
     decimal(flat, sid);
     if let Some(max) = max {
-        flat.push(b' ');
+        flat.put(b" ");
         decimal(flat, max);
     }
-    flat.extend_from_slice(b"\r\n");
+    flat.put(b"\r\n");
 }
 
 /// CONNECT.
@@ -123,18 +166,20 @@ pub fn message(
     payload: &Bytes,
 ) {
     let flat = out.flat_mut();
-    reserve(flat, subject, reply, headers.len(), payload);
-    match headers {
-        [] => flat.extend_from_slice(b"MSG "),
-        _ => flat.extend_from_slice(b"HMSG "),
+    if headers.is_empty()
+        && payload.len() < OutBuf::SEGMENT_THRESHOLD
+        && small(flat, b"MSG ", subject, Some(sid), reply, payload).is_some()
+    {
+        return;
     }
-    flat.extend_from_slice(subject);
-    flat.push(b' ');
-    flat.extend_from_slice(sid);
+    flat.put(if headers.is_empty() { b"MSG " } else { b"HMSG " });
+    flat.put(subject);
+    flat.put(b" ");
+    flat.put(sid);
     lengths(flat, reply, headers.len(), payload.len());
-    flat.extend_from_slice(headers);
+    flat.put(headers);
     out.put_bytes(payload);
-    out.flat_mut().extend_from_slice(b"\r\n");
+    out.put_slice(b"\r\n");
 }
 
 /// +OK.
@@ -145,12 +190,12 @@ pub fn ok(out: &mut OutBuf) {
 /// -ERR 'text'. Control characters in the text become spaces: it may quote what a client sent.
 pub fn err(out: &mut OutBuf, text: &str) {
     let flat = out.flat_mut();
-    flat.extend_from_slice(b"-ERR '");
+    flat.put(b"-ERR '");
     flat.extend(text.bytes().map(|byte| match byte {
         byte if byte.is_ascii_control() => b' ',
         byte => byte,
     }));
-    flat.extend_from_slice(b"'\r\n");
+    flat.put(b"'\r\n");
 }
 
 fn line(out: &mut OutBuf, name: &[u8], text: &[u8]) {
@@ -159,63 +204,41 @@ fn line(out: &mut OutBuf, name: &[u8], text: &[u8]) {
     out.put_slice(b"\r\n");
 }
 
-/// Makes room for a frame in one go, so that the appending that follows never has to. A large payload
-/// needs none.
-#[inline]
-fn reserve(
-    flat: &mut Vec<u8>,
-    subject: &[u8],
-    reply: Option<&[u8]>,
-    headers_len: usize,
-    payload: &Bytes,
-) {
-    /// Name, separators, sid, both lengths, both line ends.
-    const REST: usize = 96;
-    let payload = match payload.len() {
-        small if small < OutBuf::SEGMENT_THRESHOLD => small,
-        _ => 0,
-    };
-    let len = REST
-        .saturating_add(subject.len())
-        .saturating_add(reply.map_or(0, <[u8]>::len))
-        .saturating_add(headers_len)
-        .saturating_add(payload);
-    flat.reserve(len);
-}
-
 /// The end of a control line: reply subject, length of the headers if there are any, length of all.
-#[inline]
-fn lengths(flat: &mut Vec<u8>, reply: Option<&[u8]>, headers_len: usize, payload_len: usize) {
+fn lengths(flat: &mut Flat, reply: Option<&[u8]>, headers_len: usize, payload_len: usize) {
     if let Some(reply) = reply {
-        flat.push(b' ');
-        flat.extend_from_slice(reply);
+        flat.put(b" ");
+        flat.put(reply);
     }
     if headers_len > 0 {
-        flat.push(b' ');
+        flat.put(b" ");
         decimal(flat, headers_len as u64);
     }
-    // Arrays of a fixed length are stored without a call, and short lengths are what comes often.
     let total = headers_len.saturating_add(payload_len);
+    flat.put(b" ");
+    decimal(flat, total as u64);
+    flat.put(b"\r\n");
+}
+
+/// A space, a length of up to four digits and the line end, and how many bytes that is.
+#[inline(always)]
+fn line_end(len: usize) -> Option<([u8; 8], usize)> {
     let digit = |value: usize| b'0'.wrapping_add((value % 10) as u8);
-    match total {
-        0..=9 => flat.extend_from_slice(&[b' ', digit(total), b'\r', b'\n']),
-        10..=99 => {
-            flat.extend_from_slice(&[b' ', digit(total / 10), digit(total), b'\r', b'\n']);
+    let (tens, hundreds, thousands) = (len / 10, len / 100, len / 1000);
+    Some(match len {
+        0..=9 => ([b' ', digit(len), b'\r', b'\n', 0, 0, 0, 0], 4),
+        10..=99 => ([b' ', digit(tens), digit(len), b'\r', b'\n', 0, 0, 0], 5),
+        100..=999 => ([b' ', digit(hundreds), digit(tens), digit(len), b'\r', b'\n', 0, 0], 6),
+        1000..=9999 => {
+            let (high, low) = (digit(thousands), digit(len));
+            ([b' ', high, digit(hundreds), digit(tens), low, b'\r', b'\n', 0], 7)
         }
-        100..=999 => {
-            let (hundreds, tens) = (digit(total / 100), digit(total / 10));
-            flat.extend_from_slice(&[b' ', hundreds, tens, digit(total), b'\r', b'\n']);
-        }
-        _ => {
-            flat.push(b' ');
-            decimal(flat, total as u64);
-            flat.extend_from_slice(b"\r\n");
-        }
-    }
+        _ => return None,
+    })
 }
 
 /// Appends a number in decimal digits.
-fn decimal(flat: &mut Vec<u8>, mut number: u64) {
+fn decimal(flat: &mut Flat, mut number: u64) {
     let mut text = [b'0'; 20];
     let mut used = 0_usize;
     for slot in text.iter_mut().rev() {
@@ -227,7 +250,7 @@ fn decimal(flat: &mut Vec<u8>, mut number: u64) {
         }
     }
     let from = text.len().saturating_sub(used);
-    flat.extend_from_slice(text.get(from..).unwrap_or_default());
+    flat.put(text.get(from..).unwrap_or_default());
 }
 
 /// Number of decimal digits.
@@ -244,9 +267,9 @@ mod tests {
         let powers = (0..20).map(|exponent| 10_u64.pow(exponent));
         let around = powers.flat_map(|power| [power - 1, power, power + 1]);
         for number in around.chain([u64::MAX - 1, u64::MAX]) {
-            let mut flat = Vec::new();
+            let mut flat = Flat::new();
             decimal(&mut flat, number);
-            assert_eq!(flat, number.to_string().into_bytes());
+            assert_eq!(*flat, *number.to_string().into_bytes());
             assert_eq!(digits(number as usize), flat.len());
         }
     }
@@ -254,19 +277,28 @@ mod tests {
     #[test]
     fn lengths_of_every_size_end_the_line() {
         for total in [0, 9, 10, 99, 100, 999, 1_000, 123_456] {
-            let mut flat = Vec::new();
+            let mut flat = Flat::new();
             lengths(&mut flat, None, 0, total);
-            assert_eq!(flat, format!(" {total}\r\n").into_bytes());
+            assert_eq!(*flat, *format!(" {total}\r\n").into_bytes());
         }
-        let mut flat = Vec::new();
+        let mut flat = Flat::new();
         lengths(&mut flat, Some(b"r"), 12, 5);
-        assert_eq!(flat, b" r 12 17\r\n");
+        assert_eq!(*flat, *b" r 12 17\r\n");
+    }
+
+    #[test]
+    fn the_short_form_of_a_length_is_the_long_one() {
+        for len in 0..10_000 {
+            let (text, count) = line_end(len).unwrap();
+            assert_eq!(&text[..count], format!(" {len}\r\n").as_bytes());
+        }
+        assert_eq!(line_end(10_000), None);
     }
 
     #[test]
     fn an_error_text_stays_on_its_line() {
         let mut out = OutBuf::new();
         err(&mut out, "Invalid\r\nSubject\0");
-        assert_eq!(out.flat_mut(), b"-ERR 'Invalid  Subject '\r\n");
+        assert_eq!(**out.flat_mut(), *b"-ERR 'Invalid  Subject '\r\n");
     }
 }

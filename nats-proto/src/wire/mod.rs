@@ -9,6 +9,7 @@ mod args;
 mod canonical;
 mod client_decoder;
 pub mod encoder;
+mod flat;
 mod frames;
 mod json;
 mod limits;

@@ -6,6 +6,7 @@ use core::mem;
 
 use bytes::Bytes;
 
+use super::flat::Flat;
 use super::frames::{Frame, Frames, Mark};
 
 /// Encoded operations on their way to the peer.
@@ -19,7 +20,7 @@ use super::frames::{Frame, Frames, Mark};
 /// Invariant: the start of the flat bytes is the start of a frame.
 #[derive(Default)]
 pub struct OutBuf {
-    flat: Vec<u8>,
+    flat: Flat,
     segments: Vec<Segment>,
     /// Bytes of all segments.
     segment_bytes: usize,
@@ -64,7 +65,7 @@ impl OutBuf {
     /// An empty buffer. Does not allocate.
     pub const fn new() -> Self {
         Self {
-            flat: Vec::new(),
+            flat: Flat::new(),
             segments: Vec::new(),
             segment_bytes: 0,
             cursor: Cursor { flat: 0, segment: 0, within: 0 },
@@ -88,14 +89,14 @@ impl OutBuf {
 
     /// Appends bytes that are (part of) a frame, copying them.
     pub fn put_slice(&mut self, bytes: &[u8]) {
-        self.flat.extend_from_slice(bytes);
+        self.flat.put(bytes);
     }
 
     /// Appends a payload: a segment of its own if it is large, a copy otherwise.
     #[inline]
     pub fn put_bytes(&mut self, bytes: &Bytes) {
         if bytes.len() < Self::SEGMENT_THRESHOLD {
-            self.flat.extend_from_slice(bytes);
+            self.flat.put(bytes);
         } else {
             self.put_segment(bytes.clone());
         }
@@ -108,7 +109,7 @@ impl OutBuf {
 
     /// The flat bytes, to append to.
     #[inline]
-    pub(super) fn flat_mut(&mut self) -> &mut Vec<u8> {
+    pub(super) fn flat_mut(&mut self) -> &mut Flat {
         &mut self.flat
     }
 
@@ -154,8 +155,7 @@ impl OutBuf {
         } else {
             Self::RETAINED
         };
-        self.flat.clear();
-        self.flat.shrink_to(retained);
+        self.flat.clear(retained);
         self.segments.clear();
         self.segments.shrink_to(Self::RETAINED_SEGMENTS);
         self.segment_bytes = 0;
@@ -247,7 +247,7 @@ impl OutBuf {
         } else {
             // Something unwritten stands before it and stays: take the frame out of the middle.
             let flat = frame.end.flat.saturating_sub(frame.start.flat);
-            self.flat.drain(frame.start.flat..frame.end.flat);
+            self.flat.remove(frame.start.flat..frame.end.flat);
             self.segments.drain(frame.start.segment..frame.end.segment);
             for segment in self.segments.iter_mut().skip(frame.start.segment) {
                 segment.at = segment.at.saturating_sub(flat);
@@ -260,7 +260,7 @@ impl OutBuf {
     /// Moves what is left to the start of the memory.
     fn forget_front(&mut self) {
         let Mark { flat, segment, logical } = mem::take(&mut self.kept_from);
-        self.flat.drain(..flat);
+        self.flat.remove(0..flat);
         self.segments.drain(..segment);
         for segment in &mut self.segments {
             segment.at = segment.at.saturating_sub(flat);
