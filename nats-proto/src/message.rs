@@ -5,6 +5,7 @@ use alloc::string::String;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::text::Short;
 use crate::wire::{MessageFrame, Span};
 use crate::{HeaderMap, StatusCode, Subject};
 
@@ -47,6 +48,24 @@ impl Message {
     /// Subjects of more than 38 bytes and headers share `chunk` all the same.
     #[inline]
     pub fn from_frame_with(chunk: &Bytes, frame: &MessageFrame, payload: Bytes) -> Self {
+        match Short::at(chunk, frame.subject) {
+            // Nearly every message. Written to where it is to be at once: copies of what was just written in
+            // other pieces are slow.
+            Some(subject) if frame.reply.is_empty() && frame.headers.is_empty() => Self {
+                subject: subject.into(),
+                reply: None,
+                payload,
+                headers: None,
+                status: None,
+                description: None,
+                length: (frame.subject.len as usize).saturating_add(frame.size()),
+            },
+            _ => Self::from_any_frame(chunk, frame, payload),
+        }
+    }
+
+    #[inline(never)]
+    fn from_any_frame(chunk: &Bytes, frame: &MessageFrame, payload: Bytes) -> Self {
         let (headers, status, description) = match frame.headers.is_empty() {
             true => (None, None, None),
             false => read_headers(chunk, frame.headers),

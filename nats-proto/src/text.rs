@@ -54,17 +54,10 @@ impl Text {
     }
 
     /// The text that `span` names in `chunk`, as [`from_utf8_lossy`](Self::from_utf8_lossy).
-    #[inline]
     pub(crate) fn from_span(chunk: &Bytes, span: Span) -> Self {
-        let bytes = span.of(chunk);
-        let behind = chunk.get(span.start as usize..).unwrap_or_default();
-        match behind.first_chunk::<INLINE>() {
-            // On the way of every message. Copying as many bytes as there is room for, whatever lies behind
-            // the text, takes a few instructions; copying the right number takes a call.
-            Some(buf) if bytes.len() <= INLINE && bytes.is_ascii() => {
-                Self::Inline { len: bytes.len() as u8, buf: *buf }
-            }
-            _ => Self::from_utf8_lossy(bytes, || span.slice(chunk)),
+        match Short::at(chunk, span) {
+            Some(short) => short.into(),
+            None => Self::from_utf8_lossy(span.of(chunk), || span.slice(chunk)),
         }
     }
 
@@ -93,6 +86,36 @@ impl Text {
             Self::Shared(bytes) => String::from_utf8(Vec::from(bytes)).unwrap_or_default(),
             _ => String::from(self.as_str()),
         }
+    }
+}
+
+/// Short ASCII text in a larger buffer.
+///
+/// On the way of every message. Looking at as many bytes as can be stored inline and copying them, whatever lies
+/// behind the text, takes a few instructions; with the right number it takes calls.
+#[derive(Clone, Copy)]
+pub(crate) struct Short<'a> {
+    len: u8,
+    buf: &'a [u8; INLINE],
+}
+
+impl<'a> Short<'a> {
+    /// The text that `span` names in `chunk`. Also `None` if so little lies behind its start, or that is not ASCII.
+    #[inline(always)]
+    pub(crate) fn at(chunk: &'a [u8], span: Span) -> Option<Self> {
+        let buf = chunk.get(span.start as usize..)?.first_chunk::<INLINE>()?;
+        let (words, _) = buf.as_chunks::<8>();
+        let last = u64::from_ne_bytes(*buf.last_chunk()?);
+        let all = words.iter().fold(last, |all, word| all | u64::from_ne_bytes(*word));
+        (span.len as usize <= INLINE && all & 0x8080_8080_8080_8080 == 0)
+            .then_some(Self { len: span.len as u8, buf })
+    }
+}
+
+impl From<Short<'_>> for Text {
+    #[inline(always)]
+    fn from(short: Short<'_>) -> Self {
+        Self::Inline { len: short.len, buf: *short.buf }
     }
 }
 
@@ -205,6 +228,20 @@ mod tests {
         let buffer = Bytes::from("x".repeat(100));
         let text = Text::from_utf8_lossy(&buffer, || buffer.clone());
         assert_eq!(text.as_bytes().as_ptr(), buffer.as_ptr());
+    }
+
+    #[test]
+    fn a_span_is_what_it_names_whatever_lies_around() {
+        for behind in ["", "\u{e9}", " 1 2\r\nok\r\n", &"-".repeat(INLINE)] {
+            for text in ["", "a", "\u{e9}", "a.b.c", &"x".repeat(INLINE), &"x".repeat(INLINE + 1)] {
+                let chunk = Bytes::from(["MSG ", text, behind].concat());
+                let span = Span { start: 4, len: u32::try_from(text.len()).unwrap() };
+                assert_eq!(Text::from_span(&chunk, span).as_str(), text);
+            }
+        }
+        assert_eq!(Text::from_span(&Bytes::new(), Span { start: 1, len: 1 }).as_str(), "");
+        let bad = Bytes::from_static(b"\xff behind which there is more than can be inline");
+        assert_eq!(Text::from_span(&bad, Span { start: 0, len: 1 }).as_str(), "\u{fffd}");
     }
 
     #[test]

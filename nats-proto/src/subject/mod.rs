@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use self::rules::is_plain;
 use self::rules::{Problem, problem, validate_tokens};
-use crate::text::Text;
+use crate::text::{Short, Text};
 use crate::wire::Span;
 
 pub use self::rules::{
@@ -96,7 +96,6 @@ impl Subject {
 
     /// From a decoded span: short ones are stored inline, long ones share `chunk`. Bytes that are not UTF-8
     /// are replaced by U+FFFD.
-    #[inline]
     pub fn from_span(chunk: &Bytes, span: Span) -> Self {
         Self(Text::from_span(chunk, span))
     }
@@ -117,6 +116,13 @@ impl Subject {
     /// Wildcards are not looked at; see [`validate_subscribe`] for that.
     pub fn is_valid(&self) -> bool {
         problem(self.0.as_bytes()).is_none()
+    }
+}
+
+impl From<Short<'_>> for Subject {
+    #[inline(always)]
+    fn from(subject: Short<'_>) -> Self {
+        Self(subject.into())
     }
 }
 
