@@ -1,10 +1,11 @@
 //! What the server sends, once decoded.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use bytes::{Bytes, BytesMut};
 
-use super::event::{EndReason, Event, Route, SubscriptionId};
+use super::event::{EndReason, Event, RequestId, Route, SubscriptionId};
 use super::fences::Purpose;
 use super::keepalive::Probe;
 use super::state::{Link, Next};
@@ -53,17 +54,9 @@ impl Connection {
     ) {
         let ServerOps { chunk, items } = ops;
         deliveries.reserve(items.len());
-        for op in items.drain(..) {
-            let delivery = match op {
-                // Nearly every operation is this one.
-                ServerOp::Message(frame) if self.is_up() => self.route(frame, chunk),
-                op => self.handle_op(now, op, chunk),
-            };
-            if let Some(delivery) = delivery {
-                deliveries.push(delivery);
-                self.end_full();
-            }
-        }
+        self.handle_each(now, items, chunk, |_, route, frame| {
+            deliveries.push(Delivery { route, frame: *frame });
+        });
     }
 
     /// The input cannot be decoded any further: the connection will hang up.
@@ -88,16 +81,13 @@ impl Connection {
         self.input.left = input.len();
         self.handle_inbound(fresh);
         let ServerOps { chunk, items } = &mut ops;
-        for op in items.drain(..) {
-            if let Some(Delivery { route, frame }) = self.handle_op(now, op, chunk) {
-                let message = Message::from_frame(chunk, &frame);
-                self.emit(match route {
-                    Route::Subscription(subscription) => Event::Message { subscription, message },
-                    Route::Request(request) => Event::Reply { request, message },
-                });
-                self.end_full();
-            }
-        }
+        self.handle_each(now, items, chunk, |connection, route, frame| {
+            let message = Message::from_frame(chunk, frame);
+            connection.emit(match route {
+                Route::Subscription(subscription) => Event::Message { subscription, message },
+                Route::Request(request) => Event::Reply { request, message },
+            });
+        });
         ops.clear();
         self.input.decoder = Some((decoder, ops));
         if let Err(error) = result {
@@ -105,10 +95,32 @@ impl Connection {
         }
     }
 
-    fn handle_op(&mut self, now: Instant, op: ServerOp, chunk: &Bytes) -> Option<Delivery> {
-        match (&self.link, op) {
-            (Link::Connected, ServerOp::Message(frame)) => return self.route(frame, chunk),
-            (Link::AwaitInfo { .. } | Link::AwaitPong { .. } | Link::Connected, op) => match op {
+    /// Takes all operations out of `items` and handles them. Messages for somebody go to `deliver`.
+    #[inline(always)]
+    fn handle_each(
+        &mut self,
+        now: Instant,
+        items: &mut Vec<ServerOp>,
+        chunk: &Bytes,
+        mut deliver: impl FnMut(&mut Self, Route, &MessageFrame),
+    ) {
+        for op in items.iter_mut() {
+            match op {
+                // Nearly every operation is this one.
+                ServerOp::Message(frame) if self.is_up() => {
+                    self.route(frame, chunk, &mut deliver);
+                }
+                op => self.handle_other(now, mem::replace(op, ServerOp::Ok)),
+            }
+        }
+        items.clear();
+    }
+
+    /// Handles what is not a message on a connection that is up.
+    #[inline(never)]
+    fn handle_other(&mut self, now: Instant, op: ServerOp) {
+        match &self.link {
+            Link::AwaitInfo { .. } | Link::AwaitPong { .. } | Link::Connected => match op {
                 ServerOp::Info(info) => self.handle_info(info),
                 ServerOp::Err(error) => self.handle_server_error(*error),
                 ServerOp::Ping => self.answer_ping(),
@@ -121,7 +133,6 @@ impl Connection {
             // After a hang-up nothing counts.
             _ => {}
         }
-        None
     }
 
     /// A server that probes without ever reading must not fill our memory with answers.
@@ -154,22 +165,33 @@ impl Connection {
         }
     }
 
-    /// Finds out whom a message is for.
-    #[inline]
-    fn route(&mut self, frame: MessageFrame, chunk: &Bytes) -> Option<Delivery> {
+    /// Finds out whom a message is for. A subscription that gets the last message it asked for ends after the
+    /// message, so that the two are told in this order.
+    #[inline(always)]
+    fn route(
+        &mut self,
+        frame: &MessageFrame,
+        chunk: &Bytes,
+        deliver: impl FnOnce(&mut Self, Route, &MessageFrame),
+    ) {
         let Some(subscription) = self.subscriptions.by_sid_mut(frame.sid) else {
-            return self.route_reply(frame, chunk);
+            if let Some(request) = self.route_reply(frame, chunk) {
+                deliver(self, Route::Request(request), frame);
+            }
+            return;
         };
         subscription.delivered = subscription.delivered.saturating_add(1);
-        self.messages_in = self.messages_in.saturating_add(1);
+        let is_full = subscription.max.is_some_and(|max| subscription.delivered >= max);
         let id = subscription.id;
-        if subscription.max.is_some_and(|max| subscription.delivered >= max) {
-            self.full = Some(id);
+        self.messages_in = self.messages_in.saturating_add(1);
+        deliver(self, Route::Subscription(id), frame);
+        if is_full {
+            self.end_subscription(id, EndReason::MaxReached);
         }
-        Some(Delivery { route: Route::Subscription(id), frame })
     }
 
-    fn route_reply(&mut self, frame: MessageFrame, chunk: &Bytes) -> Option<Delivery> {
+    #[inline(never)]
+    fn route_reply(&mut self, frame: &MessageFrame, chunk: &Bytes) -> Option<RequestId> {
         let request = (self.requests.sid() == Some(frame.sid))
             .then(|| self.requests.find(frame.subject.of(chunk)))
             .flatten();
@@ -179,20 +201,11 @@ impl Connection {
         };
         self.requests.finish(request);
         self.messages_in = self.messages_in.saturating_add(1);
-        if is_no_responders(&frame, chunk) {
+        if is_no_responders(frame, chunk) {
             self.emit(Event::RequestFailed { request, error: RequestError::NoResponders });
             return None;
         }
-        Some(Delivery { route: Route::Request(request), frame })
-    }
-
-    /// Ends the subscription that has just got the last message it asked for; after the message, so that
-    /// the two are told in this order.
-    #[inline]
-    fn end_full(&mut self) {
-        if let Some(id) = self.full.take() {
-            self.end_subscription(id, EndReason::MaxReached);
-        }
+        Some(request)
     }
 
     pub(super) fn end_subscription(&mut self, subscription: SubscriptionId, reason: EndReason) {

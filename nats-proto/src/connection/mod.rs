@@ -92,8 +92,6 @@ pub struct Connection {
     fences: fences::Fences,
     keepalive: keepalive::Keepalive,
     subscriptions: subscriptions::Subscriptions,
-    /// The subscription that the message being handled has filled.
-    full: Option<SubscriptionId>,
     requests: requests::Requests,
     events: VecDeque<Event>,
     wake: wake::Wake,
@@ -142,7 +140,6 @@ impl Connection {
             fences: fences::Fences::new(),
             keepalive,
             subscriptions: subscriptions::Subscriptions::default(),
-            full: None,
             requests,
             events: VecDeque::new(),
             wake: wake::Wake::default(),

@@ -113,14 +113,20 @@ impl Subscriptions {
         self.slots.get_mut(id.index())?.as_mut().filter(|subscription| subscription.id == id)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn by_sid_mut(&mut self, sid: u64) -> Option<&mut Subscription> {
         if self.recent.0 != sid {
-            self.recent = (sid, *self.by_sid.get(&sid)?);
+            self.look_up(sid)?;
         }
         let index = self.recent.1 as usize;
         // The place may have another subscription by now.
         self.slots.get_mut(index)?.as_mut().filter(|subscription| subscription.id.sid == sid)
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, sid: u64) -> Option<()> {
+        self.recent = (sid, *self.by_sid.get(&sid)?);
+        Some(())
     }
 
     pub(super) fn remove(&mut self, id: SubscriptionId) -> Option<Subscription> {
