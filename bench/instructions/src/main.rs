@@ -107,6 +107,7 @@ fn decode_pub(count: usize) {
     }
 }
 
+/// Here the copy of the input is counted, about forty instructions a message: the peer reads from a buffer of its own.
 fn peer_decode_msg(count: usize) {
     let wire = msg();
     let mut decoder = StreamDecoder::new();
