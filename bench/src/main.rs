@@ -1,4 +1,4 @@
-//! Measures this client and `async-nats` on the same work in one interleaved run.
+//! Measures this client and its peers on the same work in one interleaved run.
 //!
 //! Every measurement is a process of its own, so that its processor time, its allocations and its
 //! peak memory are those of one client at one job. See `BENCHMARKS.md`.
@@ -6,9 +6,13 @@
 mod blocking;
 mod job;
 mod meter;
+mod plan;
+mod process;
+mod progress;
 mod report;
 mod run;
 mod servers;
+mod trace;
 mod worker;
 
 use std::process::ExitCode;
@@ -17,12 +21,14 @@ use std::process::ExitCode;
 static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
 
 const HELP: &str = "\
-usage: cargo xtask bench -- [--quick] [--runs N] [--only WORD] [--out DIR]
+usage: cargo xtask bench -- [--quick] [--runs N] [--only WORDS]... [--no-syscalls] [--list] [--out DIR]
 
-  --quick      fewer messages and 3 runs: within a minute
-  --runs N     runs of each measurement, of which the median is shown (5)
-  --only WORD  only measurements whose name contains WORD
-  --out DIR    where results.md and results.json go (target/bench)
+  --quick        a part of the jobs, a tenth of the messages, 3 runs: within a minute
+  --runs N       runs of each measurement, of which the median is shown (5)
+  --only WORDS   only measurements whose name contains WORDS; more than once: any of them
+  --no-syscalls  do not count system calls, which takes a further run of each measurement
+  --list         only say which measurements there are
+  --out DIR      where results.md and results.json go (target/bench)
 ";
 
 fn main() -> ExitCode {
@@ -30,6 +36,7 @@ fn main() -> ExitCode {
     let result = match args.next().as_deref() {
         // The roles of the processes that the bench starts.
         Some("worker") => worker::main(args),
+        Some("trace") => trace::main(args),
         Some("sink") => servers::sink(),
         Some("flood") => servers::flood(),
         Some("responder") => blocking::responder(args),

@@ -1,0 +1,107 @@
+//! The same bytes on blocking sockets: what is left of a measurement when there is no client.
+
+mod requests;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use crate::Result;
+use crate::job::{Job, Kind, Sample};
+use crate::meter::Meter;
+use crate::servers::HEADER;
+use crate::worker::SUBJECT;
+
+pub(crate) use requests::responder;
+
+/// Bytes that a client would collect before it writes.
+const BATCH: usize = 64 * 1024;
+
+/// Connects and shakes hands.
+fn connect(url: &str) -> Result<(TcpStream, BufReader<TcpStream>)> {
+    let addr = url.strip_prefix("nats://").ok_or("not a nats:// url")?;
+    let mut stream = TcpStream::connect(addr)?;
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::with_capacity(BATCH, stream.try_clone()?);
+    let connect = "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n";
+    stream.write_all(connect.as_bytes())?;
+    fence(&mut stream, &mut reader)?;
+    Ok((stream, reader))
+}
+
+fn fence(stream: &mut TcpStream, reader: &mut BufReader<TcpStream>) -> Result<()> {
+    stream.write_all(b"PING\r\n")?;
+    let mut line = String::new();
+    while line != "PONG\r\n" {
+        line.clear();
+        if reader.read_line(&mut line)? == 0 {
+            return Err("the server closed the connection".into());
+        }
+        match line.as_str() {
+            "PING\r\n" => stream.write_all(b"PONG\r\n")?,
+            error if error.starts_with("-ERR") => return Err(error.trim().into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// One PUB or HPUB; `to` is a subject, or two: that, and where the reply goes.
+fn frame(to: &str, job: &Job) -> String {
+    let payload = "x".repeat(job.payload);
+    if job.headers {
+        let total = HEADER.len() + job.payload;
+        format!("HPUB {to} {} {total}\r\n{HEADER}{payload}\r\n", HEADER.len())
+    } else {
+        format!("PUB {to} {}\r\n{payload}\r\n", job.payload)
+    }
+}
+
+pub(crate) fn run(url: &str, job: &Job) -> Result<Sample> {
+    match job.kind {
+        Kind::Publish => publish(url, job),
+        Kind::Receive => receive(url, job),
+        Kind::Request => requests::run(url, job),
+        Kind::PubSub | Kind::Idle | Kind::Subscriptions | Kind::Kept => {
+            Err(format!("there is no floor of {:?}", job.kind).into())
+        }
+    }
+}
+
+fn publish(url: &str, job: &Job) -> Result<Sample> {
+    let (mut stream, mut reader) = connect(url)?;
+    let frame = frame(SUBJECT, job);
+    let per_batch = (BATCH / frame.len()).max(1);
+    let batch = frame.repeat(per_batch);
+    let meter = Meter::start();
+    let mut left = job.messages as usize;
+    while left > 0 {
+        let count = left.min(per_batch);
+        stream.write_all(&batch.as_bytes()[..count * frame.len()])?;
+        left -= count;
+    }
+    fence(&mut stream, &mut reader)?;
+    Ok(meter.stop(job.messages, Vec::new()))
+}
+
+/// Reads as many bytes as the messages have, and looks at none.
+fn receive(url: &str, job: &Job) -> Result<Sample> {
+    let (mut stream, mut reader) = connect(url)?;
+    stream.write_all(format!("SUB {SUBJECT} 1\r\n").as_bytes())?;
+    let mut line = Vec::new();
+    reader.read_until(b'\n', &mut line)?;
+    // The rest of the message that starts the clock, and those that count.
+    let block = if job.headers { HEADER.len() } else { 0 };
+    let body = block + job.payload + 2;
+    let mut left = body as u64 + (line.len() + body) as u64 * job.messages;
+    let mut buffer = vec![0; BATCH];
+    let meter = Meter::start();
+    // What the handshake's reader has got already is not to come again.
+    left = left.saturating_sub(reader.buffer().len() as u64);
+    while left > 0 {
+        match stream.read(&mut buffer)? {
+            0 => return Err("the server closed the connection".into()),
+            count => left = left.saturating_sub(count as u64),
+        }
+    }
+    Ok(meter.stop(job.messages, Vec::new()))
+}

@@ -1,0 +1,144 @@
+//! Starts the other processes: servers, the responder, workers.
+
+use std::io::{BufRead, BufReader, read_to_string};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::Result;
+use crate::job::{Client, Job, Kind, Sample};
+use crate::plan::Server;
+
+/// How long a worker may take, which is many times what one takes that does not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process that ends with this value.
+pub(crate) struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The server of a measurement, and whoever else has to be there. A connection leaves nothing behind in any of them,
+/// so all clients and runs have the same one.
+pub(crate) struct Stage {
+    pub(crate) url: String,
+    // Ends first: a server that goes away would be an error to it.
+    _responder: Option<Process>,
+    _server: Process,
+}
+
+impl Stage {
+    pub(crate) fn set(server: Server, job: &Job) -> Result<Self> {
+        let (server, addr) = start_server(server, job)?;
+        let url = format!("nats://{addr}");
+        let responder = (job.kind == Kind::Request)
+            .then(|| start(&["responder", &url]))
+            .transpose()?
+            .map(|(process, _)| process);
+        Ok(Self { url, _server: server, _responder: responder })
+    }
+}
+
+fn start_server(server: Server, job: &Job) -> Result<(Process, String)> {
+    let Job { payload, headers, messages, .. } = job;
+    let subscriptions = job.subscriptions + job.idle_subscriptions;
+    let headers = if *headers { "headers" } else { "plain" };
+    match server {
+        Server::Sink => start(&["sink"]),
+        Server::Flood => {
+            let numbers = [payload.to_string(), messages.to_string(), subscriptions.to_string()];
+            start(&["flood", &numbers[0], &numbers[1], headers, &numbers[2]])
+        }
+        Server::Nats => start_nats(),
+    }
+}
+
+/// One client at one job.
+pub(crate) fn work(client: Client, url: &str, job: &Job) -> Result<Sample> {
+    let output = output("worker", client, url, job)?;
+    Ok(serde_json::from_str(&output)?)
+}
+
+/// The system calls of one client at one job. An error says why they cannot be counted.
+pub(crate) fn trace(client: Client, url: &str, job: &Job) -> Result<u64> {
+    let output = output("trace", client, url, job)?;
+    Ok(serde_json::from_str(&output)?)
+}
+
+fn output(role: &str, client: Client, url: &str, job: &Job) -> Result<String> {
+    let args = [serde_json::to_string(&client)?, url.to_owned(), serde_json::to_string(job)?];
+    let mut child = Process(
+        Command::new(std::env::current_exe()?)
+            .arg(role)
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?,
+    );
+    let stdout = child.0.stdout.take().ok_or("no standard output")?;
+    let stderr = child.0.stderr.take().ok_or("no standard error")?;
+    let (sender, receiver) = mpsc::channel();
+    // Each is a line at most, so one can be read after the other.
+    std::thread::spawn(move || sender.send((read_to_string(stdout), read_to_string(stderr))));
+    let Ok((answer, said)) = receiver.recv_timeout(PATIENCE) else {
+        return Err(format!("{} hangs at {job:?}", client.name()).into());
+    };
+    if child.0.wait()?.success() {
+        return Ok(answer?);
+    }
+    Err(format!("{} failed at {job:?}: {}", client.name(), said?.trim()).into())
+}
+
+/// Starts this program in another role and reads the line by which it says that it is ready.
+fn start(args: &[&str]) -> Result<(Process, String)> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let mut child = Process(command.args(args).stdout(Stdio::piped()).spawn()?);
+    let stdout = child.0.stdout.take().ok_or("no standard output")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    if line.is_empty() {
+        return Err(format!("{args:?} did not start").into());
+    }
+    Ok((child, line.trim().to_owned()))
+}
+
+/// Where the real server is.
+pub(crate) fn nats_server() -> Result<PathBuf> {
+    let path = std::env::var_os("NATS_SERVER_2_15");
+    Ok(path.ok_or("NATS_SERVER_2_15 does not name a nats-server: run `cargo xtask bench`")?.into())
+}
+
+/// A real server, on a port of the system's choice.
+fn start_nats() -> Result<(Process, String)> {
+    let mut config = std::env::temp_dir();
+    config.push(format!("nats-bench-{}.conf", std::process::id()));
+    std::fs::write(&config, "max_payload: 8MB\nwrite_deadline: \"60s\"\nmax_pending: 1GB\n")?;
+    let mut command = Command::new(nats_server()?);
+    command.args(["-a", "127.0.0.1", "-p", "-1", "-c"]).arg(&config);
+    let mut child = Process(command.stderr(Stdio::piped()).spawn()?);
+    let stderr = child.0.stderr.take().ok_or("no standard error")?;
+    let mut lines = BufReader::new(stderr).lines();
+    let mut addr = None;
+    for line in lines.by_ref() {
+        let line = line?;
+        if let Some((_, rest)) = line.split_once("Listening for client connections on ") {
+            addr = Some(rest.trim().to_owned());
+        }
+        if line.contains("Server is ready") {
+            break;
+        }
+    }
+    // Whoever does not read what it says would stop it in the end.
+    std::thread::spawn(move || lines.for_each(drop));
+    // It has read the file.
+    std::fs::remove_file(&config)?;
+    let addr = addr.ok_or("nats-server did not start")?;
+    std::thread::sleep(Duration::from_millis(50));
+    Ok((child, addr))
+}

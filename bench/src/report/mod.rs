@@ -1,0 +1,172 @@
+//! What was measured: rows of medians, as Markdown and JSON.
+
+mod machine;
+mod table;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use self::machine::Machine;
+use crate::Result;
+use crate::job::{Client, Growth, Job, Sample};
+use crate::plan::Measurement;
+
+/// Everything that one run of the bench has found out.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    machine: Machine,
+    runs: usize,
+    quick: bool,
+    /// Why there are no system calls, if there are none.
+    pub(crate) no_calls: Option<String>,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// The medians of one client at one job.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    section: &'static str,
+    variant: String,
+    client: &'static str,
+    job: Job,
+    /// Messages in a second.
+    rate: f64,
+    cpu_ns: f64,
+    allocations: f64,
+    /// System calls a message.
+    pub(crate) calls: Option<f64>,
+    peak_kib: f64,
+    latency_us: Option<[f64; 3]>,
+    /// Bytes for each client, subscription or message.
+    memory: Option<Bytes>,
+    /// Rate and processor time as multiples of those of `async-nats`, which had its turn in the same run.
+    to_peer: Option<Ratio>,
+    /// The same with the floor.
+    to_floor: Option<Ratio>,
+    samples: Vec<Sample>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Ratio {
+    rate: f64,
+    cpu: f64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Bytes {
+    heap: f64,
+    private: f64,
+    resident: f64,
+}
+
+/// The middle one, or the mean of the two in the middle.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    match values.get(half) {
+        None => 0.0,
+        Some(upper) if values.len() % 2 == 1 => *upper,
+        Some(upper) => f64::midpoint(values[half - 1], *upper),
+    }
+}
+
+fn rate(sample: &Sample) -> f64 {
+    sample.messages as f64 / sample.seconds
+}
+
+fn cpu_ns(sample: &Sample) -> f64 {
+    sample.cpu_seconds * 1e9 / sample.messages as f64
+}
+
+impl Row {
+    pub(crate) fn new(measurement: &Measurement, client: Client, samples: Vec<Sample>) -> Self {
+        let of = |what: fn(&Sample) -> f64| median(samples.iter().map(what));
+        let latency = |index: usize| {
+            median(samples.iter().filter_map(|sample| Some(sample.latency_us?[index])))
+        };
+        let memory = |what: fn(&Growth) -> i64| {
+            let growths = samples.iter().filter_map(|sample| sample.memory.as_ref());
+            median(growths.map(|growth| what(growth) as f64 / growth.units as f64))
+        };
+        Self {
+            section: measurement.section,
+            variant: measurement.variant.clone(),
+            client: client.name(),
+            job: measurement.job.clone(),
+            rate: of(rate),
+            cpu_ns: of(cpu_ns),
+            allocations: of(|sample| sample.allocations as f64 / sample.messages as f64),
+            calls: None,
+            peak_kib: of(|sample| sample.peak_kib as f64),
+            latency_us: samples
+                .iter()
+                .all(|sample| sample.latency_us.is_some())
+                .then(|| [latency(0), latency(1), latency(2)]),
+            memory: measurement.job.kind.is_memory().then(|| Bytes {
+                heap: memory(|growth| growth.heap),
+                private: memory(|growth| growth.private),
+                resident: memory(|growth| growth.resident),
+            }),
+            to_peer: None,
+            to_floor: None,
+            samples,
+        }
+    }
+
+    /// The median of the ratios in each run, which is steadier than the ratio of the medians.
+    fn ratio(&self, to: &Self) -> Ratio {
+        let pairs = || self.samples.iter().zip(&to.samples);
+        Ratio {
+            rate: median(pairs().map(|(this, other)| rate(this) / rate(other))),
+            cpu: median(pairs().map(|(this, other)| cpu_ns(this) / cpu_ns(other))),
+        }
+    }
+}
+
+impl Report {
+    pub(crate) fn new(runs: usize, quick: bool) -> Self {
+        Self { machine: Machine::this(), runs, quick, no_calls: None, rows: Vec::new() }
+    }
+
+    /// Relates the rows of a measurement, which are the last, to each other.
+    pub(crate) fn compare(&mut self, measurement: &Measurement) {
+        if measurement.job.kind.is_memory() {
+            return;
+        }
+        let begin = self.rows.len() - measurement.clients.len();
+        let rows = &mut self.rows[begin..];
+        let ratios = |to: Client| {
+            let reference = rows.iter().find(|row| row.client == to.name());
+            rows.iter().map(|row| reference.map(|to| row.ratio(to))).collect::<Vec<_>>()
+        };
+        let (to_peer, to_floor) = (ratios(Client::AsyncNats), ratios(Client::Floor));
+        for ((row, to_peer), to_floor) in rows.iter_mut().zip(to_peer).zip(to_floor) {
+            (row.to_peer, row.to_floor) = (to_peer, to_floor);
+        }
+    }
+
+    /// Prints the tables, and writes them and all samples to files.
+    pub(crate) fn write(&self, out: &Path) -> Result<()> {
+        let text = table::markdown(self);
+        println!("{text}");
+        std::fs::create_dir_all(out)?;
+        std::fs::write(out.join("results.md"), &text)?;
+        std::fs::write(out.join("results.json"), serde_json::to_string_pretty(self)?)?;
+        println!("Written to {} and results.json beside it.", out.join("results.md").display());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5);
+        assert_eq!(median(std::iter::empty()), 0.0);
+    }
+}
