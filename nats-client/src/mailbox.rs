@@ -12,6 +12,7 @@ use std::task::Waker;
 use bytes::{Bytes, BytesMut};
 use nats_proto::Message;
 use nats_proto::connection::{Delivery, EndReason};
+use nats_proto::subject::Short;
 use nats_proto::wire::{MessageFrame, Span};
 
 /// A mailbox whose subscriber lags behind by so many chunks copies small runs of messages out of their chunk,
@@ -201,14 +202,12 @@ impl Mailbox {
         self.lock().reason.as_deref().cloned()
     }
 
-    /// Notes that a message of `hand` is being given out. True if the driver may be
-    /// waiting for it to be the last one.
-    pub(crate) fn give_out(&self, hand: &mut Hand, frame: &MessageFrame) -> bool {
-        hand.batch.bytes = hand.batch.bytes.saturating_sub(cost(frame));
-        self.held.bytes.store(hand.batch.bytes, Ordering::Relaxed);
-        let left = hand.batch.frames.len().saturating_sub(hand.next);
-        if left > 0 {
-            self.held.messages.store(left, Ordering::Relaxed);
+    /// Notes what the subscriber still has. True if the driver may be waiting for that to be nothing.
+    #[inline]
+    fn hold(&self, messages: usize, bytes: usize) -> bool {
+        self.held.bytes.store(bytes, Ordering::Relaxed);
+        if messages > 0 {
+            self.held.messages.store(messages, Ordering::Relaxed);
             return false;
         }
         // The driver sets `finished` before it looks at `held`, so at least one of the two sees the other.
@@ -255,16 +254,6 @@ impl Batch {
     }
 }
 
-/// A slice of `block`, or of a new one if it is used up, with these bytes.
-#[inline]
-fn copied(block: &mut BytesMut, bytes: &[u8]) -> Bytes {
-    if block.capacity() < bytes.len() {
-        *block = BytesMut::with_capacity(BLOCK.max(bytes.len()));
-    }
-    block.extend_from_slice(bytes);
-    block.split().freeze()
-}
-
 /// Where the messages from `first` to `last` begin and end in their chunk.
 fn extent(first: &MessageFrame, last: &MessageFrame) -> Option<(usize, usize)> {
     let used = |span: &Span| !span.is_empty();
@@ -290,13 +279,13 @@ fn moved(frame: &MessageFrame, start: usize) -> MessageFrame {
     }
 }
 
-/// Messages up to this size are copied out of their chunk when they are given out: whoever keeps one keeps a
-/// [block](BLOCK) with its neighbours, not a whole read buffer. Larger ones share the chunk, of which they are
+/// Messages up to this size are copied out of their chunk before they are given out: whoever keeps one keeps a
+/// [page](PAGE) with its neighbours, not a whole read buffer. Larger ones share the chunk, of which they are
 /// a part worth keeping it for.
 const COPIED: usize = 512;
 
 /// Bytes that copied messages share one allocation for.
-const BLOCK: usize = 4 * 1024;
+const PAGE: usize = 4 * 1024;
 
 /// What a subscriber has taken out of its mailbox.
 #[derive(Debug, Default)]
@@ -304,41 +293,108 @@ pub(crate) struct Hand {
     batch: Batch,
     next: usize,
     segment: usize,
-    /// Where the next small message is copied to.
-    block: BytesMut,
+    page: Page,
+}
+
+/// Copies of the small messages that come next.
+#[derive(Debug, Default)]
+struct Page {
+    bytes: Bytes,
+    /// Where the next message begins.
+    at: usize,
+    /// The first message that is not there any more.
+    end: usize,
+}
+
+/// Whether nothing of a message but its payload needs the chunk.
+fn is_plain(frame: &MessageFrame) -> bool {
+    frame.headers.is_empty() && frame.subject.len.max(frame.reply.len) <= INLINE_SUBJECT
 }
 
 impl Hand {
-    /// The next message's descriptor. Its chunk is [`chunk`](Self::chunk) until the next call.
+    /// Goes on to the next message, if there is one, and says whether the driver may be waiting for it to be given
+    /// out.
     #[inline]
-    pub(crate) fn next(&mut self) -> Option<MessageFrame> {
-        let frame = *self.batch.frames.get(self.next)?;
-        if let Some(segment) = self.batch.segments.get_mut(self.segment)
+    pub(crate) fn advance(&mut self, mailbox: &Mailbox) -> Option<bool> {
+        if self.next >= self.page.end {
+            self.turn_page();
+        }
+        let frame = self.batch.frames.get(self.next)?;
+        self.next = self.next.wrapping_add(1);
+        self.batch.bytes = self.batch.bytes.saturating_sub(cost(frame));
+        let left = self.batch.frames.len().saturating_sub(self.next);
+        Some(mailbox.hold(left, self.batch.bytes))
+    }
+
+    /// The parts of the message that [`advance`](Self::advance) went on to, if it is small and has only a subject and
+    /// a payload; `None` if it is to be had as a [`message`](Self::message).
+    #[inline(always)]
+    pub(crate) fn parts(&mut self) -> Option<(Short<'_>, Bytes, usize)> {
+        let frame = self.batch.frames.get(self.next.wrapping_sub(1))?;
+        let chunk = &self.batch.segments.get(self.segment)?.chunk;
+        let rest = frame.reply.len.saturating_add(frame.headers.len);
+        if rest > 0 || frame.payload.len as usize > COPIED {
+            return None;
+        }
+        let subject = Short::at(chunk, frame.subject)?;
+        Some((subject, self.page.next(frame.payload.len as usize), cost(frame)))
+    }
+
+    /// The message that [`advance`](Self::advance) went on to, of any kind.
+    #[inline(never)]
+    pub(crate) fn message(&mut self) -> Option<Message> {
+        let frame = self.batch.frames.get(self.next.wrapping_sub(1))?;
+        let chunk = &self.batch.segments.get(self.segment)?.chunk;
+        if frame.size() > COPIED {
+            return Some(Message::from_frame(chunk, frame));
+        }
+        if is_plain(frame) {
+            let payload = self.page.next(frame.payload.len as usize);
+            return Some(Message::from_frame_with(chunk, frame, payload));
+        }
+        let (start, end) = extent(frame, frame).unwrap_or_default();
+        let copy = self.page.next(end.saturating_sub(start));
+        Some(Message::from_frame(&copy, &moved(frame, start)))
+    }
+
+    /// Copies the next small messages, all of the same segment.
+    #[cold]
+    #[inline(never)]
+    fn turn_page(&mut self) {
+        while let Some(segment) = self.batch.segments.get_mut(self.segment)
             && self.next >= segment.end
         {
             // The messages alone keep the chunk from here on.
             segment.chunk = Bytes::new();
             self.segment += 1;
         }
-        self.next += 1;
-        Some(frame)
-    }
-
-    /// The message of the last descriptor.
-    #[inline]
-    pub(crate) fn message(&mut self, frame: &MessageFrame) -> Option<Message> {
-        let chunk = &self.batch.segments.get(self.segment)?.chunk;
-        if frame.size() > COPIED {
-            return Some(Message::from_frame(chunk, frame));
+        self.page = Page::default();
+        let Some(Segment { chunk, end }) = self.batch.segments.get(self.segment) else {
+            return;
+        };
+        let mut bytes = BytesMut::new();
+        let mut count = 0;
+        for frame in self.batch.frames.get(self.next..*end).unwrap_or_default() {
+            if frame.size() <= COPIED {
+                let copied = match is_plain(frame) {
+                    true => frame.payload.of(chunk),
+                    // Headers and long subjects are slices as well: copy all of it.
+                    false => {
+                        let (start, end) = extent(frame, frame).unwrap_or_default();
+                        chunk.get(start..end).unwrap_or_default()
+                    }
+                };
+                if bytes.is_empty() {
+                    bytes.reserve(PAGE.max(copied.len()));
+                }
+                if bytes.len().saturating_add(copied.len()) > bytes.capacity() {
+                    break;
+                }
+                bytes.extend_from_slice(copied);
+            }
+            count += 1;
         }
-        if frame.headers.is_empty() && frame.subject.len.max(frame.reply.len) <= INLINE_SUBJECT {
-            let payload = copied(&mut self.block, frame.payload.of(chunk));
-            return Some(Message::from_frame_with(chunk, frame, payload));
-        }
-        // Headers and long subjects are slices as well: copy all of it.
-        let (start, end) = extent(frame, frame)?;
-        let copy = copied(&mut self.block, chunk.get(start..end)?);
-        Some(Message::from_frame(&copy, &moved(frame, start)))
+        self.page = Page { bytes: bytes.freeze(), at: 0, end: self.next.saturating_add(count) };
     }
 
     fn reset(&mut self) {
@@ -347,6 +403,18 @@ impl Hand {
         self.batch.bytes = 0;
         self.next = 0;
         self.segment = 0;
+        self.page = Page::default();
+    }
+}
+
+impl Page {
+    /// The next `len` bytes.
+    #[inline(always)]
+    fn next(&mut self, len: usize) -> Bytes {
+        let end = self.at.saturating_add(len).min(self.bytes.len());
+        let bytes = self.bytes.slice(self.at.min(end)..end);
+        self.at = end;
+        bytes
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) struct Core {
     pub(crate) conn: Connection,
     /// The driver's waker, unless it has been woken already or is running.
     pub(crate) driver: Option<Waker>,
-    /// When the driver will look again by itself.
+    /// When the driver will look again by itself, at the latest.
     pub(crate) armed: Option<Instant>,
     /// Subscriptions that the driver does not know yet, and those it need not know any longer, in order.
     pub(crate) changes: Vec<Change>,
@@ -287,12 +287,12 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes what is queued from here, if nobody else is at it. What the stream does not take is the driver's.
-    #[cold]
+    /// Writes what is queued from here; what the stream does not take is left to the driver, which is woken. False,
+    /// and nothing done, if the driver or somebody else is at it.
     #[inline(never)]
-    fn write_now(&self) {
+    fn write_now(&self) -> bool {
         let Some(mut link) = self.link.try_lock().ok().filter(|link| link.is_idle()) else {
-            return;
+            return false;
         };
         // The stream notes a waker if it takes nothing. The driver, woken then, puts its own in its place.
         let mut cx = Context::from_waker(Waker::noop());
@@ -302,7 +302,7 @@ impl Shared {
             core.turns.spend(link.out.len());
             drop(core);
             if !swapped {
-                return;
+                return true;
             }
             link.write(&mut cx);
         }
@@ -311,6 +311,7 @@ impl Shared {
         if let Some(driver) = driver {
             driver.wake();
         }
+        true
     }
 
     /// Queues a request that `waker`'s task waits for, or registers it among those who wait for room.
@@ -333,6 +334,17 @@ impl Shared {
             Err(error) => return Poll::Ready(Err(error)),
         };
         let key = core.requests.insert(id, waker.clone());
+        // A lone request is written from here: the driver need not run before the reply comes, unless it would
+        // sleep for too long. With others under way it writes several at once.
+        let lone = core.conn.pending_requests() == 1;
+        let timed = core.armed.is_some_and(|armed| armed <= deadline);
+        if lone && timed {
+            drop(core);
+            if self.write_now() {
+                return Poll::Ready(Ok((id, key)));
+            }
+            core = self.lock();
+        }
         let driver = core.wake_for_output();
         drop(core);
         if let Some(driver) = driver {

@@ -140,12 +140,23 @@ impl Stream for Subscriber {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let this = &mut *self;
         loop {
-            if let Some(frame) = this.hand.next() {
-                if this.mailbox.give_out(&mut this.hand, &frame) {
+            if let Some(last) = this.hand.advance(&this.mailbox) {
+                if last {
                     this.handle.change(|_| ());
                 }
-                // Built last and in place: a message is too large to be moved about.
-                return Poll::Ready(this.hand.message(&frame));
+                let Some((subject, payload, length)) = this.hand.parts() else {
+                    return Poll::Ready(this.hand.message());
+                };
+                // Nearly every message. It is built here, in place, because it is too large to be moved about.
+                return Poll::Ready(Some(Message {
+                    subject: subject.into(),
+                    reply: None,
+                    payload,
+                    headers: None,
+                    status: None,
+                    description: None,
+                    length,
+                }));
             }
             match this.mailbox.take(&mut this.hand, cx.waker()) {
                 Taken::Messages(missed) => this.recovered(missed),

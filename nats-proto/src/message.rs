@@ -5,7 +5,7 @@ use alloc::string::String;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::text::Short;
+use crate::subject::Short;
 use crate::wire::{MessageFrame, Span};
 use crate::{HeaderMap, StatusCode, Subject};
 

@@ -89,12 +89,12 @@ impl Text {
     }
 }
 
-/// Short ASCII text in a larger buffer.
+/// A short ASCII subject in a larger buffer, that becomes a [`Subject`](crate::Subject) where that is to be.
 ///
-/// On the way of every message. Looking at as many bytes as can be stored inline and copying them, whatever lies
+/// For callers who build a [`Message`](crate::Message) from its parts to spare it being moved. On the way of every message. Looking at as many bytes as can be stored inline and copying them, whatever lies
 /// behind the text, takes a few instructions; with the right number it takes calls.
-#[derive(Clone, Copy)]
-pub(crate) struct Short<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Short<'a> {
     len: u8,
     buf: &'a [u8; INLINE],
 }
@@ -102,7 +102,7 @@ pub(crate) struct Short<'a> {
 impl<'a> Short<'a> {
     /// The text that `span` names in `chunk`. Also `None` if so little lies behind its start, or that is not ASCII.
     #[inline(always)]
-    pub(crate) fn at(chunk: &'a [u8], span: Span) -> Option<Self> {
+    pub fn at(chunk: &'a [u8], span: Span) -> Option<Self> {
         let buf = chunk.get(span.start as usize..)?.first_chunk::<INLINE>()?;
         let (words, _) = buf.as_chunks::<8>();
         let last = u64::from_ne_bytes(*buf.last_chunk()?);

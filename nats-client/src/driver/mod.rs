@@ -52,6 +52,8 @@ pub(crate) struct Driver<R: Runtime> {
     draining: bool,
     /// Something has begun that the next round must look at.
     begun: bool,
+    /// This round has woken several tasks.
+    crowd: bool,
     /// For the order of a server's addresses.
     rng: Option<Rng>,
     released: bool,
@@ -96,6 +98,7 @@ impl<R: Runtime> Driver<R> {
             batch: Batch::default(),
             draining: false,
             begun: false,
+            crowd: false,
             rng: seed.map(Rng::from_seed),
             released: false,
         }
@@ -166,7 +169,11 @@ impl<R: Runtime> Driver<R> {
         }
         shared.statistics.store(&core.conn.statistics());
         let deadline = core.deadline();
-        core.armed = deadline;
+        // A timer that is set for an earlier time is left as it is.
+        core.armed = deadline.map(|deadline| match &self.sleep {
+            Some((armed, _)) => deadline.min(*armed),
+            None => deadline,
+        });
         let old = match &core.driver {
             _ if swapped => core.driver.take(),
             Some(waker) if waker.will_wake(cx.waker()) => None,
@@ -260,6 +267,7 @@ impl<R: Runtime> Driver<R> {
             self.react(event);
         }
         self.batch.events = events;
+        self.crowd = self.batch.wakers.len() > 1;
         wake_all(&mut self.batch.wakers);
         if let Some(unfinished) = closed {
             self.release(unfinished);
@@ -299,6 +307,11 @@ impl<R: Runtime> Future for Driver<R> {
                 return Poll::Ready(());
             }
             again |= mem::take(&mut this.begun) || !listening;
+            if mem::take(&mut this.crowd) {
+                // They may all be about to send something. An executor that runs next what was woken last would have
+                // this task write each on its own; behind all of them, it writes them together.
+                break;
+            }
             if !again && !this.poll_sleep(deadline, cx) {
                 return Poll::Pending;
             }

@@ -1,6 +1,7 @@
 //! Reading and decoding.
 
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -24,7 +25,12 @@ pub(super) struct Reader {
     input: BytesMut,
     /// What of the block is not used yet.
     spare: BytesMut,
+    /// What is left of earlier blocks, to be used again when there are no messages in them any more.
+    old: [BytesMut; OLD],
 }
+
+/// Blocks that are kept to be used again: one that a subscriber works on, and the one before it.
+const OLD: usize = 2;
 
 impl Reader {
     pub(super) fn new(capacity: usize) -> Self {
@@ -33,6 +39,7 @@ impl Reader {
             decoder: ServerDecoder::new(Limits::default()),
             input: BytesMut::new(),
             spare: BytesMut::new(),
+            old: Default::default(),
         }
     }
 
@@ -76,11 +83,33 @@ impl Reader {
             // The last operation of this block fits into it: do not move it.
             return;
         }
-        let mut block = BytesMut::zeroed(size);
+        let mut block = self.block(size);
         let mut input = block.split_to(self.input.len());
         input.copy_from_slice(&self.input);
         self.input = input;
-        self.spare = block;
+        let old = mem::replace(&mut self.spare, block);
+        self.old.rotate_right(1);
+        if let Some(place) = self.old.first_mut() {
+            *place = old;
+        }
+    }
+
+    /// A block of at least `size` bytes: an old one if it can be had, and is not much larger.
+    fn block(&mut self, size: usize) -> BytesMut {
+        // Room for what is left over of the block before.
+        let usual = self.capacity.saturating_add(self.capacity / 2);
+        if size > usual {
+            return BytesMut::zeroed(size);
+        }
+        for old in &mut self.old {
+            old.clear();
+            if old.try_reclaim(usual) && old.capacity() < usual.saturating_mul(2) {
+                let mut block = mem::take(old);
+                block.resize(usual, 0);
+                return block;
+            }
+        }
+        BytesMut::zeroed(usual)
     }
 }
 

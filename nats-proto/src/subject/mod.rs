@@ -17,8 +17,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use self::rules::is_plain;
 use self::rules::{Problem, problem, validate_tokens};
-use crate::text::{Short, Text};
+use crate::text::Text;
 use crate::wire::Span;
+
+pub use crate::text::Short;
 
 pub use self::rules::{
     SubjectError, matches, validate_publish, validate_queue_group, validate_subscribe,
