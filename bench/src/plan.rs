@@ -79,10 +79,7 @@ impl Plan {
     ) {
         let mut clients = vec![Tokio, AsyncStd, AsyncNats];
         clients.extend(more);
-        // Publish and subscribe at full speed has none: it would take two threads, which is a client already.
-        if kind != Kind::PubSub {
-            clients.push(Floor);
-        }
+        clients.push(Floor);
         for (payload, label, full) in PAYLOADS {
             for headers in [false, true] {
                 // Quickly: small and large without headers, and small with them where that is cheap.

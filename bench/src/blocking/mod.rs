@@ -61,7 +61,8 @@ pub(crate) fn run(url: &str, job: &Job) -> Result<Sample> {
         Kind::Publish => publish(url, job),
         Kind::Receive => receive(url, job),
         Kind::Request => requests::run(url, job),
-        Kind::PubSub | Kind::Idle | Kind::Subscriptions | Kind::Kept => {
+        Kind::PubSub => pub_sub(url, job),
+        Kind::Idle | Kind::Subscriptions | Kind::Kept => {
             Err(format!("there is no floor of {:?}", job.kind).into())
         }
     }
@@ -69,21 +70,55 @@ pub(crate) fn run(url: &str, job: &Job) -> Result<Sample> {
 
 fn publish(url: &str, job: &Job) -> Result<Sample> {
     let (mut stream, mut reader) = connect(url)?;
+    let meter = Meter::start();
+    write(&mut stream, job)?;
+    fence(&mut stream, &mut reader)?;
+    Ok(meter.stop(job.messages, Vec::new()))
+}
+
+/// Writes all messages, as many at a time as a client would.
+fn write(stream: &mut TcpStream, job: &Job) -> std::io::Result<()> {
     let frame = frame(SUBJECT, job);
     let per_batch = (BATCH / frame.len()).max(1);
     let batch = frame.repeat(per_batch);
-    let meter = Meter::start();
     let mut left = job.messages as usize;
     while left > 0 {
         let count = left.min(per_batch);
         stream.write_all(&batch.as_bytes()[..count * frame.len()])?;
         left -= count;
     }
-    fence(&mut stream, &mut reader)?;
-    Ok(meter.stop(job.messages, Vec::new()))
+    Ok(())
 }
 
-/// Reads as many bytes as the messages have, and looks at none.
+/// Writes on one thread and reads on another.
+fn pub_sub(url: &str, job: &Job) -> Result<Sample> {
+    let (mut stream, mut reader) = connect(url)?;
+    stream.write_all(format!("SUB {SUBJECT} 1\r\n").as_bytes())?;
+    fence(&mut stream, &mut reader)?;
+    // What comes back has another operation and the number of the subscription.
+    let frame = frame(SUBJECT, job).len() + " 1".len();
+    let mut input = stream.try_clone()?;
+    let meter = Meter::start();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| write(&mut stream, job));
+        read(&mut input, frame as u64 * job.messages)?;
+        writer.join().map_err(|_| "the writer panicked")??;
+        Ok(meter.stop(job.messages, Vec::new()))
+    })
+}
+
+/// Reads so many bytes, and looks at none.
+fn read(stream: &mut TcpStream, mut left: u64) -> Result<()> {
+    let mut buffer = vec![0; BATCH];
+    while left > 0 {
+        match stream.read(&mut buffer)? {
+            0 => return Err("the server closed the connection".into()),
+            count => left = left.saturating_sub(count as u64),
+        }
+    }
+    Ok(())
+}
+
 fn receive(url: &str, job: &Job) -> Result<Sample> {
     let (mut stream, mut reader) = connect(url)?;
     stream.write_all(format!("SUB {SUBJECT} 1\r\n").as_bytes())?;
@@ -92,16 +127,9 @@ fn receive(url: &str, job: &Job) -> Result<Sample> {
     // The rest of the message that starts the clock, and those that count.
     let block = if job.headers { HEADER.len() } else { 0 };
     let body = block + job.payload + 2;
-    let mut left = body as u64 + (line.len() + body) as u64 * job.messages;
-    let mut buffer = vec![0; BATCH];
+    let left = body as u64 + (line.len() + body) as u64 * job.messages;
     let meter = Meter::start();
     // What the handshake's reader has got already is not to come again.
-    left = left.saturating_sub(reader.buffer().len() as u64);
-    while left > 0 {
-        match stream.read(&mut buffer)? {
-            0 => return Err("the server closed the connection".into()),
-            count => left = left.saturating_sub(count as u64),
-        }
-    }
+    read(&mut stream, left.saturating_sub(reader.buffer().len() as u64))?;
     Ok(meter.stop(job.messages, Vec::new()))
 }
