@@ -39,7 +39,7 @@ pub fn publish_len(
 const REST: usize = 96;
 
 /// PUB, or HPUB if there are headers (an empty map counts as none).
-#[inline]
+#[inline(always)]
 pub fn publish(
     out: &mut OutBuf,
     subject: &[u8],
@@ -49,35 +49,47 @@ pub fn publish(
 ) {
     if headers.is_none_or(HeaderMap::is_empty)
         && payload.len() < OutBuf::SEGMENT_THRESHOLD
-        && small(out.flat_mut(), b"PUB ", subject, None, reply, payload).is_some()
+        && small(out.flat_mut(), b"PUB ", subject, None, reply, None, payload).is_some()
     {
         return;
     }
     publish_any(out, subject, reply, headers, payload);
 }
 
-/// A message without headers whose payload is copied, in one go. `name` is the operation with the space behind
-/// it, `sid` the subscription and the space before it. Never `None`, but for arithmetic that does not happen.
+/// A message whose payload is copied, in one go. `name` is the operation with the space behind it, `sid` the
+/// subscription. `None`, and nothing done, if a length has more than four digits.
 #[inline(always)]
 fn small(
     flat: &mut Flat,
-    name: &[u8; 4],
+    name: &[u8],
     subject: &[u8],
     sid: Option<&[u8]>,
     reply: Option<&[u8]>,
+    headers: Option<&HeaderMap>,
     payload: &[u8],
 ) -> Option<()> {
-    let (text, count) = line_end(payload.len())?;
+    let headers = headers.map(|headers| (headers, headers.encoded_len()));
+    let total = headers.map_or(0, |(_, len)| len).wrapping_add(payload.len());
+    let (text, count) = line_end(total)?;
     let optional = |word: Option<&[u8]>| word.map_or(0, <[u8]>::len);
     let words = subject.len().wrapping_add(optional(sid)).wrapping_add(optional(reply));
-    let mut line = Line::new(flat.room(words.wrapping_add(payload.len()).wrapping_add(REST)));
+    let mut line = Line::new(flat.room(words.wrapping_add(total).wrapping_add(REST)));
     line.put(name)?;
     line.put(subject)?;
     for word in [sid, reply].into_iter().flatten() {
         line.put(b" ")?;
         line.put(word)?;
     }
+    if let Some((_, len)) = headers {
+        let (text, count) = line_end(len)?;
+        line.put_some(text, count.wrapping_sub(b"\r\n".len()))?;
+    }
     line.put_some(text, count)?;
+    if let Some((headers, _)) = headers {
+        let mut whole = Some(());
+        headers.encode_with(|piece| whole = whole.and(line.put(piece)));
+        whole?;
+    }
     line.put(payload)?;
     line.put(b"\r\n")?;
     let len = line.len();
@@ -85,7 +97,7 @@ fn small(
     Some(())
 }
 
-/// A message of any kind, piece by piece.
+/// A message of any kind.
 fn publish_any(
     out: &mut OutBuf,
     subject: &[u8],
@@ -95,6 +107,12 @@ fn publish_any(
 ) {
     let headers = headers.filter(|headers| !headers.is_empty());
     let flat = out.flat_mut();
+    if headers.is_some()
+        && payload.len() < OutBuf::SEGMENT_THRESHOLD
+        && small(flat, b"HPUB ", subject, None, reply, headers, payload).is_some()
+    {
+        return;
+    }
     flat.put(if headers.is_some() { b"HPUB " } else { b"PUB " });
     flat.put(subject);
     lengths(flat, reply, headers.map_or(0, HeaderMap::encoded_len), payload.len());
@@ -168,7 +186,7 @@ pub fn message(
     let flat = out.flat_mut();
     if headers.is_empty()
         && payload.len() < OutBuf::SEGMENT_THRESHOLD
-        && small(flat, b"MSG ", subject, Some(sid), reply, payload).is_some()
+        && small(flat, b"MSG ", subject, Some(sid), reply, None, payload).is_some()
     {
         return;
     }

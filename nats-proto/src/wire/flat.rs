@@ -5,7 +5,9 @@ use core::mem;
 use core::ops::{Deref, Range};
 
 /// Bytes that are written again before new ones are appended to them: see [`Flat::prepare`].
-const STRIDE: usize = 4 * 1024;
+///
+/// Few enough for a loop of plain stores, which begins faster than what is used for more.
+const STRIDE: usize = 1024;
 
 /// Bytes one after the other, appended in small pieces.
 ///
