@@ -92,6 +92,8 @@ impl Connection {
         let (id, reply) = self.requests.reserve();
         let queued = self.enqueue(&Outgoing { reply: Some(&reply), ..message });
         self.requests.recycle(reply);
+        // It takes room that the gate counts on, or waits for room.
+        self.gate.close();
         queued?;
         if self.requests.start(id, deadline) {
             self.wake.attention();
@@ -203,6 +205,8 @@ impl Connection {
             self.drop_oldest(limit.saturating_sub(frame));
             return Ok(());
         }
+        // Whoever waits for room now must not be overtaken by the short way.
+        self.gate.close();
         Err(PublishError::BufferFull { buffered, limit, connected })
     }
 

@@ -109,6 +109,32 @@ fn a_full_buffer_refuses_until_it_is_handed_out() {
 }
 
 #[test]
+fn the_short_way_takes_no_room_that_requests_have_taken() {
+    let mut small = config();
+    small.send_limit = 1_000;
+    let mut wire = Wire::connected(small);
+    // Opens the short way for as much as there is room.
+    wire.publish("a", "").expect("room");
+    let payload = Bytes::from_static(&[b'x'; 100]);
+    let deadline = wire.now + Duration::from_secs(1);
+    while wire.connection.request(Outgoing::new("a", &payload), deadline).is_ok() {}
+    while wire.publish("a", "").is_ok() {}
+    assert!(wire.connection.buffered() <= 1_000, "{} bytes", wire.connection.buffered());
+}
+
+#[test]
+fn nothing_goes_the_short_way_past_a_message_without_room() {
+    let mut small = config();
+    small.send_limit = 100;
+    let mut wire = Wire::connected(small);
+    wire.publish("a", "").expect("room");
+    wire.publish("a", &"x".repeat(100)).expect_err("no room");
+    let empty = Bytes::new();
+    assert!(!wire.connection.publish_again("a", &empty));
+    wire.publish("a", "").expect("room, the long way");
+}
+
+#[test]
 fn a_frame_larger_than_the_limit_is_queued_while_another_is_written() {
     let mut small = config();
     small.send_limit = 100;
