@@ -250,7 +250,7 @@ impl<R> ConnectOptions<R> {
     }
 
     /// Bytes that may be queued for writing on a connection before publishers wait, at least. As much again
-    /// may be on its way to the socket. Default: 1 MiB.
+    /// may be on its way to the socket. Default: 128 KiB.
     pub fn send_buffer_limit(mut self, bytes: usize) -> Self {
         self.config.send_limit = bytes;
         self

@@ -105,7 +105,7 @@ pub struct Config {
     pub pending_limit: usize,
     /// What happens when that many wait.
     pub pending_policy: PendingPolicy,
-    /// Bytes that may be queued for writing on a connection before publishers must wait. Default: 1 MiB.
+    /// Bytes that may be queued for writing on a connection before publishers must wait. Default: 128 KiB.
     pub send_limit: usize,
     /// Prefix of inboxes. Default: `_INBOX`.
     pub inbox_prefix: String,
