@@ -2,22 +2,22 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use futures_sink::Sink;
 use nats_proto::connection::EndReason;
 
 use crate::client::{PublishErrorKind, RequestErrorKind, SubscribeErrorKind};
 use crate::connection::State;
-use crate::driver::Driver;
-use crate::shared::{Clock, Handle, Shared};
-use crate::testing::{Fake, FakeServer, Hasty, Peer, block_on, options};
+use crate::testing::{FakeServer, Hasty, Peer, block_on, options};
 use crate::{Client, ConnectErrorKind, ConnectOptions, Event, Message, Runtime, Subscriber};
+use rig::Rig;
+
+mod publishing;
+mod rig;
 
 fn connect<R: Runtime>(options: ConnectOptions<R>) -> (FakeServer, Peer, Client) {
     let server = FakeServer::new();
@@ -163,67 +163,6 @@ fn a_reply_that_nobody_took_does_not_reach_the_next_request() {
     assert!(poll(request.as_mut()).is_pending());
     peer.send(&format!("MSG {inbox} 1 1\r\nb\r\n"));
     assert_eq!(&block_on(request).expect("a reply").payload[..], b"b");
-}
-
-#[test]
-fn a_publisher_waits_for_a_connection_when_the_buffer_is_full() {
-    let server = FakeServer::new();
-    let options = options().retry_on_initial_connect().pending_limit(64);
-    let client = block_on(options.connect(server.url())).expect("a handle at once");
-    assert_eq!(client.connection_state(), State::Pending);
-    let payload = Bytes::from(vec![b'x'; 40]);
-    block_on(client.publish("a", payload.clone())).expect("room for one");
-    let refused = client.try_publish("a", payload.clone()).expect_err("full");
-    assert!(refused.is_full());
-    assert_eq!(refused.payload, payload);
-    {
-        let mut given_up = pin!(client.publish("given.up", payload.clone()));
-        assert!(poll(given_up.as_mut()).is_pending());
-        assert_eq!(client.waiting_for_room(), 1);
-    }
-    assert_eq!(client.waiting_for_room(), 0);
-    thread::scope(|scope| {
-        let waiting = scope.spawn(|| block_on(client.publish("b", payload.clone())));
-        let mut peer = server.accept();
-        peer.greet();
-        assert!(!peer.expect("PUB b ").contains("given.up"));
-        waiting.join().expect("no panic").expect("published");
-    });
-}
-
-#[test]
-fn a_sink_keeps_the_message_that_does_not_fit() {
-    let server = FakeServer::new();
-    let options = options().retry_on_initial_connect().pending_limit(64);
-    let mut sink = block_on(options.connect(server.url())).expect("a handle at once");
-    let mut cx = Context::from_waker(Waker::noop());
-    for number in 0..2 {
-        assert!(Pin::new(&mut sink).poll_ready(&mut cx).is_ready());
-        let message = nats_proto::OutboundMessage {
-            subject: "a".into(),
-            reply: None,
-            payload: Bytes::from(format!("{number:040}")),
-            headers: None,
-        };
-        Pin::new(&mut sink).start_send(message).expect("taken");
-    }
-    assert!(Pin::new(&mut sink).poll_flush(&mut cx).is_pending());
-    let mut peer = server.accept();
-    peer.greet();
-    block_on(poll_fn(|cx| Pin::new(&mut sink).poll_flush(cx))).expect("room");
-    peer.expect(&format!("{:040}", 1));
-}
-
-#[test]
-fn the_error_policy_refuses_instead_of_waiting() {
-    let server = FakeServer::new();
-    let options = options()
-        .retry_on_initial_connect()
-        .pending_limit(0)
-        .pending_policy(crate::PendingPolicy::Error);
-    let client = block_on(options.connect(server.url())).expect("a handle at once");
-    let error = block_on(client.publish("a", Bytes::new())).expect_err("no room");
-    assert_eq!(error.kind(), PublishErrorKind::Send);
 }
 
 #[test]
@@ -410,14 +349,7 @@ fn options_do_not_show_secrets() {
 
 #[test]
 fn a_driver_that_is_dropped_leaves_nobody_waiting() {
-    let addr = "nats://127.0.0.1:1".parse().expect("a valid address");
-    let parts = options().into_parts(vec![addr]);
-    let conn = nats_proto::Connection::new(parts.config.into(), [1; 32], nats_proto::Instant::ZERO)
-        .expect("valid settings");
-    let clock = Clock { now: std::time::Instant::now, origin: std::time::Instant::now() };
-    let shared = Arc::new(Shared::new(conn, clock, parts.settings, None));
-    let client = Client::new(Handle::new(Arc::clone(&shared)));
-    let driver = Driver::<Fake>::new(shared, 4096, None);
+    let Rig { client, driver, .. } = Rig::new(options());
     let mut subscriber = block_on(client.subscribe("a")).expect("a subscription");
     let mut request = pin!(client.request("svc", Bytes::new()));
     let mut flush = pin!(client.flush());

@@ -186,6 +186,15 @@ impl Core {
         connected && self.turns.is_over(queued, collided)
     }
 
+    /// Queues a message, unless nobody is there to write it.
+    pub(crate) fn publish(&mut self, message: Outgoing<'_>) -> Result<(), PublishError> {
+        match self.ended {
+            // The connection may not know it: its driver may have panicked.
+            Some(_) => Err(PublishError::Closed),
+            None => self.conn.publish(message),
+        }
+    }
+
     /// The driver's waker, if what was just published or requested is news to it: bytes for an empty buffer, or
     /// a nearer deadline.
     pub(crate) fn wake_for_output(&mut self) -> Option<Waker> {
@@ -274,7 +283,7 @@ impl Shared {
         mut core: MutexGuard<'_, Core>,
         message: Outgoing<'_>,
     ) -> Result<(), PublishError> {
-        core.conn.publish(message)?;
+        core.publish(message)?;
         let driver = core.wake_for_output();
         let enough = core.conn.buffered() >= ENOUGH;
         drop(core);
@@ -287,8 +296,9 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes what is queued from here; what the stream does not take is left to the driver, which is woken. False,
-    /// and nothing done, if the driver or somebody else is at it.
+    /// Writes what is queued from here. What the stream does not take is left to the driver, which is woken, and
+    /// so is what others queue meanwhile when the turn is over: it must get to read. False, and nothing done, if the
+    /// driver or somebody else is at it.
     #[inline(never)]
     fn write_now(&self) -> bool {
         let Some(mut link) = self.link.try_lock().ok().filter(|link| link.is_idle()) else {
@@ -298,12 +308,15 @@ impl Shared {
         let mut cx = Context::from_waker(Waker::noop());
         while link.is_idle() {
             let mut core = self.lock();
-            let swapped = core.conn.poll_transmit(&mut link.out);
-            core.turns.spend(link.out.len());
-            drop(core);
-            if !swapped {
+            if core.turns.is_spent() {
+                break;
+            }
+            if !core.conn.poll_transmit(&mut link.out) {
                 return true;
             }
+            // A write costs something, however little is written.
+            core.turns.spend(link.out.len().max(ENOUGH));
+            drop(core);
             link.write(&mut cx);
         }
         drop(link);
@@ -323,6 +336,9 @@ impl Shared {
         room: &mut Option<u64>,
     ) -> Poll<Result<(RequestId, u32), PublishError>> {
         let mut core = self.lock();
+        if core.ended.is_some() {
+            return Poll::Ready(Err(PublishError::Closed));
+        }
         let id = match core.conn.request(message, deadline) {
             Ok(id) => id,
             Err(error) if self.waits(&error) => {

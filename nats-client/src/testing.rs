@@ -64,13 +64,20 @@ impl AsyncRead for Bytewise<'_> {
 }
 
 /// One direction of a stream.
-#[derive(Default)]
 struct Lane {
     bytes: VecDeque<u8>,
     closed: bool,
-    /// Takes nothing for now.
-    stalled: bool,
+    /// Bytes that it takes.
+    room: usize,
+    /// Panics when it is written to.
+    rotten: bool,
     waker: Option<Waker>,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self { bytes: VecDeque::new(), closed: false, room: usize::MAX, rotten: false, waker: None }
+    }
 }
 
 /// One direction of a stream, for both of its ends.
@@ -144,13 +151,29 @@ impl AsyncWrite for FakeStream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut lane = self.output.0.0.lock().unwrap();
-        if lane.stalled {
+        if lane.rotten {
+            drop(lane);
+            panic!("a stream that panics, as a test wants it");
+        }
+        if lane.room == 0 {
             // The peer only reads this lane, and never with a waker.
             lane.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
+        let count = buf.len().min(lane.room);
+        if lane.room != usize::MAX {
+            lane.room -= count;
+        }
         drop(lane);
-        Poll::Ready(self.output.write(buf))
+        Poll::Ready(self.output.write(&buf[..count]))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write(cx, &bufs.iter().flat_map(|buf| &**buf).copied().collect::<Vec<_>>())
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -208,7 +231,22 @@ impl Peer {
 
     /// Takes nothing more from the client, or goes on to do so.
     pub(crate) fn stall(&self, stalled: bool) {
-        self.input.change(|lane| lane.stalled = stalled);
+        self.take(if stalled { 0 } else { usize::MAX });
+    }
+
+    /// Takes so many bytes more from the client.
+    pub(crate) fn take(&self, bytes: usize) {
+        self.input.change(|lane| lane.room = bytes);
+    }
+
+    /// Makes the client's end panic when it is written to.
+    pub(crate) fn rot(&self) {
+        self.input.0.0.lock().unwrap().rotten = true;
+    }
+
+    /// Bytes that the client has sent and nobody has looked at.
+    pub(crate) fn arrived(&self) -> usize {
+        self.input.0.0.lock().unwrap().bytes.len()
     }
 
     /// Goes through the handshake.

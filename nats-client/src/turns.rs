@@ -46,8 +46,15 @@ impl Turns {
         if collided {
             self.collisions = self.collisions.saturating_add(1);
         }
-        (self.spent >= TURN || (collided && self.collisions > COLLISIONS))
+        // Small messages would take the room from a large one again and again.
+        let overtakes = queued && !self.room.is_empty();
+        (self.is_spent() || overtakes || (collided && self.collisions > COLLISIONS))
             && (queued || self.driver_writes)
+    }
+
+    /// Whether publishers have written as much as they may before the driver gets its turn.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent >= TURN
     }
 
     /// Notes that a publisher writes so many bytes.
@@ -58,21 +65,21 @@ impl Turns {
     /// The driver comes by: it has `bytes` to write, `taken` just now or left over. Moves those who may go on
     /// to `wakers`.
     pub(crate) fn come_by(&mut self, bytes: usize, taken: bool, wakers: &mut Vec<Waker>) {
-        if taken && self.driver_writes && bytes >= OVERTAKING {
+        // However little it is: those who wait must not do so for as long as there is always some.
+        if taken && self.driver_writes && (bytes >= OVERTAKING || !self.turn.is_empty()) {
             self.spend(TURN / OVERTAKEN);
         }
         self.driver_writes = bytes > 0;
-        if taken || bytes == 0 {
-            self.room.take_all(wakers);
-        }
-        if bytes == 0 || self.spent >= TURN {
+        if bytes == 0 || self.is_spent() {
             self.end(wakers);
+        } else if taken {
+            self.room.take_all(wakers);
         }
     }
 
     /// Moves everyone to `wakers`: a new turn begins.
     pub(crate) fn end(&mut self, wakers: &mut Vec<Waker>) {
-        if !self.turn.is_empty() {
+        if !self.turn.is_empty() || !self.room.is_empty() {
             self.spent = 0;
         }
         self.collisions = 0;
@@ -84,5 +91,113 @@ impl Turns {
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.room.len() + self.turn.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets someone wait for their turn.
+    fn wait(turns: &mut Turns) {
+        let old = turns.turn.register(&mut None, Waker::noop());
+        assert!(old.is_none());
+    }
+
+    /// The driver comes by: how many may go on.
+    fn come_by(turns: &mut Turns, bytes: usize, taken: bool) -> usize {
+        let mut wakers = Vec::new();
+        turns.come_by(bytes, taken, &mut wakers);
+        wakers.len()
+    }
+
+    #[test]
+    fn a_turn_ends_with_what_may_be_written_in_it_and_another_begins() {
+        let mut turns = Turns::default();
+        turns.spend(TURN - 1);
+        assert!(!turns.is_over(true, false));
+        turns.spend(1);
+        assert!(turns.is_over(true, false));
+        wait(&mut turns);
+        assert_eq!(come_by(&mut turns, 10, false), 1);
+        assert!(!turns.is_over(true, false));
+        assert_eq!(turns.waiting(), 0);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_driver_that_has_no_reason_to_come_by() {
+        let mut turns = Turns::default();
+        turns.spend(TURN);
+        assert!(!turns.is_over(false, false));
+        assert_eq!(come_by(&mut turns, 10, true), 0);
+        assert!(turns.is_over(false, false), "it writes");
+        assert_eq!(come_by(&mut turns, 0, false), 0);
+        assert!(!turns.is_over(false, false), "it has written all");
+    }
+
+    #[test]
+    fn a_driver_that_comes_by_does_not_end_what_nobody_waits_for() {
+        // Else a publisher that never waits would never let it run where both share one thread.
+        let mut turns = Turns::default();
+        turns.spend(TURN);
+        assert_eq!(come_by(&mut turns, 0, false), 0);
+        assert!(turns.is_over(true, false));
+    }
+
+    #[test]
+    fn who_publishes_now_and_then_never_waits() {
+        let mut turns = Turns::default();
+        for _ in 0..1_000 {
+            assert!(!turns.is_over(true, true));
+            assert_eq!(come_by(&mut turns, OVERTAKING - 1, true), 0);
+            // A little more has come while that was written.
+            assert_eq!(come_by(&mut turns, OVERTAKING - 1, true), 0);
+            assert_eq!(come_by(&mut turns, 0, false), 0);
+        }
+    }
+
+    #[test]
+    fn those_who_collide_wait_until_all_is_written() {
+        let mut turns = Turns::default();
+        for _ in 0..COLLISIONS {
+            assert!(!turns.is_over(true, true));
+        }
+        assert!(turns.is_over(true, true));
+        assert!(!turns.is_over(true, false), "who did not collide goes on");
+        wait(&mut turns);
+        assert_eq!(come_by(&mut turns, 10, true), 0);
+        assert_eq!(come_by(&mut turns, 0, false), 1);
+        assert!(!turns.is_over(true, true));
+    }
+
+    #[test]
+    fn a_driver_that_is_overtaken_again_and_again_ends_the_turn() {
+        let mut turns = Turns::default();
+        for _ in 0..OVERTAKEN {
+            assert!(!turns.is_over(true, false));
+            come_by(&mut turns, OVERTAKING, true);
+        }
+        assert!(!turns.is_over(true, false), "the first time was no overtaking");
+        come_by(&mut turns, OVERTAKING, true);
+        assert!(turns.is_over(true, false));
+    }
+
+    #[test]
+    fn nobody_waits_for_as_long_as_there_is_always_a_little() {
+        let mut turns = Turns::default();
+        wait(&mut turns);
+        assert!((0..10).any(|_| come_by(&mut turns, 1, true) == 1));
+    }
+
+    #[test]
+    fn those_who_wait_for_room_are_told_of_it_and_not_overtaken() {
+        let mut turns = Turns::default();
+        assert!(turns.room.register(&mut None, Waker::noop()).is_none());
+        assert!(turns.is_over(true, false));
+        assert_eq!(come_by(&mut turns, 10, false), 0, "nothing was taken");
+        wait(&mut turns);
+        assert_eq!(come_by(&mut turns, 10, true), 1);
+        assert!(!turns.is_over(true, false));
+        assert_eq!(turns.waiting(), 1);
     }
 }

@@ -173,7 +173,7 @@ impl Waiting {
             && core.turn_is_over(true);
         let (mut result, mut old) = (None, None);
         if !waits {
-            result = Some(core.conn.publish(Outgoing::from(&self.message)));
+            result = Some(core.publish(Outgoing::from(&self.message)));
             if matches!(&result, Some(Err(error)) if self.handle.waits(error)) {
                 result = None;
                 if self.reason == Reason::Turn {

@@ -32,6 +32,8 @@ impl<R: Runtime> Driver<R> {
         core.flushes.waiters.complete_all(closed, wakers);
         core.flushes.keys.clear();
         core.turns.end(wakers);
+        // There are some if a panic came between booking and the end of the round.
+        wakers.append(&mut self.batch.publishers);
         core.watchers.take_all(wakers);
         core.timers.fire(Instant::from_nanos(u64::MAX), wakers);
         self.router.apply(&mut core.changes);
@@ -53,10 +55,14 @@ impl<R: Runtime> Drop for Driver<R> {
             return;
         }
         let mut unfinished = Unfinished::default();
+        // Both at once: a publisher must not write behind a message that is written in part.
+        let mut link = self.shared.link();
+        let (stream, unsent) = (link.close(), mem::take(&mut link.out));
+        drop(link);
+        drop(stream);
         // After a panic the core may not be in order; nobody will ask it for anything any more.
         if !std::thread::panicking() {
             let now = self.shared.now();
-            let unsent = mem::take(&mut self.shared.link().out);
             unfinished = cut_short(&mut self.shared.lock().conn, now, unsent);
         }
         self.release(unfinished);
