@@ -3,11 +3,12 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::pin::pin;
 use std::thread;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use nats_tokio::Client;
+use futures_util::{FutureExt, StreamExt};
+use nats_tokio::{Client, HeaderMap};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -47,6 +48,9 @@ async fn client_of(serve: impl FnMut(&mut TcpStream, &[u8]) + Send + 'static) ->
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_way_of_a_message_does_not_allocate() {
     publishing().await;
+    publishing_with_headers().await;
+    publishing_now_and_then().await;
+    publishing_large_payloads().await;
     receiving().await;
     requesting().await;
 }
@@ -65,8 +69,66 @@ async fn publishing() {
     };
     // Until the buffers have the size they need.
     publish(100_000).await;
+    // More than 4 MiB: several turns, at the end of each of which the publisher waits.
     let allocations = counted(publish(100_000)).await;
     assert!(allocations < 100, "{allocations} allocations for 100,000 publishes");
+}
+
+async fn publishing_with_headers() {
+    const COUNT: usize = 20_000;
+    let client = client_of(|_, _| ()).await;
+    let mut headers = HeaderMap::new();
+    headers.insert("Number", "one");
+    let publish = |messages: Vec<HeaderMap>| {
+        let client = &client;
+        async move {
+            for headers in messages {
+                let payload = Bytes::from_static(b"0123456789abcdef");
+                client.publish_with_headers("bench.subject", headers, payload).await.expect("room");
+            }
+            client.flush().await.expect("a server that answers");
+        }
+    };
+    publish(vec![headers.clone(); COUNT]).await;
+    let messages = vec![headers; COUNT];
+    let allocations = counted(publish(messages)).await;
+    assert!(allocations < 100, "{allocations} allocations for {COUNT} publishes with headers");
+}
+
+async fn publishing_now_and_then() {
+    const COUNT: usize = 1_000;
+    let client = client_of(|_, _| ()).await;
+    let publish = async || {
+        for _ in 0..COUNT {
+            let mut publish = pin!(client.publish("bench.subject", Bytes::from_static(b"0123")));
+            let published = publish.as_mut().now_or_never().expect("it never waits");
+            published.expect("a live client");
+            tokio::task::yield_now().await;
+        }
+        client.flush().await.expect("a server that answers");
+    };
+    publish().await;
+    let allocations = counted(publish()).await;
+    assert!(allocations < 20, "{allocations} allocations for {COUNT} publishes now and then");
+}
+
+async fn publishing_large_payloads() {
+    let client = client_of(|_, _| ()).await;
+    for size in [64 * 1024, 1024 * 1024] {
+        const COUNT: usize = 50;
+        let payload = Bytes::from(vec![b'x'; size]);
+        let publish = async || {
+            for _ in 0..COUNT {
+                client.publish("bench.subject", payload.clone()).await.expect("room");
+            }
+            client.flush().await.expect("a server that answers");
+        };
+        publish().await;
+        let region = Region::new(ALLOCATOR);
+        publish().await;
+        let bytes = region.change().bytes_allocated;
+        assert!(bytes < size, "{bytes} bytes allocated for {COUNT} payloads of {size}");
+    }
 }
 
 async fn receiving() {

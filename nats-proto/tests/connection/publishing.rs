@@ -135,6 +135,18 @@ fn nothing_goes_the_short_way_past_a_message_without_room() {
 }
 
 #[test]
+fn a_large_payload_is_handed_out_where_it_lies() {
+    let mut wire = Wire::connected(config());
+    for size in [OutBuf::SEGMENT_THRESHOLD, 64 * 1024, 1024 * 1024] {
+        let payload = Bytes::from(vec![b'x'; size]);
+        wire.connection.publish(Outgoing::new("a", &payload)).expect("room");
+        let mut out = OutBuf::new();
+        assert!(wire.connection.poll_transmit(&mut out));
+        assert!(out.chunks().any(|chunk| chunk.as_ptr() == payload.as_ptr()), "{size} bytes");
+    }
+}
+
+#[test]
 fn a_frame_larger_than_the_limit_is_queued_while_another_is_written() {
     let mut small = config();
     small.send_limit = 100;

@@ -43,6 +43,45 @@ pub(crate) async fn threads_without_a_runtime_publish_at_once<R: Rt>(env: Env<R>
     }
 }
 
+pub(crate) async fn threads_that_take_turns_lose_nothing<R: Rt>(env: Env<R>) {
+    const THREADS: usize = 8;
+    const EACH: usize = 5_000;
+    let server = env.start();
+    let client = env.connect(&*server).await;
+    let mut subscriber = client.subscribe("turns.*").await.unwrap();
+    let publishers: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let client = client.clone();
+            let publish = async move {
+                for number in 0..EACH {
+                    // Now and then one that is larger than the buffer.
+                    let rest = if number % 1_000 == thread { 200_000 } else { number % 200 };
+                    let payload = format!("{number} {}", ".".repeat(rest)).into();
+                    client.publish(format!("turns.{thread}"), payload).await.unwrap();
+                }
+            };
+            thread::spawn(|| R::block_on(publish))
+        })
+        .collect();
+    let mut expected = [0; THREADS];
+    for _ in 0..THREADS * EACH {
+        let message = next(&mut subscriber).await;
+        let thread: usize = message.subject.rsplit('.').next().unwrap().parse().unwrap();
+        let text = text(&message);
+        let (number, rest) = text.split_once(' ').unwrap();
+        assert_eq!(number, expected[thread].to_string());
+        assert!(rest.bytes().all(|byte| byte == b'.'));
+        expected[thread] += 1;
+    }
+    for publisher in publishers {
+        publisher.join().unwrap();
+    }
+    client.flush().await.unwrap();
+    let statistics = client.delivery_statistics();
+    assert_eq!(statistics.confirmed, (THREADS * EACH) as u64);
+    assert_eq!(statistics.published, statistics.confirmed);
+}
+
 pub(crate) async fn all_of_fifty_clients_come_back<R: Rt>(env: Env<R>) {
     const CLIENTS: usize = 50;
     let mut server = env.start();

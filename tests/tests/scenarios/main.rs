@@ -164,6 +164,7 @@ macro_rules! on_every_server {
                 }
                 concurrency {
                     threads_without_a_runtime_publish_at_once,
+                    threads_that_take_turns_lose_nothing,
                     all_of_fifty_clients_come_back,
                     every_request_ends_when_the_server_restarts,
                 }
