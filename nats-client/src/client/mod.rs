@@ -39,7 +39,7 @@ use crate::subscriber::Subscriber;
 pub struct Client {
     handle: Handle,
     /// What this handle, used as a sink, has not got rid of.
-    waiting: Option<Box<publish::Waiting>>,
+    waiting: Option<Box<sink::Waiting>>,
 }
 
 impl Clone for Client {
@@ -54,7 +54,8 @@ impl Client {
         Self { handle, waiting: None }
     }
 
-    /// Publishes a message: returns when it is in the buffer. Waits while the buffer is full.
+    /// Publishes a message: returns when it is in the buffer. Waits while the buffer is full, and from time to time
+    /// for as long as it takes to write what is in it.
     ///
     /// Whether it has reached the server is known after a [`flush`](Self::flush), or from
     /// [`delivery_statistics`](Self::delivery_statistics). If the future is dropped while it waits, the message

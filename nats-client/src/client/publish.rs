@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use nats_proto::{HeaderMap, OutboundMessage, Outgoing, Subject, ToSubject};
+use nats_proto::{HeaderMap, Outgoing, Subject, ToSubject};
 
 use super::PublishError;
-use crate::shared::{Core, Handle};
+use crate::shared::{Core, Handle, Shared};
 use crate::waiters::WakerSet;
 
 /// The future of [`Client::publish`](super::Client::publish) and its variants. Nothing happens before it is
@@ -24,8 +25,8 @@ pub struct Publish<'a, S, E = Plain> {
     subject: S,
     extra: E,
     payload: Bytes,
-    /// The message, once there was no room for it.
-    waiting: Option<Box<Waiting>>,
+    /// Once it waits.
+    place: Option<Place<&'a Shared>>,
 }
 
 /// A message that has a subject and a payload.
@@ -51,10 +52,6 @@ trait Extra {
     fn headers(&self) -> Option<&HeaderMap> {
         None
     }
-
-    fn take(&mut self) -> Full {
-        Full { reply: None, headers: None }
-    }
 }
 
 impl Extra for Plain {
@@ -69,16 +66,12 @@ impl Extra for Full {
     fn headers(&self) -> Option<&HeaderMap> {
         self.headers.as_ref()
     }
-
-    fn take(&mut self) -> Full {
-        Full { reply: self.reply.take(), headers: self.headers.take() }
-    }
 }
 
 impl<'a, S: ToSubject, E> Publish<'a, S, E> {
     #[inline(always)]
     pub(super) fn new(handle: &'a Handle, subject: S, extra: E, payload: Bytes) -> Self {
-        Self { handle, subject, extra, payload, waiting: None }
+        Self { handle, subject, extra, payload, place: None }
     }
 }
 
@@ -87,25 +80,22 @@ impl<S: ToSubject, E: Extra> Publish<'_, S, E> {
     /// Everything but the short way.
     #[inline(never)]
     fn poll_slowly(&mut self, collided: bool, waker: &Waker) -> Poll<Result<(), PublishError>> {
-        if let Some(waiting) = &mut self.waiting {
-            return waiting.poll(waker);
-        }
         let message = Outgoing {
             subject: &self.subject.subject_text(),
             reply: self.extra.reply(),
             headers: self.extra.headers(),
             payload: &self.payload,
         };
+        if let Some(place) = &mut self.place {
+            return place.poll(message, waker);
+        }
         let reason = match self.handle.publish_in_turn(message, collided) {
             Some(Ok(())) => return Poll::Ready(Ok(())),
             Some(Err(error)) if self.handle.waits(&error) => Reason::Full,
             Some(Err(error)) => return Poll::Ready(Err(error.into())),
             None => Reason::Turn,
         };
-        let Full { reply, headers } = self.extra.take();
-        let (subject, payload) = (self.subject.to_subject(), std::mem::take(&mut self.payload));
-        let message = OutboundMessage { subject, reply, payload, headers };
-        self.waiting.insert(Waiting::new(self.handle, message, reason)).poll(waker)
+        self.place.insert(Place::new(self.handle, reason)).poll(message, waker)
     }
 }
 
@@ -120,7 +110,7 @@ impl<S: ToSubject, E: Extra> Future for Publish<'_, S, E> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let mut collided = false;
-        if E::NONE && this.waiting.is_none() {
+        if E::NONE && this.place.is_none() {
             let text = this.subject.subject_text();
             match this.handle.publish_again(&text, &this.payload) {
                 Some(true) => return Poll::Ready(Ok(())),
@@ -136,7 +126,7 @@ impl<S, E> fmt::Debug for Publish<'_, S, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Publish")
             .field("payload", &self.payload.len())
-            .field("waiting", &self.waiting.is_some())
+            .field("waiting", &self.place.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -150,37 +140,38 @@ pub(super) enum Reason {
     Turn,
 }
 
-/// A message that waits to be published.
-pub(super) struct Waiting {
-    handle: Handle,
-    message: OutboundMessage,
+/// A place among those who wait, given up when dropped. `H` leads to what they share.
+pub(super) struct Place<H: Deref<Target = Shared>> {
+    shared: H,
     reason: Reason,
     /// Whether it has waited for its turn: once is enough.
     waited: bool,
     key: Option<u64>,
 }
 
-impl Waiting {
-    pub(super) fn new(handle: &Handle, message: OutboundMessage, reason: Reason) -> Box<Self> {
-        Box::new(Self { handle: handle.clone(), message, reason, waited: false, key: None })
+impl<H: Deref<Target = Shared>> Place<H> {
+    pub(super) fn new(shared: H, reason: Reason) -> Self {
+        Self { shared, reason, waited: false, key: None }
     }
 
-    /// Tries again; registers `waker` before it says `Pending`.
-    pub(super) fn poll(&mut self, waker: &Waker) -> Poll<Result<(), PublishError>> {
-        let mut core = self.handle.lock();
+    /// Tries to publish again; registers `waker` before it says `Pending`.
+    pub(super) fn poll(
+        &mut self,
+        message: Outgoing<'_>,
+        waker: &Waker,
+    ) -> Poll<Result<(), PublishError>> {
+        let mut core = self.shared.lock();
         let waits = !std::mem::replace(&mut self.waited, true)
             && self.reason == Reason::Turn
             && core.turn_is_over(true);
         let (mut result, mut old) = (None, None);
         if !waits {
-            result = Some(core.publish(Outgoing::from(&self.message)));
-            if matches!(&result, Some(Err(error)) if self.handle.waits(error)) {
-                result = None;
-                if self.reason == Reason::Turn {
-                    old = Reason::Turn.set(&mut core).remove(&mut self.key);
-                    self.reason = Reason::Full;
-                }
-            }
+            old = self.reason.set(&mut core).remove(&mut self.key);
+            result = match core.publish(message) {
+                Err(error) if self.shared.waits(&error) => None,
+                result => Some(result),
+            };
+            self.reason = Reason::Full;
         }
         let Some(result) = result else {
             let renewed = self.reason.set(&mut core).register(&mut self.key, waker);
@@ -190,6 +181,7 @@ impl Waiting {
         };
         let driver = core.wake_for_output();
         drop(core);
+        drop(old);
         if let Some(driver) = driver {
             driver.wake();
         }
@@ -206,16 +198,16 @@ impl Reason {
     }
 }
 
-impl fmt::Debug for Waiting {
+impl<H: Deref<Target = Shared>> fmt::Debug for Place<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiting").field("reason", &self.reason).finish_non_exhaustive()
+        f.debug_struct("Place").field("reason", &self.reason).finish_non_exhaustive()
     }
 }
 
-impl Drop for Waiting {
+impl<H: Deref<Target = Shared>> Drop for Place<H> {
     fn drop(&mut self) {
         if self.key.is_some() {
-            let old = self.reason.set(&mut self.handle.lock()).remove(&mut self.key);
+            let old = self.reason.set(&mut self.shared.lock()).remove(&mut self.key);
             drop(old);
         }
     }

@@ -6,8 +6,16 @@ use std::task::{Context, Poll};
 use futures_sink::Sink;
 use nats_proto::{OutboundMessage, Outgoing};
 
-use super::publish::{Reason, Waiting};
+use super::publish::{Place, Reason};
 use super::{Client, PublishError};
+use crate::shared::Handle;
+
+/// A message that waits for room.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    message: OutboundMessage,
+    place: Place<Handle>,
+}
 
 /// Every clone of a client is a sink of its own. Flushing a sink means that the connection has accepted its
 /// messages, as [`Client::publish`] does; only [`Client::flush`] waits for the server.
@@ -21,7 +29,7 @@ impl Sink<OutboundMessage> for Client {
         let Some(waiting) = &mut self.waiting else {
             return Poll::Ready(Ok(()));
         };
-        match waiting.poll(cx.waker()) {
+        match waiting.place.poll(Outgoing::from(&waiting.message), cx.waker()) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(result) => {
                 self.waiting = None;
@@ -35,7 +43,8 @@ impl Sink<OutboundMessage> for Client {
             Ok(()) => Ok(()),
             // Only a caller that skipped `poll_ready` has one waiting already; it must not be overtaken.
             Err(error) if self.handle.waits(&error) && self.waiting.is_none() => {
-                self.waiting = Some(Waiting::new(&self.handle, message, Reason::Full));
+                let place = Place::new(self.handle.clone(), Reason::Full);
+                self.waiting = Some(Box::new(Waiting { message, place }));
                 Ok(())
             }
             Err(error) => Err(error.into()),
