@@ -25,7 +25,8 @@ const COLLISIONS: usize = 16;
 /// of a turn. Who publishes now and then never waits.
 ///
 /// Nobody waits unless the driver is sure to come by: it is connected, and has something to write or is to be told
-/// that there is.
+/// that there is. Nobody waits while the stream takes nothing, either: who knows when it will, and the buffer is
+/// there for that.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     /// Publishers that wait for room.
@@ -35,8 +36,19 @@ pub(crate) struct Turns {
     /// Bytes of this turn.
     spent: usize,
     collisions: usize,
-    /// Whether the driver has something to write, and will be back when that is done.
-    driver_writes: bool,
+    driver: Driver,
+}
+
+/// What the driver is at, when nobody has told it of anything new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Driver {
+    /// It has nothing to write.
+    #[default]
+    Idle,
+    /// It has something to write, and will be back when that is done.
+    Writes,
+    /// It has something to write, and the stream takes nothing.
+    Stuck,
 }
 
 impl Turns {
@@ -48,8 +60,12 @@ impl Turns {
         }
         // Small messages would take the room from a large one again and again.
         let overtakes = queued && !self.room.is_empty();
-        (self.is_spent() || overtakes || (collided && self.collisions > COLLISIONS))
-            && (queued || self.driver_writes)
+        let comes_by = match self.driver {
+            Driver::Idle => queued,
+            Driver::Writes => true,
+            Driver::Stuck => false,
+        };
+        comes_by && (self.is_spent() || overtakes || (collided && self.collisions > COLLISIONS))
     }
 
     /// Whether publishers have written as much as they may before the driver gets its turn.
@@ -66,15 +82,21 @@ impl Turns {
     /// to `wakers`.
     pub(crate) fn come_by(&mut self, bytes: usize, taken: bool, wakers: &mut Vec<Waker>) {
         // However little it is: those who wait must not do so for as long as there is always some.
-        if taken && self.driver_writes && (bytes >= OVERTAKING || !self.turn.is_empty()) {
+        if taken && self.driver != Driver::Idle && (bytes >= OVERTAKING || !self.turn.is_empty()) {
             self.spend(TURN / OVERTAKEN);
         }
-        self.driver_writes = bytes > 0;
+        self.driver = if bytes > 0 { Driver::Writes } else { Driver::Idle };
         if bytes == 0 || self.is_spent() {
             self.end(wakers);
         } else if taken {
             self.room.take_all(wakers);
         }
+    }
+
+    /// The driver is about to wait for the stream to take more. Moves those who wait for their turn to `wakers`.
+    pub(crate) fn get_stuck(&mut self, wakers: &mut Vec<Waker>) {
+        self.driver = Driver::Stuck;
+        self.turn.take_all(wakers);
     }
 
     /// Moves everyone to `wakers`: a new turn begins.
@@ -187,6 +209,21 @@ mod tests {
         let mut turns = Turns::default();
         wait(&mut turns);
         assert!((0..10).any(|_| come_by(&mut turns, 1, true) == 1));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_turn_while_the_stream_takes_nothing() {
+        let mut turns = Turns::default();
+        turns.spend(TURN);
+        come_by(&mut turns, 10, true);
+        assert!(turns.is_over(true, false));
+        wait(&mut turns);
+        let mut wakers = Vec::new();
+        turns.get_stuck(&mut wakers);
+        assert_eq!(wakers.len(), 1);
+        assert!(!turns.is_over(true, false));
+        come_by(&mut turns, 10, false);
+        assert!(turns.is_over(true, false), "it takes something again");
     }
 
     #[test]

@@ -183,6 +183,16 @@ impl<R: Runtime> Driver<R> {
         (deadline, !swapped)
     }
 
+    /// Writes once. True if there may be more to do.
+    fn write(&mut self, shared: &Shared, cx: &mut Context<'_>) -> bool {
+        let mut link = shared.link();
+        let again = link.write(cx);
+        if !again && !link.out.is_empty() {
+            shared.lock().turns.get_stuck(&mut self.batch.publishers);
+        }
+        again
+    }
+
     fn tell(&mut self, core: &mut Core, link: &mut Link, now: Instant) {
         let (news, batch) = (&mut self.news, &mut self.batch);
         let conn = &mut core.conn;
@@ -300,7 +310,7 @@ impl<R: Runtime> Future for Driver<R> {
             drop(link);
             this.closed = None;
             let closed = this.dispatch();
-            again |= !closed && shared.link().write(cx);
+            again |= !closed && this.write(&shared, cx);
             wake_all(&mut this.batch.publishers);
             if closed {
                 return Poll::Ready(());
