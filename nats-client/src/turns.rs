@@ -86,6 +86,10 @@ impl Turns {
             self.spend(TURN / OVERTAKEN);
         }
         self.driver = if bytes > 0 { Driver::Writes } else { Driver::Idle };
+        if bytes == 0 {
+            // It has had its turn, and publishers have theirs again.
+            self.spent = 0;
+        }
         if bytes == 0 || self.is_spent() {
             self.end(wakers);
         } else if taken {
@@ -158,12 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_that_comes_by_does_not_end_what_nobody_waits_for() {
-        // Else a publisher that never waits would never let it run where both share one thread.
+    fn a_driver_that_has_written_all_has_had_its_turn() {
         let mut turns = Turns::default();
         turns.spend(TURN);
+        assert_eq!(come_by(&mut turns, 10, true), 0);
+        assert!(turns.is_spent(), "it is not done");
         assert_eq!(come_by(&mut turns, 0, false), 0);
-        assert!(turns.is_over(true, false));
+        assert!(!turns.is_spent());
     }
 
     #[test]
