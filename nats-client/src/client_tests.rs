@@ -166,6 +166,18 @@ fn a_reply_that_nobody_took_does_not_reach_the_next_request() {
 }
 
 #[test]
+fn the_error_policy_refuses_instead_of_waiting() {
+    let server = FakeServer::new();
+    let options = options()
+        .retry_on_initial_connect()
+        .pending_limit(0)
+        .pending_policy(crate::PendingPolicy::Error);
+    let client = block_on(options.connect(server.url())).expect("a handle at once");
+    let error = block_on(client.publish("a", Bytes::new())).expect_err("no room");
+    assert_eq!(error.kind(), PublishErrorKind::Send);
+}
+
+#[test]
 fn what_is_buffered_goes_out_when_the_last_handle_is_dropped() {
     let (_server, mut peer, client) = connect(options());
     let subscriber = block_on(client.subscribe("a")).expect("a subscription");

@@ -306,17 +306,27 @@ impl Shared {
         };
         // The stream notes a waker if it takes nothing. The driver, woken then, puts its own in its place.
         let mut cx = Context::from_waker(Waker::noop());
+        let mut wrote = false;
         while link.is_idle() {
             let mut core = self.lock();
-            if core.turns.is_spent() {
+            // A lone request is no part of a turn. But another write costs something, however little is written.
+            let queued = core.conn.buffered();
+            let counts = wrote || queued >= ENOUGH;
+            if counts && queued > 0 && core.turns.is_spent() {
                 break;
             }
             if !core.conn.poll_transmit(&mut link.out) {
-                return true;
+                if core.turns.nobody_waits() {
+                    return true;
+                }
+                // They may have seen what the driver was not told of, and rely on it.
+                break;
             }
-            // A write costs something, however little is written.
-            core.turns.spend(link.out.len().max(ENOUGH));
+            if counts {
+                core.turns.spend(link.out.len().max(ENOUGH));
+            }
             drop(core);
+            wrote = true;
             link.write(&mut cx);
         }
         drop(link);

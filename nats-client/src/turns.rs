@@ -73,6 +73,11 @@ impl Turns {
         self.spent >= TURN
     }
 
+    /// Whether nobody relies on the driver to come by.
+    pub(crate) fn nobody_waits(&self) -> bool {
+        self.room.is_empty() && self.turn.is_empty()
+    }
+
     /// Notes that a publisher writes so many bytes.
     pub(crate) fn spend(&mut self, bytes: usize) {
         self.spent = self.spent.saturating_add(bytes);
@@ -105,7 +110,7 @@ impl Turns {
 
     /// Moves everyone to `wakers`: a new turn begins.
     pub(crate) fn end(&mut self, wakers: &mut Vec<Waker>) {
-        if !self.turn.is_empty() || !self.room.is_empty() {
+        if !self.nobody_waits() {
             self.spent = 0;
         }
         self.collisions = 0;

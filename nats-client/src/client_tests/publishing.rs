@@ -12,7 +12,6 @@ use futures_sink::Sink;
 use nats_proto::{OutboundMessage, connection};
 
 use super::rig::{Bell, Rig, expect_numbers, poll, poll_for};
-use crate::client::PublishErrorKind;
 use crate::connection::State;
 use crate::testing::{FakeServer, block_on, options};
 use crate::{Client, Subscriber};
@@ -76,18 +75,6 @@ fn a_sink_keeps_the_message_that_does_not_fit() {
     peer.greet();
     block_on(poll_fn(|cx| Pin::new(&mut sink).poll_flush(cx))).expect("room");
     peer.expect(&format!("{:040}", 1));
-}
-
-#[test]
-fn the_error_policy_refuses_instead_of_waiting() {
-    let server = FakeServer::new();
-    let options = options()
-        .retry_on_initial_connect()
-        .pending_limit(0)
-        .pending_policy(crate::PendingPolicy::Error);
-    let client = block_on(options.connect(server.url())).expect("a handle at once");
-    let error = block_on(client.publish("a", Bytes::new())).expect_err("no room");
-    assert_eq!(error.kind(), PublishErrorKind::Send);
 }
 
 #[test]
@@ -275,6 +262,36 @@ fn nobody_waits_for_as_long_as_there_is_room_when_the_stream_takes_nothing() {
     rig.drive();
     expect_numbers(&mut peer, 0..1);
     expect_numbers(&mut peer, 0..8_000);
+}
+
+#[test]
+fn lone_requests_are_written_without_the_driver_however_many_they_are() {
+    let (rig, mut peer) = Rig::connected(options());
+    for number in 0..100 {
+        let mut request = pin!(rig.client.request("svc", Bytes::new()));
+        assert!(poll_for(&rig.bell, &mut request.as_mut()).is_pending());
+        peer.expect("PUB svc ");
+        let inbox = peer.expect(" 0\r\n\r\n");
+        assert_eq!(rig.bell.rung(), 0, "request {number}");
+        peer.send(&format!("MSG {inbox} 1 0\r\n\r\n"));
+        rig.drive();
+        assert!(poll_for(&rig.bell, &mut request.as_mut()).is_ready());
+    }
+    assert_eq!(rig.publish_up_to(1_000, 100), 1_000, "nobody's turn is over");
+}
+
+#[test]
+fn a_request_that_needs_no_driver_wakes_it_for_those_who_wait() {
+    let (rig, _peer) = Rig::connected(options());
+    // Somebody comes to wait between the request's being queued and its being written, and cannot see that the driver
+    // was not told of it.
+    let old = rig.shared.lock().turns.turn.register(&mut None, Waker::noop());
+    assert!(old.is_none());
+    let mut request = pin!(rig.client.request("svc", Bytes::new()));
+    assert!(poll_for(&Arc::default(), &mut request.as_mut()).is_pending());
+    assert_eq!(rig.bell.rung(), 1);
+    rig.drive();
+    assert_eq!(rig.client.waiting_for_room(), 0);
 }
 
 /// Does something when it is woken.

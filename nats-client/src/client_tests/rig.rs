@@ -34,6 +34,7 @@ impl Bell {
 
 pub(super) struct Rig {
     pub(super) client: Client,
+    pub(super) shared: Arc<Shared>,
     pub(super) driver: Mutex<Driver<Fake>>,
     /// Woken for the driver.
     pub(super) bell: Arc<Bell>,
@@ -52,8 +53,8 @@ impl Rig {
         let clock = Clock { now: Instant::now, origin: Instant::now() };
         let shared = Arc::new(Shared::new(conn, clock, parts.settings, None));
         let client = Client::new(Handle::new(Arc::clone(&shared)));
-        let driver = Mutex::new(Driver::new(shared, 4096, None));
-        Self { client, driver, bell: Arc::default(), server }
+        let driver = Mutex::new(Driver::new(Arc::clone(&shared), 4096, None));
+        Self { client, shared, driver, bell: Arc::default(), server }
     }
 
     /// A client that is connected.
