@@ -103,13 +103,6 @@ impl Rig {
             })
             .count()
     }
-
-    /// Publishes until the turn of those who publish is over: all that is done is written.
-    pub(super) fn spend_the_turn(&self, peer: &mut Peer) {
-        let count = self.publish_up_to(100_000, 100);
-        self.drive();
-        expect_numbers(peer, 0..count);
-    }
 }
 
 /// Polls once, with nobody to be woken.
