@@ -3,7 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 use nats_proto::Message;
@@ -27,7 +27,8 @@ pub struct Subscriber {
     handle: Handle,
     id: SubscriptionId,
     mailbox: Arc<Mailbox>,
-    hand: Hand,
+    /// What is taken out of the mailbox, from the first message on: many subscriptions never have one.
+    hand: Option<Box<Hand>>,
 }
 
 /// The subscription could not be changed because the client is closed.
@@ -50,7 +51,7 @@ impl fmt::Debug for Subscriber {
 
 impl Subscriber {
     pub(crate) fn new(handle: Handle, id: SubscriptionId, mailbox: Arc<Mailbox>) -> Self {
-        Self { handle, id, mailbox, hand: Hand::default() }
+        Self { handle, id, mailbox, hand: None }
     }
 
     /// Ends the subscription at once. What has already come is still given out.
@@ -125,6 +126,18 @@ impl Subscriber {
         })
     }
 
+    /// Takes everything out of the mailbox.
+    #[inline(never)]
+    fn take(&mut self, waker: &Waker) -> Taken {
+        let mut first = None;
+        let hand = self.hand.as_deref_mut().unwrap_or_else(|| first.insert(Hand::default()));
+        let taken = self.mailbox.take(hand, waker);
+        if let (Some(hand), Taken::Messages(_)) = (first, &taken) {
+            self.hand = Some(Box::new(hand));
+        }
+        taken
+    }
+
     fn recovered(&self, missed: Option<u64>) {
         if let Some(dropped) = missed {
             let sid = self.id.sid();
@@ -140,12 +153,14 @@ impl Stream for Subscriber {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         let this = &mut *self;
         loop {
-            if let Some(last) = this.hand.advance(&this.mailbox) {
+            if let Some(hand) = &mut this.hand
+                && let Some(last) = hand.advance(&this.mailbox)
+            {
                 if last {
                     this.handle.change(|_| ());
                 }
-                let Some((subject, payload, length)) = this.hand.parts() else {
-                    return Poll::Ready(this.hand.message());
+                let Some((subject, payload, length)) = hand.parts() else {
+                    return Poll::Ready(hand.message());
                 };
                 // Nearly every message. It is built here, in place, because it is too large to be moved about.
                 return Poll::Ready(Some(Message {
@@ -158,7 +173,7 @@ impl Stream for Subscriber {
                     length,
                 }));
             }
-            match this.mailbox.take(&mut this.hand, cx.waker()) {
+            match this.take(cx.waker()) {
                 Taken::Messages(missed) => this.recovered(missed),
                 Taken::Nothing(missed) => {
                     this.recovered(missed);
