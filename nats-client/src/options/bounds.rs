@@ -1,0 +1,75 @@
+//! Timeouts and bounds.
+
+use std::time::Duration;
+
+use nats_proto::connection::PendingPolicy;
+
+use super::ConnectOptions;
+
+/// Timeouts and bounds.
+impl<R> ConnectOptions<R> {
+    /// Time that a request waits for its reply, if the request itself does not say; `None` for no end.
+    /// Default: 10 s.
+    pub fn request_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.settings.request_timeout = timeout;
+        self
+    }
+
+    /// Time that a flush may take. Default: 10 s.
+    pub fn flush_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.flush_timeout = timeout;
+        self
+    }
+
+    /// Time that draining may take. Default: 30 s.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.config.drain_timeout = timeout;
+        self
+    }
+
+    /// Messages that may wait for one subscriber; newer ones are dropped and counted. Default: 65,536.
+    pub fn subscription_capacity(mut self, messages: usize) -> Self {
+        self.settings.subscription_messages = messages;
+        self
+    }
+
+    /// Bytes of messages (subject, reply, headers, payload) that may wait for one subscriber; newer ones are
+    /// dropped and counted. Default: 64 MiB.
+    pub fn subscription_byte_capacity(mut self, bytes: usize) -> Self {
+        self.settings.subscription_bytes = bytes;
+        self
+    }
+
+    /// Bytes that may be queued for writing on a connection before publishers wait, at least. As much again
+    /// may be on its way to the socket. Default: 128 KiB.
+    pub fn send_buffer_limit(mut self, bytes: usize) -> Self {
+        self.config.send_limit = bytes;
+        self
+    }
+
+    /// Sets [`send_buffer_limit`](Self::send_buffer_limit) to 512 bytes for each of so many commands: there
+    /// is no queue of commands here, publishers write straight into the buffer.
+    pub fn client_capacity(self, commands: usize) -> Self {
+        self.send_buffer_limit(commands.saturating_mul(512))
+    }
+
+    /// Bytes of publishes that are kept while there is no connection; zero refuses them all. Default: 8 MiB.
+    pub fn pending_limit(mut self, bytes: usize) -> Self {
+        self.config.pending_limit = bytes;
+        self
+    }
+
+    /// What happens when that much is kept: publishers wait (the default), get an error, or the oldest
+    /// messages make room.
+    pub fn pending_policy(mut self, policy: PendingPolicy) -> Self {
+        self.settings.wait_while_disconnected = policy != PendingPolicy::Error;
+        self.config.pending_policy = policy;
+        self
+    }
+
+    /// Bytes of a read buffer; a large message that is kept holds on to the one it came in. Default: 64 KiB.
+    pub fn read_buffer_capacity(mut self, bytes: u16) -> Self {
+        self.settings.read_buffer = usize::from(bytes);
+        self
+    }
+}

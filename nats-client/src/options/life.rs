@@ -1,0 +1,95 @@
+//! How the connection is kept up.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ConnectOptions;
+use crate::event::Event;
+
+/// How the connection is kept up.
+impl<R> ConnectOptions<R> {
+    /// Time that one attempt may take, from resolving the name to the server's first PONG. Default: 5 s.
+    pub fn connection_timeout(mut self, timeout: Duration) -> Self {
+        self.config.connect_timeout = timeout;
+        self
+    }
+
+    /// Makes a failing first connect be retried like a reconnect: `connect` gives the handle at once and
+    /// connects in the background. Default: off.
+    pub fn retry_on_initial_connect(mut self) -> Self {
+        self.config.retry_on_initial_connect = true;
+        self
+    }
+
+    /// Time between keepalive probes; zero turns them off. Default: 2 min.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.config.ping_interval = interval;
+        self
+    }
+
+    /// Probes in a row that may stay without any inbound byte; at the next one the connection is given up.
+    /// Default: 2.
+    pub fn max_pings_outstanding(mut self, count: u32) -> Self {
+        self.config.max_pings_outstanding = count;
+        self
+    }
+
+    /// Attempts in a row at one server before it is given up; `None` or zero for no end. Default: 60.
+    ///
+    /// When no server is left, the client closes: `Event::ClientError(ClientError::MaxReconnects)` and
+    /// `Event::Closed` tell.
+    pub fn max_reconnects<T: Into<Option<usize>>>(mut self, max_reconnects: T) -> Self {
+        self.config.max_reconnects = max_reconnects.into().filter(|count| *count > 0);
+        self
+    }
+
+    /// The least time between two attempts at the same server. Default: 2 s.
+    pub fn reconnect_wait(mut self, wait: Duration) -> Self {
+        self.config.reconnect_wait = wait;
+        self
+    }
+
+    /// At most so much is added to the wait at random, so that clients do not all come back at the same
+    /// instant. Default: 100 ms.
+    pub fn reconnect_jitter(mut self, jitter: Duration) -> Self {
+        self.config.reconnect_jitter = jitter;
+        self
+    }
+
+    /// Replaces wait and jitter by a function of the number of the attempt (from 1).
+    ///
+    /// It is called while the client is locked: it must only compute, and not use the client.
+    pub fn reconnect_delay_callback<F>(mut self, callback: F) -> Self
+    where
+        F: Fn(usize) -> Duration + Send + Sync + 'static,
+    {
+        self.config.reconnect_delay = Some(Arc::new(callback));
+        self
+    }
+
+    /// Tries servers, and the addresses of one host name, in the given order. Default: a random order.
+    pub fn retain_servers_order(mut self) -> Self {
+        self.config.retain_servers_order = true;
+        self
+    }
+
+    /// Ignores servers that other servers tell of. Default: they join the pool.
+    pub fn ignore_discovered_servers(mut self) -> Self {
+        self.config.ignore_discovered_servers = true;
+        self
+    }
+
+    /// Calls `callback` for every [`Event`], one after the other, in a task of its own. A slow callback
+    /// delays nothing else; when it is 4,096 events behind, it misses newer ones.
+    ///
+    /// The callback should not own a [`Client`]: the client would never be dropped.
+    pub fn event_callback<F, Fut>(mut self, callback: F) -> Self
+    where
+        F: Fn(Event) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.callback = Some(Arc::new(move |event| Box::pin(callback(event))));
+        self
+    }
+}

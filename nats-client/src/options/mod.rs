@@ -1,0 +1,120 @@
+//! The settings of a client, by what they are about.
+
+mod auth;
+mod bounds;
+mod life;
+mod wire;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use nats_proto::ServerAddr;
+use nats_proto::connection::Config;
+
+use crate::client::Client;
+use crate::connect::{ConnectError, connect_with_options};
+use crate::event::EventCallback;
+use crate::runtime::Runtime;
+use crate::to_server_addrs::ToServerAddrs;
+
+/// The settings of a client that differ from the defaults.
+pub struct ConnectOptions<R> {
+    /// Without servers, which come last.
+    config: Config,
+    settings: Settings,
+    callback: Option<EventCallback>,
+    runtime: PhantomData<fn() -> R>,
+}
+
+/// What the front reads of the settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) request_timeout: Option<Duration>,
+    pub(crate) flush_timeout: Duration,
+    pub(crate) subscription_messages: usize,
+    pub(crate) subscription_bytes: usize,
+    pub(crate) wait_while_disconnected: bool,
+    pub(crate) read_buffer: usize,
+}
+
+/// The settings, divided among those who read them.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) settings: Settings,
+    pub(crate) callback: Option<EventCallback>,
+}
+
+/// `nats://host:port`, without credentials.
+pub(crate) fn display_addr(server: &ServerAddr) -> String {
+    let (scheme, host, port) = (server.scheme(), server.host(), server.port());
+    if host.contains(':') && !host.starts_with('[') {
+        format!("{scheme}://[{host}]:{port}")
+    } else {
+        format!("{scheme}://{host}:{port}")
+    }
+}
+
+impl<R> Default for ConnectOptions<R> {
+    fn default() -> Self {
+        let mut config = Config::new(Vec::new());
+        config.version = String::from(env!("CARGO_PKG_VERSION"));
+        Self {
+            config,
+            settings: Settings {
+                request_timeout: Some(Duration::from_secs(10)),
+                flush_timeout: Duration::from_secs(10),
+                subscription_messages: 64 * 1024,
+                subscription_bytes: 64 * 1024 * 1024,
+                wait_while_disconnected: true,
+                read_buffer: 64 * 1024,
+            },
+            callback: None,
+            runtime: PhantomData,
+        }
+    }
+}
+
+impl<R> Clone for ConnectOptions<R> {
+    fn clone(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            settings: self.settings.clone(),
+            callback: self.callback.clone(),
+            runtime: PhantomData,
+        }
+    }
+}
+
+impl<R> fmt::Debug for ConnectOptions<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("config", &self.config)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R> ConnectOptions<R> {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<R: Runtime> ConnectOptions<R> {
+    /// Connects with these options: see [`connect_with_options`].
+    ///
+    /// # Errors
+    ///
+    /// See [`connect_with_options`].
+    pub async fn connect<A: ToServerAddrs>(self, addrs: A) -> Result<Client, ConnectError> {
+        connect_with_options(addrs, self).await
+    }
+
+    pub(crate) fn into_parts(self, servers: Vec<ServerAddr>) -> Parts {
+        let mut config = self.config;
+        config.servers = servers;
+        Parts { config, settings: self.settings, callback: self.callback }
+    }
+}
