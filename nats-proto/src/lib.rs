@@ -157,6 +157,7 @@
 
 extern crate alloc;
 
+pub mod auth;
 mod connect_info;
 pub mod connection;
 mod error;
@@ -172,6 +173,7 @@ mod text;
 mod time;
 pub mod wire;
 
+pub use auth::Auth;
 pub use connect_info::ConnectInfo;
 pub use connection::{
     Config, Connection, DialId, Event, FlushId, RequestId, State, SubscriptionId,

@@ -1,6 +1,6 @@
 //! Who one is.
 
-use nats_proto::connection::Auth;
+use nats_proto::connection::AuthSource;
 
 use super::ConnectOptions;
 
@@ -18,13 +18,13 @@ impl<R> ConnectOptions<R> {
 
     /// The token to introduce oneself with. What a server's URL carries comes first.
     pub fn token(mut self, token: String) -> Self {
-        self.config.auth = Auth::Token(token);
+        self.config.auth = AuthSource::token(token);
         self
     }
 
     /// The user name and password to introduce oneself with. What a server's URL carries comes first.
     pub fn user_and_password(mut self, user: String, password: String) -> Self {
-        self.config.auth = Auth::UserPassword { user, password };
+        self.config.auth = AuthSource::user_password(user, password);
         self
     }
 }

@@ -6,35 +6,76 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use crate::auth::Auth;
+#[cfg(feature = "nkeys")]
+use crate::auth::{KeyPair, UserCredentials};
+use crate::servers::{self, SetServerPoolError};
 use crate::wire::Limits;
 use crate::{ServerAddr, SubjectError, subject};
 
-/// How to introduce oneself. Asked for anew on every attempt; never shown by `Debug`.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// Where the credentials of an attempt to connect come from. Never shown by `Debug`.
+///
+/// A user name and password, or a token, that a server's URL carries come before those from here.
+#[derive(Clone, Default)]
 #[non_exhaustive]
-pub enum Auth {
+pub enum AuthSource {
     /// Nothing but what the server's URL carries.
     #[default]
     None,
-    /// User name and password. What a server's URL carries comes first.
-    UserPassword {
-        /// The user name.
-        user: String,
-        /// The password.
-        password: String,
-    },
-    /// A token.
-    Token(String),
+    /// The same for every attempt.
+    Fixed(Auth),
+    /// A key, with which the server's nonce is signed.
+    #[cfg(feature = "nkeys")]
+    Key(Arc<KeyPair>),
+    /// A JWT and its key.
+    #[cfg(feature = "nkeys")]
+    Credentials(Arc<UserCredentials>),
+    /// The caller is asked on every attempt:
+    /// [`Event::Authenticate`](crate::Event::Authenticate).
+    Ask,
 }
 
-impl fmt::Debug for Auth {
+impl AuthSource {
+    /// A user name and a password.
+    pub fn user_password(user: impl Into<String>, password: impl Into<String>) -> Self {
+        let (username, password) = (Some(user.into()), Some(password.into()));
+        Self::Fixed(Auth { username, password, ..Auth::default() })
+    }
+
+    /// A token.
+    pub fn token(token: impl Into<String>) -> Self {
+        Self::Fixed(Auth { token: Some(token.into()), ..Auth::default() })
+    }
+}
+
+impl fmt::Debug for AuthSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::None => "None",
-            Self::UserPassword { .. } => "UserPassword(..)",
-            Self::Token(_) => "Token(..)",
+            Self::Fixed(_) => "Fixed(..)",
+            #[cfg(feature = "nkeys")]
+            Self::Key(_) => "Key(..)",
+            #[cfg(feature = "nkeys")]
+            Self::Credentials(_) => "Credentials(..)",
+            Self::Ask => "Ask",
         })
     }
+}
+
+/// Whether connections are encrypted. A `tls://` or `wss://` address requires it of its server in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsMode {
+    /// The caller cannot do TLS: a server that requires it is refused.
+    #[default]
+    Unavailable,
+    /// After INFO, if the server or its address requires it: [`Event::StartTls`](crate::Event::StartTls).
+    Available,
+    /// After INFO, always. A server that does not offer it is refused.
+    Required,
+    /// Before INFO, always: the stream that [`handle_dial`](crate::Connection::handle_dial) tells of is encrypted
+    /// already. The server must be set to it (`handshake_first`).
+    First,
 }
 
 /// What happens to a publish when the buffer is full while there is no connection.
@@ -61,8 +102,13 @@ pub struct Config {
     pub servers: Vec<ServerAddr>,
     /// Name shown in the server's monitoring.
     pub name: Option<String>,
-    /// How to introduce oneself.
-    pub auth: Auth,
+    /// Where the credentials come from.
+    pub auth: AuthSource,
+    /// Whether a second refusal of the credentials by the same server, with the same words, does not end the
+    /// connection. Default: false.
+    pub ignore_repeated_auth_errors: bool,
+    /// Whether connections are encrypted. Default: the caller cannot do it.
+    pub tls: TlsMode,
     /// Name of the client library in CONNECT.
     pub lang: String,
     /// Version of the client library in CONNECT.
@@ -89,6 +135,15 @@ pub struct Config {
     pub reconnect_wait: Duration,
     /// At most so much is added to the wait at random. Default: 100 ms.
     pub reconnect_jitter: Duration,
+    /// The same for servers whose connection is encrypted by wish of the client, as a TLS handshake costs a server
+    /// more. Default: 1 s.
+    pub reconnect_jitter_tls: Duration,
+    /// Whether the caller is asked which server to dial, on every attempt:
+    /// [`Event::ChooseServer`](crate::Event::ChooseServer). Default: false.
+    pub choose_server: bool,
+    /// Whether to move to another server when the one in use announces its shutdown (lame duck mode). Default:
+    /// false.
+    pub leave_lame_duck: bool,
     /// Replaces wait and jitter.
     pub reconnect_delay: Option<ReconnectDelay>,
     /// Whether a failing first connect is retried like a reconnect. Default: false.
@@ -123,7 +178,9 @@ impl Config {
         Self {
             servers,
             name: None,
-            auth: Auth::None,
+            auth: AuthSource::None,
+            ignore_repeated_auth_errors: false,
+            tls: TlsMode::Unavailable,
             lang: String::from("rust"),
             version: String::from(env!("CARGO_PKG_VERSION")),
             no_echo: false,
@@ -136,6 +193,9 @@ impl Config {
             max_reconnects: Some(60),
             reconnect_wait: Duration::from_secs(2),
             reconnect_jitter: Duration::from_millis(100),
+            reconnect_jitter_tls: Duration::from_secs(1),
+            choose_server: false,
+            leave_lame_duck: false,
             reconnect_delay: None,
             retry_on_initial_connect: false,
             retain_servers_order: false,
@@ -151,10 +211,18 @@ impl Config {
         }
     }
 
+    /// Whether a connection to this server is encrypted, as far as that is known before the server speaks.
+    pub(crate) fn wants_tls(&self, server: &ServerAddr) -> bool {
+        server.tls_required() || matches!(self.tls, TlsMode::Required | TlsMode::First)
+    }
+
+    /// The most that is added to the wait before this server.
+    pub(crate) fn jitter(&self, server: &ServerAddr) -> Duration {
+        if self.wants_tls(server) { self.reconnect_jitter_tls } else { self.reconnect_jitter }
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        if self.servers.is_empty() {
-            return Err(ConfigError::NoServers);
-        }
+        servers::check(&self.servers).map_err(ConfigError::Servers)?;
         // An inbox is published to and subscribed to: neither wildcards nor empty tokens will do.
         subject::validate_subscribe(&self.inbox_prefix).map_err(ConfigError::InvalidInboxPrefix)?;
         if self.inbox_prefix.contains(['*', '>']) {
@@ -168,8 +236,8 @@ impl Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// There is no server to connect to.
-    NoServers,
+    /// There is no server to connect to, or they do not go together.
+    Servers(SetServerPoolError),
     /// The inbox prefix is not a subject.
     InvalidInboxPrefix(SubjectError),
     /// The inbox prefix has wildcards.
@@ -179,7 +247,7 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoServers => f.write_str("no server address is given"),
+            Self::Servers(error) => error.fmt(f),
             Self::InvalidInboxPrefix(error) => write!(f, "the inbox prefix is not valid: {error}"),
             Self::WildcardInboxPrefix(prefix) => {
                 write!(f, "the inbox prefix {prefix:?} has wildcards")

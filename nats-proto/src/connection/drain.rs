@@ -73,7 +73,7 @@ impl Connection {
         let deadline = now + timeout;
         match &mut self.link {
             Link::Closed => {}
-            Link::Backoff { .. } => self.close_now(None),
+            Link::Choosing { .. } | Link::Backoff { .. } => self.close_now(None),
             Link::HangingUp { next, .. } => *next = Next::Close(None),
             Link::Connected => {
                 if self.ending.is_some_and(|ending| ending.stage == Stage::Flush) {
@@ -146,7 +146,7 @@ impl Connection {
     /// Everything has arrived.
     pub(super) fn finish_ending(&mut self) {
         match &mut self.link {
-            Link::Backoff { .. } => self.close_now(None),
+            Link::Choosing { .. } | Link::Backoff { .. } => self.close_now(None),
             Link::HangingUp { next, .. } => *next = Next::Close(None),
             _ => self.hang_up(DisconnectReason::Requested, None, Next::Close(None)),
         }

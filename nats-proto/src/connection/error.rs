@@ -1,6 +1,6 @@
 //! The errors of a connection's verbs, and why connections end.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::fmt;
 
 use crate::{DecodeError, ServerError, SubjectError};
@@ -27,14 +27,64 @@ pub enum ConnectError {
     TimedOut,
     /// The server refuses the credentials, or asks for some.
     Authorization(ServerError),
-    /// The server requires TLS, or the address does, and there is none.
+    /// The server, its address or the settings require TLS, and one of the two sides cannot do it.
     TlsRequired,
+    /// The stream could not be encrypted.
+    Tls(TlsError),
+    /// The caller has no credentials for this attempt.
+    Auth(AuthError),
+    /// CONNECT would be longer than the server reads: long credentials may make it so.
+    ConnectTooLong {
+        /// Bytes of its arguments.
+        size: usize,
+        /// The limit: [`Config::max_control_line`](crate::Config::max_control_line).
+        limit: usize,
+    },
     /// `no_echo` is set and the server cannot do it.
     NoEchoUnsupported,
     /// The server closed the stream, or reported an error, before the handshake was over.
     Lost(DisconnectReason),
     /// Every server was tried [`Config::max_reconnects`](crate::Config::max_reconnects) times.
     MaxReconnects,
+}
+
+/// Why a stream could not be encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// Bytes came behind INFO, before the handshake. They may be anybody's: the stream cannot be trusted.
+    EarlyData,
+    /// The handshake failed, as the caller tells it.
+    Handshake(String),
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EarlyData => {
+                f.write_str("plain bytes came behind INFO, before the TLS handshake")
+            }
+            Self::Handshake(reason) => write!(f, "the TLS handshake failed: {reason}"),
+        }
+    }
+}
+
+/// Why there are no credentials, in the words of whoever was asked for them. They are shown: no secret may be in
+/// them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthError(String);
+
+impl AuthError {
+    /// An error with this text.
+    pub fn new(text: impl ToString) -> Self {
+        Self(text.to_string())
+    }
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl fmt::Display for DialError {
@@ -53,7 +103,16 @@ impl fmt::Display for ConnectError {
             Self::Dial(error) => error.fmt(f),
             Self::TimedOut => f.write_str("the handshake did not end in time"),
             Self::Authorization(error) => write!(f, "the server refuses the credentials: {error}"),
-            Self::TlsRequired => f.write_str("TLS is required, and not supported yet"),
+            Self::TlsRequired => {
+                f.write_str("TLS is required, and the client or the server does not offer it")
+            }
+            Self::Tls(error) => error.fmt(f),
+            Self::Auth(error) => write!(f, "there are no credentials: {error}"),
+            Self::ConnectTooLong { size, limit } => write!(
+                f,
+                "CONNECT has {size} bytes, the server reads at most {limit}: shorten the credentials, or raise \
+                 max_control_line on both sides"
+            ),
             Self::NoEchoUnsupported => f.write_str("the server does not support no_echo"),
             Self::Lost(reason) => reason.fmt(f),
             Self::MaxReconnects => {
@@ -81,6 +140,8 @@ pub enum DisconnectReason {
     TimedOut,
     /// The application asked for it.
     Requested,
+    /// The server announced its shutdown, and there is another one.
+    LameDuck,
 }
 
 impl fmt::Display for DisconnectReason {
@@ -95,6 +156,7 @@ impl fmt::Display for DisconnectReason {
             Self::Server(error) => write!(f, "the server reported an error: {error}"),
             Self::TimedOut => f.write_str("the handshake did not end in time"),
             Self::Requested => f.write_str("the application asked for it"),
+            Self::LameDuck => f.write_str("the server is going to shut down"),
         }
     }
 }
@@ -237,6 +299,8 @@ impl fmt::Display for UnknownSubscription {
 }
 
 impl core::error::Error for UnknownSubscription {}
+impl core::error::Error for AuthError {}
+impl core::error::Error for TlsError {}
 impl core::error::Error for DialError {}
 impl core::error::Error for ConnectError {}
 impl core::error::Error for DisconnectReason {}

@@ -1,9 +1,11 @@
 //! What a connection tells its caller.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::error::{ConnectError, DisconnectReason, FlushError, RequestError};
+use crate::servers::Server;
 use crate::wire::MessageFrame;
 use crate::{Message, ServerAddr, ServerError, ServerInfo};
 
@@ -101,6 +103,37 @@ pub enum Event {
         id: DialId,
         /// Where to connect.
         server: ServerAddr,
+    },
+    /// Encrypt the byte stream of this attempt, and answer with
+    /// [`handle_tls`](crate::Connection::handle_tls). The name to verify is that of the address, never one that
+    /// the server tells. Only with a [`TlsMode`](super::TlsMode) that allows it.
+    ///
+    /// Nothing may have been read beyond INFO: who has bytes left over that the connection has not seen answers with
+    /// [`TlsError::EarlyData`](super::TlsError::EarlyData).
+    StartTls {
+        /// To be handed back.
+        id: DialId,
+        /// The server on the other side.
+        server: ServerAddr,
+    },
+    /// Answer with the credentials for this attempt: [`handle_auth`](crate::Connection::handle_auth). Only with
+    /// [`AuthSource::Ask`](super::AuthSource::Ask).
+    Authenticate {
+        /// To be handed back.
+        id: DialId,
+        /// The server that they are for.
+        server: ServerAddr,
+        /// What the server wants signed; empty if it does not.
+        nonce: String,
+    },
+    /// Answer with the server to dial: [`handle_choice`](crate::Connection::handle_choice). Without an answer within
+    /// [`Config::connect_timeout`](crate::Config::connect_timeout), the pool decides. Only with
+    /// [`Config::choose_server`](crate::Config::choose_server).
+    ChooseServer {
+        /// The pool.
+        servers: Vec<Server>,
+        /// What the server of the last connection said of itself.
+        info: Option<Box<ServerInfo>>,
     },
     /// Close the byte stream (or give up the attempt) and answer with
     /// [`handle_disconnect`](crate::Connection::handle_disconnect).

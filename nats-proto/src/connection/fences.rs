@@ -12,6 +12,8 @@ use crate::Instant;
 pub(super) enum Purpose {
     /// To hear from the server.
     Keepalive,
+    /// The connection moves to another server with it.
+    Leave,
     /// The application waits for it.
     Flush(FlushId),
     /// The subscription ends with it.

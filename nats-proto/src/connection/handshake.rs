@@ -1,12 +1,35 @@
 //! From INFO to PONG, and what later INFOs change.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 
-use super::event::Event;
+use super::event::{DialId, Event};
+use super::fences::Purpose;
 use super::state::{Link, Next};
-use super::{Auth, ConnectError, Connection, DisconnectReason};
-use crate::wire::encoder;
-use crate::{ConnectInfo, ServerAddr, ServerError, ServerInfo};
+use super::{AuthError, AuthSource, ConnectError, Connection, DisconnectReason, TlsError, TlsMode};
+use crate::auth::{Auth, encode_signature};
+use crate::wire::{OutBuf, encoder};
+use crate::{ConnectInfo, Instant, Scheme, ServerAddr, ServerError, ServerInfo};
+
+/// Whether the server of this link is about to shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LameDuck {
+    No,
+    /// It said so.
+    Announced,
+    /// We move to another one as soon as it has confirmed what it has got.
+    Leaving,
+}
+
+/// What encryption asks for once the server has spoken.
+enum TlsStep {
+    /// Nothing (more).
+    Go,
+    /// A handshake.
+    Encrypt(ServerAddr),
+    /// Something that one of the two sides cannot do.
+    Refuse,
+}
 
 impl Connection {
     /// The first INFO of a link is answered with CONNECT and PING; any may tell of the cluster.
@@ -18,8 +41,8 @@ impl Connection {
                 self.emit(Event::ServersDiscovered(added));
             }
         }
-        if info.lame_duck_mode && !self.lame_duck {
-            self.lame_duck = true;
+        if info.lame_duck_mode && self.lame_duck == LameDuck::No {
+            self.lame_duck = LameDuck::Announced;
             self.emit(Event::LameDuck);
         }
         self.gate.close();
@@ -34,67 +57,184 @@ impl Connection {
                 if self.max_payload() < max_payload || headers && !self.headers_supported() {
                     self.recheck_queued();
                 }
-                return;
+                return self.leave_lame_duck();
             }
             _ => return,
         };
-        let tls_required =
-            info.tls_required || self.pool.current().is_some_and(ServerAddr::tls_required);
-        if tls_required {
-            return self.refuse(ConnectError::TlsRequired);
-        }
         if self.config.no_echo && info.proto < 1 {
             return self.refuse(ConnectError::NoEchoUnsupported);
         }
-        let connect = self.connect_info();
-        encoder::connect(&mut self.urgent, &connect);
-        encoder::ping(&mut self.urgent);
+        let offered = info.tls_required || info.tls_available;
+        let demanded = info.tls_required;
+        match self.tls_step(offered, demanded) {
+            TlsStep::Go => self.authenticate(deadline),
+            TlsStep::Encrypt(server) => {
+                self.link = Link::AwaitTls { deadline };
+                self.emit(Event::StartTls { id: DialId(self.dials), server });
+            }
+            TlsStep::Refuse => self.refuse(ConnectError::TlsRequired),
+        }
+    }
+
+    /// What is to be done about encryption before anything is said.
+    fn tls_step(&self, offered: bool, demanded: bool) -> TlsStep {
+        let Some(server) = self.pool.current() else {
+            return TlsStep::Refuse;
+        };
+        if self.is_encrypted(server) {
+            return TlsStep::Go;
+        }
+        let wanted = self.config.wants_tls(server);
+        // A WebSocket is encrypted from its beginning, or not at all.
+        let demanded = demanded && !server.is_websocket();
+        match self.config.tls {
+            _ if !wanted && !demanded => TlsStep::Go,
+            _ if server.is_websocket() => TlsStep::Refuse,
+            TlsMode::Unavailable | TlsMode::First => TlsStep::Refuse,
+            // An address that says tls is not asked what it offers: a man in the middle would answer that it offers
+            // nothing. The handshake will tell.
+            TlsMode::Available => TlsStep::Encrypt(server.clone()),
+            TlsMode::Required if offered || server.tls_required() => {
+                TlsStep::Encrypt(server.clone())
+            }
+            TlsMode::Required => TlsStep::Refuse,
+        }
+    }
+
+    /// Whether the stream was encrypted before it was handed over.
+    fn is_encrypted(&self, server: &ServerAddr) -> bool {
+        match server.scheme_kind() {
+            Scheme::Wss => true,
+            Scheme::Ws => false,
+            Scheme::Nats | Scheme::Tls => self.config.tls == TlsMode::First,
+        }
+    }
+
+    /// The answer to [`Event::StartTls`]. An answer for an attempt that is not the latest is ignored.
+    pub fn handle_tls(&mut self, id: DialId, result: Result<(), TlsError>) {
+        let Link::AwaitTls { deadline } = self.link else {
+            return;
+        };
+        if id != DialId(self.dials) {
+            return;
+        }
+        match result {
+            Ok(()) => self.authenticate(deadline),
+            Err(error) => self.refuse(ConnectError::Tls(error)),
+        }
+    }
+
+    /// Looks for credentials.
+    fn authenticate(&mut self, deadline: Instant) {
+        let nonce = self.info.as_ref().map_or("", |info| &info.nonce);
+        let auth = match &self.config.auth {
+            AuthSource::None => Auth::new(),
+            AuthSource::Fixed(auth) => auth.clone(),
+            #[cfg(feature = "nkeys")]
+            AuthSource::Key(key) => key.auth(nonce),
+            #[cfg(feature = "nkeys")]
+            AuthSource::Credentials(credentials) => credentials.auth(nonce),
+            AuthSource::Ask => {
+                let nonce = String::from(nonce);
+                if let Some(server) = self.pool.current().cloned() {
+                    self.link = Link::AwaitAuth { deadline };
+                    self.emit(Event::Authenticate { id: DialId(self.dials), server, nonce });
+                }
+                return;
+            }
+        };
+        self.introduce(deadline, auth);
+    }
+
+    /// The answer to [`Event::Authenticate`]. An answer for an attempt that is not the latest is ignored.
+    pub fn handle_auth(&mut self, id: DialId, result: Result<Auth, AuthError>) {
+        let Link::AwaitAuth { deadline } = self.link else {
+            return;
+        };
+        if id != DialId(self.dials) {
+            return;
+        }
+        match result {
+            Ok(auth) => self.introduce(deadline, auth),
+            Err(error) => self.refuse(ConnectError::Auth(error)),
+        }
+    }
+
+    /// Says who we are, and asks for the answer.
+    fn introduce(&mut self, deadline: Instant, auth: Auth) {
+        let mut hello = OutBuf::new();
+        encoder::connect(&mut hello, &self.connect_info(auth));
+        let size = hello.len().saturating_sub("CONNECT \r\n".len());
+        let limit = self.config.max_control_line;
+        // The server would close the connection: CONNECT is a control line to it, like any other.
+        if size > limit {
+            return self.refuse(ConnectError::ConnectTooLong { size, limit });
+        }
+        encoder::ping(&mut hello);
+        self.urgent.append(&mut hello);
         self.link = Link::AwaitPong { deadline };
         self.wake.transmit();
     }
 
     /// We do not want this server.
-    fn refuse(&mut self, error: ConnectError) {
+    pub(super) fn refuse(&mut self, error: ConnectError) {
         self.hang_up(DisconnectReason::Requested, Some(error), Next::Reconnect);
     }
 
-    fn connect_info(&self) -> ConnectInfo {
+    fn connect_info(&self, auth: Auth) -> ConnectInfo {
         let config = &self.config;
+        let server = self.pool.current();
+        let upgraded = self.info.as_ref().is_some_and(|info| info.tls_required)
+            || server.is_some_and(|server| config.wants_tls(server));
         let mut connect = ConnectInfo {
             verbose: config.verbose,
             pedantic: config.pedantic,
             echo: !config.no_echo,
+            tls_required: upgraded,
+            jwt: auth.jwt,
+            nkey: auth.nkey,
+            sig: auth.signature.as_deref().map(encode_signature),
+            user: auth.username,
+            pass: auth.password,
+            auth_token: auth.token,
             name: config.name.clone(),
             lang: config.lang.clone(),
             version: config.version.clone(),
             protocol: 1,
             headers: true,
             no_responders: true,
-            ..ConnectInfo::default()
         };
         // What the URL carries comes first; a lone user name in it is a token.
-        let server = self.pool.current();
-        let user = server.and_then(ServerAddr::username);
-        match (user, server.and_then(ServerAddr::password), &config.auth) {
-            (Some(user), Some(password), _) => {
-                connect.user = Some(user.into());
-                connect.pass = Some(password.into());
-            }
-            (Some(token), None, _) => connect.auth_token = Some(token.into()),
-            (None, _, Auth::UserPassword { user, password }) => {
-                connect.user = Some(user.clone());
-                connect.pass = Some(password.clone());
-            }
-            (None, _, Auth::Token(token)) => connect.auth_token = Some(token.clone()),
-            (None, _, Auth::None) => {}
+        let url = server.and_then(|server| Some((server.username()?, server.password())));
+        if let Some((user, password)) = url {
+            let user = Some(String::from(user));
+            let password = password.map(String::from);
+            (connect.user, connect.pass, connect.auth_token) = match password {
+                Some(password) => (user, Some(password), None),
+                None => (None, None, user),
+            };
         }
         connect
+    }
+
+    /// Moves to another server, if this one is about to shut down and the settings say so.
+    ///
+    /// What has been accepted is confirmed first, and publishers wait meanwhile: nothing becomes uncertain.
+    fn leave_lame_duck(&mut self) {
+        let leaves = self.lame_duck == LameDuck::Announced
+            && self.config.leave_lame_duck
+            && self.ending.is_none()
+            && self.pool.has_other();
+        if leaves {
+            self.lame_duck = LameDuck::Leaving;
+            self.ping(Purpose::Leave);
+        }
     }
 
     /// An -ERR came.
     pub(super) fn handle_server_error(&mut self, error: ServerError) {
         let closes = error.closes_connection();
-        let pending = matches!(self.link, Link::AwaitInfo { .. } | Link::AwaitPong { .. });
+        let pending = !self.is_up();
         self.emit(Event::ServerError(error.clone()));
         self.refuse_subscriptions(&error);
         if closes || pending {

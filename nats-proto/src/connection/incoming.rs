@@ -9,7 +9,7 @@ use super::event::{EndReason, Event, RequestId, Route, SubscriptionId};
 use super::fences::Purpose;
 use super::keepalive::Probe;
 use super::state::{Link, Next};
-use super::{Connection, Delivery, DisconnectReason, RequestError};
+use super::{ConnectError, Connection, Delivery, DisconnectReason, RequestError, TlsError};
 use crate::wire::{Limits, MessageFrame, ServerDecoder, ServerOp, ServerOps, encoder};
 use crate::{DecodeError, Instant, Message, PermissionTarget, ServerError};
 
@@ -61,6 +61,9 @@ impl Connection {
 
     /// The input cannot be decoded any further: the connection will hang up.
     pub fn handle_decode_error(&mut self, error: DecodeError) {
+        if matches!(self.link, Link::AwaitTls { .. }) {
+            return self.refuse(ConnectError::Tls(TlsError::EarlyData));
+        }
         self.hang_up(DisconnectReason::Protocol(error), None, Next::Reconnect);
     }
 
@@ -92,6 +95,8 @@ impl Connection {
         self.input.decoder = Some((decoder, ops));
         if let Err(error) = result {
             self.handle_decode_error(error);
+        } else if matches!(self.link, Link::AwaitTls { .. }) && !input.is_empty() {
+            self.refuse(ConnectError::Tls(TlsError::EarlyData));
         }
     }
 
@@ -120,7 +125,12 @@ impl Connection {
     #[inline(never)]
     fn handle_other(&mut self, now: Instant, op: ServerOp) {
         match &self.link {
-            Link::AwaitInfo { .. } | Link::AwaitPong { .. } | Link::Connected => match op {
+            // What comes now was not encrypted.
+            Link::AwaitTls { .. } => self.refuse(ConnectError::Tls(TlsError::EarlyData)),
+            Link::AwaitInfo { .. }
+            | Link::AwaitAuth { .. }
+            | Link::AwaitPong { .. }
+            | Link::Connected => match op {
                 ServerOp::Info(info) => self.handle_info(info),
                 ServerOp::Err(error) => self.handle_server_error(*error),
                 ServerOp::Ping => self.answer_ping(),
@@ -158,6 +168,9 @@ impl Connection {
         self.ledger.confirm(fence.position);
         match fence.purpose {
             Purpose::Keepalive => {}
+            Purpose::Leave => {
+                self.hang_up(DisconnectReason::LameDuck, None, Next::ReconnectNow);
+            }
             Purpose::Flush(flush) => self.finish_flush(flush, Ok(())),
             Purpose::DrainSubscription(id) => self.end_subscription(id, EndReason::Drained),
             Purpose::DrainAll => self.subscriptions_drained(),

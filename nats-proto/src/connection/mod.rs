@@ -24,10 +24,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-pub use config::{Auth, Config, ConfigError, PendingPolicy, ReconnectDelay};
+pub use crate::servers::{ReconnectToServer, Server, SetServerPoolError};
+pub use config::{AuthSource, Config, ConfigError, PendingPolicy, ReconnectDelay, TlsMode};
 pub use error::{
-    ConnectError, DialError, DisconnectReason, FlushError, PublishError, RequestError,
-    SubscribeError, UnknownSubscription,
+    AuthError, ConnectError, DialError, DisconnectReason, FlushError, PublishError, RequestError,
+    SubscribeError, TlsError, UnknownSubscription,
 };
 pub use event::{
     Delivery, DialId, EndReason, Event, FlushId, RequestId, Route, SubscriptionId, Unfinished,
@@ -42,12 +43,18 @@ use crate::{Instant, Rng, ServerAddr, ServerInfo};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
+    /// A [`ChooseServer`](Event::ChooseServer) is out.
+    Choosing,
     /// Waiting before the next attempt.
     Backoff,
     /// A [`Dial`](Event::Dial) is under way.
     Dialing,
     /// The stream is open; INFO is awaited.
     AwaitInfo,
+    /// A [`StartTls`](Event::StartTls) is out; [`handle_tls`](Connection::handle_tls) is awaited.
+    AwaitTls,
+    /// An [`Authenticate`](Event::Authenticate) is out; [`handle_auth`](Connection::handle_auth) is awaited.
+    AwaitAuth,
     /// CONNECT and PING are out; PONG is awaited.
     AwaitPong,
     /// Up.
@@ -70,8 +77,7 @@ pub struct Connection {
     pool: Pool,
     /// What the server of this link, or of the last one, said of itself.
     info: Option<Box<ServerInfo>>,
-    /// Whether the server of this link has announced its shutdown.
-    lame_duck: bool,
+    lame_duck: handshake::LameDuck,
     /// Attempts since the last connection that came up.
     attempts: usize,
     dials: u64,
@@ -125,7 +131,7 @@ impl Connection {
             ending: None,
             pool,
             info: None,
-            lame_duck: false,
+            lame_duck: handshake::LameDuck::No,
             attempts: 0,
             dials: 0,
             connects: 0,
@@ -184,6 +190,11 @@ impl Connection {
     /// The servers known, given and discovered, those to be tried next first.
     pub fn servers(&self) -> Vec<ServerAddr> {
         self.pool.addrs()
+    }
+
+    /// The servers known, and what is known of them, those to be tried next first.
+    pub fn server_pool(&self) -> Vec<Server> {
+        self.pool.servers()
     }
 
     /// The largest sum of headers and payload that the server accepts. As long as no server has said,

@@ -9,6 +9,7 @@ use super::drain::Stage;
 use super::event::{EndReason, Event, FlushId, RequestId, SubscriptionId};
 use super::fences::Purpose;
 use super::gate::Gate;
+use super::handshake::LameDuck;
 use super::requests;
 use super::state::Link;
 use super::{
@@ -138,6 +139,11 @@ impl Connection {
             return Err(PublishError::MaxPayloadExceeded { size, limit });
         }
         let connected = self.is_up();
+        if connected && self.lame_duck == LameDuck::Leaving {
+            // There is room on the next link, in a moment.
+            let (buffered, limit) = (self.outgoing.len(), self.config.send_limit);
+            return Err(PublishError::BufferFull { buffered, limit, connected });
+        }
         if headers.is_some() && connected && !self.headers_supported() {
             return Err(PublishError::HeadersUnsupported);
         }

@@ -10,14 +10,22 @@
 //!                                                                             Closed
 //! ```
 //!
+//! Three states are only passed through if the settings want them: `Choosing` before `Backoff`, and `AwaitTls` and
+//! `AwaitAuth` between `AwaitInfo` and `AwaitPong`.
+//!
 //! Draining is not a state of the link: a connection that drains may lose its link and get another one to
 //! flush on. It is an [`Ending`], beside the link.
+
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::drain::{Ending, Stage};
 use super::event::{DialId, EndReason, Event, Unfinished};
 use super::fences::Purpose;
+use super::handshake::LameDuck;
 use super::{
-    ConnectError, Connection, DialError, DisconnectReason, FlushError, RequestError, State,
+    ConnectError, Connection, DialError, DisconnectReason, FlushError, ReconnectToServer,
+    RequestError, SetServerPoolError, State,
 };
 use crate::servers::Turn;
 use crate::wire::OutBuf;
@@ -37,12 +45,18 @@ pub(super) enum Next {
 /// The state of the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Link {
+    /// The caller chooses the next server. If it does not, the pool does, and `delay` goes before the dial.
+    Choosing { deadline: Instant, delay: Option<Duration> },
     /// Waiting for the turn of `server`.
     Backoff { server: ServerAddr, until: Instant },
     /// The caller opens a byte stream.
     Dialing { id: DialId, deadline: Instant },
     /// The stream is open, the server has not spoken.
     AwaitInfo { deadline: Instant },
+    /// The server has spoken, the caller encrypts the stream.
+    AwaitTls { deadline: Instant },
+    /// The caller looks for credentials.
+    AwaitAuth { deadline: Instant },
     /// CONNECT and PING are queued, the server has not accepted.
     AwaitPong { deadline: Instant },
     /// Up.
@@ -56,7 +70,14 @@ pub(super) enum Link {
 impl Link {
     /// Whether a link is being brought up: before it is [`Connected`](Self::Connected).
     fn is_pending(&self) -> bool {
-        matches!(self, Self::Dialing { .. } | Self::AwaitInfo { .. } | Self::AwaitPong { .. })
+        matches!(
+            self,
+            Self::Dialing { .. }
+                | Self::AwaitInfo { .. }
+                | Self::AwaitTls { .. }
+                | Self::AwaitAuth { .. }
+                | Self::AwaitPong { .. }
+        )
     }
 
     /// Whether no other link comes after this one.
@@ -68,8 +89,11 @@ impl Link {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Backoff { until, .. } => Some(*until),
-            Self::Dialing { deadline, .. }
+            Self::Choosing { deadline, .. }
+            | Self::Dialing { deadline, .. }
             | Self::AwaitInfo { deadline }
+            | Self::AwaitTls { deadline }
+            | Self::AwaitAuth { deadline }
             | Self::AwaitPong { deadline } => Some(*deadline),
             Self::Connected | Self::HangingUp { .. } | Self::Closed => None,
         }
@@ -80,9 +104,12 @@ impl Connection {
     /// Where the connection stands.
     pub fn state(&self) -> State {
         match &self.link {
+            Link::Choosing { .. } => State::Choosing,
             Link::Backoff { .. } => State::Backoff,
             Link::Dialing { .. } => State::Dialing,
             Link::AwaitInfo { .. } => State::AwaitInfo,
+            Link::AwaitTls { .. } => State::AwaitTls,
+            Link::AwaitAuth { .. } => State::AwaitAuth,
             Link::AwaitPong { .. } => State::AwaitPong,
             Link::Connected if self.ending.is_some() => State::Draining,
             Link::Connected => State::Connected,
@@ -97,11 +124,50 @@ impl Connection {
         matches!(self.link, Link::Connected)
     }
 
-    /// Goes on to the next server of the pool: at once, or after a wait.
+    /// Goes on to the next server: at once, or after a wait.
     pub(super) fn next_server(&mut self, now: Instant) {
-        match self.pool.advance(self.config.max_reconnects) {
+        self.leave_server(now, None);
+    }
+
+    /// Goes on to the next server without waiting.
+    fn reconnect_now(&mut self, now: Instant) {
+        self.pool.forget_waits();
+        self.leave_server(now, Some(Duration::ZERO));
+    }
+
+    /// Goes on to the next server, which the caller chooses if it wants to. `delay` replaces the wait.
+    fn leave_server(&mut self, now: Instant, delay: Option<Duration>) {
+        self.pool.rotate(self.config.max_reconnects);
+        if self.config.choose_server && self.pool.has_other() {
+            let deadline = now + self.config.connect_timeout;
+            self.link = Link::Choosing { deadline, delay };
+            let (servers, info) = (self.pool.servers(), self.info.clone());
+            self.emit(Event::ChooseServer { servers, info });
+        } else {
+            self.take_turn(now, delay);
+        }
+    }
+
+    /// The answer to [`Event::ChooseServer`]. With `None`, or a server that is not in the pool, the pool decides.
+    /// Ignored if nobody asked, or no longer.
+    pub fn handle_choice(&mut self, now: Instant, choice: Option<ReconnectToServer>) {
+        let Link::Choosing { delay, .. } = self.link else {
+            return;
+        };
+        match choice {
+            Some(choice) if self.pool.choose(&choice.addr) => self.take_turn(now, choice.delay),
+            _ => self.take_turn(now, delay),
+        }
+    }
+
+    /// Dials the server whose turn it is, after `delay` or when its time has come.
+    fn take_turn(&mut self, now: Instant, delay: Option<Duration>) {
+        match self.pool.next() {
             Turn::Dial(server, not_before) => {
-                let until = self.backoff(now, not_before);
+                let until = match delay {
+                    Some(delay) => now + delay,
+                    None => self.backoff(now, not_before),
+                };
                 if until <= now {
                     self.dial(now, server);
                 } else {
@@ -111,6 +177,29 @@ impl Connection {
             }
             Turn::Exhausted => self.close_now(Some(ConnectError::MaxReconnects)),
         }
+    }
+
+    /// Replaces the servers of the pool. What is known of those that stay is kept, and attempts are counted anew. A
+    /// connection that is up stays, wherever it is to; [`force_reconnect`](Self::force_reconnect) moves it.
+    ///
+    /// # Errors
+    ///
+    /// Nothing has changed.
+    pub fn set_server_pool(
+        &mut self,
+        now: Instant,
+        servers: Vec<ServerAddr>,
+    ) -> Result<(), SetServerPoolError> {
+        if self.link.is_last() {
+            return Err(SetServerPoolError::Closed);
+        }
+        self.pool.replace(servers, self.config.retain_servers_order, &mut self.rng)?;
+        self.attempts = 0;
+        // Nobody waits for a server that is not to be tried.
+        if matches!(self.link, Link::Backoff { .. }) && self.pool.is_leaving() {
+            self.next_server(now);
+        }
+        Ok(())
     }
 
     /// When the next attempt may begin.
@@ -143,7 +232,7 @@ impl Connection {
             Ok(()) => {
                 self.input.reset(self.config.limits);
                 self.pongs = 0;
-                self.lame_duck = false;
+                self.lame_duck = LameDuck::No;
                 self.link = Link::AwaitInfo { deadline };
             }
             Err(error) => self.connect_failed(now, ConnectError::Dial(error), Next::Reconnect),
@@ -182,6 +271,10 @@ impl Connection {
         if matches!(self.link, Link::HangingUp { .. } | Link::Closed) {
             return;
         }
+        // What was asked for this link is not needed any more.
+        let asks =
+            |event: &Event| matches!(event, Event::StartTls { .. } | Event::Authenticate { .. });
+        self.events.retain(|event| !asks(event));
         let error = if self.link.is_pending() {
             error.or_else(|| Some(ConnectError::Lost(reason.clone())))
         } else {
@@ -202,13 +295,17 @@ impl Connection {
         let link = core::mem::replace(&mut self.link, Link::Closed);
         let (reason, error, next) = match link {
             // There is no stream to lose.
-            Link::Backoff { .. } | Link::Closed => {
+            Link::Choosing { .. } | Link::Backoff { .. } | Link::Closed => {
                 self.link = link;
                 return;
             }
             Link::HangingUp { reason, error, next } => (reason, error, next),
             Link::Connected => (reason, None, Next::Reconnect),
-            Link::Dialing { .. } | Link::AwaitInfo { .. } | Link::AwaitPong { .. } => {
+            Link::Dialing { .. }
+            | Link::AwaitInfo { .. }
+            | Link::AwaitTls { .. }
+            | Link::AwaitAuth { .. }
+            | Link::AwaitPong { .. } => {
                 let error = ConnectError::Lost(reason.clone());
                 (reason, Some(error), Next::Reconnect)
             }
@@ -228,9 +325,11 @@ impl Connection {
 
     /// An attempt did not come to a connection.
     fn connect_failed(&mut self, now: Instant, error: ConnectError, next: Next) {
-        self.pool.failed(now, false, &self.config, &mut self.rng);
+        self.pool.failed(now, Some(&error), &self.config, &mut self.rng);
         let refused_again = match &error {
-            ConnectError::Authorization(refusal) => self.pool.refused(refusal),
+            ConnectError::Authorization(refusal) => {
+                self.pool.refused(refusal) && !self.config.ignore_repeated_auth_errors
+            }
             _ => false,
         };
         if let Some(server) = self.pool.current().cloned() {
@@ -249,21 +348,13 @@ impl Connection {
 
     /// A connection that was up is gone.
     fn connection_lost(&mut self, now: Instant, reason: DisconnectReason, next: Next) {
-        self.pool.failed(now, true, &self.config, &mut self.rng);
+        self.pool.failed(now, None, &self.config, &mut self.rng);
         self.emit(Event::Disconnected { reason: reason.clone() });
         match next {
             Next::Close(error) => self.close_now(error),
             _ if !self.config.reconnect => self.close_now(Some(ConnectError::Lost(reason))),
             Next::ReconnectNow => self.reconnect_now(now),
             Next::Reconnect => self.next_server(now),
-        }
-    }
-
-    fn reconnect_now(&mut self, now: Instant) {
-        self.pool.forget_waits();
-        match self.pool.advance(self.config.max_reconnects) {
-            Turn::Dial(server, _) => self.dial(now, server),
-            Turn::Exhausted => self.close_now(Some(ConnectError::MaxReconnects)),
         }
     }
 
@@ -276,7 +367,7 @@ impl Connection {
                 let server = server.clone();
                 self.dial(now, server);
             }
-            Link::HangingUp { .. } | Link::Closed => {}
+            Link::Choosing { .. } | Link::HangingUp { .. } | Link::Closed => {}
             _ => self.hang_up(DisconnectReason::Requested, None, Next::ReconnectNow),
         }
     }
@@ -301,7 +392,7 @@ impl Connection {
         }
         for fence in self.fences.take_under_way() {
             match fence.purpose {
-                Purpose::Keepalive | Purpose::Close | Purpose::Flush(_) => {}
+                Purpose::Keepalive | Purpose::Leave | Purpose::Close | Purpose::Flush(_) => {}
                 // Nothing more can come: the next server is not told of it.
                 Purpose::DrainSubscription(id) => self.end_subscription(id, EndReason::Drained),
                 Purpose::DrainAll => self.subscriptions_drained(),
@@ -349,6 +440,7 @@ impl Connection {
                     let server = server.clone();
                     self.dial(now, server);
                 }
+                Link::Choosing { delay, .. } => self.take_turn(now, *delay),
                 _ => self.hang_up(
                     DisconnectReason::TimedOut,
                     Some(ConnectError::TimedOut),
@@ -368,7 +460,7 @@ impl Connection {
         }
         self.ending = None;
         match &mut self.link {
-            Link::Backoff { .. } => self.close_now(None),
+            Link::Choosing { .. } | Link::Backoff { .. } => self.close_now(None),
             Link::HangingUp { next, .. } => *next = Next::Close(None),
             _ => self.hang_up(DisconnectReason::Requested, None, Next::Close(None)),
         }

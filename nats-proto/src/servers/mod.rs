@@ -1,5 +1,7 @@
-//! The servers that a connection may use.
+//! The servers that are known, and whose turn it is.
 
 mod pool;
+mod server;
 
-pub(crate) use pool::{Pool, Turn};
+pub(crate) use pool::{Pool, Turn, check};
+pub use server::{ReconnectToServer, Server, SetServerPoolError};

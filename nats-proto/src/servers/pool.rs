@@ -1,11 +1,12 @@
 //! The server pool: whose turn it is, when, and who has had enough tries.
 
 use alloc::collections::VecDeque;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::connection::Config;
+use super::{Server, SetServerPoolError};
+use crate::connection::{Config, ConnectError};
 use crate::{Instant, Rng, ServerAddr, ServerError};
 
 #[derive(Clone, Debug)]
@@ -13,8 +14,14 @@ struct Entry {
     addr: ServerAddr,
     /// Given by the application, as opposed to learned from an INFO.
     explicit: bool,
+    /// The application has taken it out of the pool while it was in use: it is not tried again.
+    removed: bool,
     /// Attempts in a row that did not end in a connection.
     failures: usize,
+    /// Whether an attempt at it has ever ended in a connection.
+    did_connect: bool,
+    /// Why the last attempt failed.
+    error: Option<ConnectError>,
     /// When it was tried last.
     dialled: Option<Instant>,
     /// When it may be tried again.
@@ -25,7 +32,28 @@ struct Entry {
 
 impl Entry {
     fn new(addr: ServerAddr, explicit: bool) -> Self {
-        Self { addr, explicit, failures: 0, dialled: None, not_before: None, refusal: None }
+        Self {
+            addr,
+            explicit,
+            removed: false,
+            failures: 0,
+            did_connect: false,
+            error: None,
+            dialled: None,
+            not_before: None,
+            refusal: None,
+        }
+    }
+
+    /// What the application may know of it.
+    fn server(&self) -> Server {
+        Server {
+            addr: self.addr.clone(),
+            failed_attempts: self.failures,
+            did_connect: self.did_connect,
+            is_discovered: !self.explicit,
+            last_error: self.error.as_ref().map(ToString::to_string),
+        }
     }
 }
 
@@ -70,18 +98,55 @@ impl Pool {
         self.entries.len()
     }
 
-    pub(crate) fn addrs(&self) -> Vec<ServerAddr> {
-        self.entries.iter().map(|entry| entry.addr.clone()).collect()
+    /// Those that are tried, without one that is only still in use.
+    fn members(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| !entry.removed)
     }
 
-    /// Moves on to the next server. One that has failed `max_failures` times in a row is given up.
-    pub(crate) fn advance(&mut self, max_failures: Option<usize>) -> Turn {
+    pub(crate) fn addrs(&self) -> Vec<ServerAddr> {
+        self.members().map(|entry| entry.addr.clone()).collect()
+    }
+
+    pub(crate) fn servers(&self) -> Vec<Server> {
+        self.members().map(Entry::server).collect()
+    }
+
+    /// Whether there is another server than the one in use.
+    pub(crate) fn has_other(&self) -> bool {
+        self.entries.len() > usize::from(self.in_use)
+    }
+
+    /// Whether the server in use is not to be tried again.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.in_use && self.entries.front().is_some_and(|entry| entry.removed)
+    }
+
+    /// Puts the server in use behind the others. One that has failed `max_failures` times in a row is given up.
+    pub(crate) fn rotate(&mut self, max_failures: Option<usize>) {
         if self.in_use
             && let Some(used) = self.entries.pop_front()
+            && !used.removed
             && max_failures.is_none_or(|max| used.failures < max)
         {
             self.entries.push_back(used);
         }
+        self.in_use = false;
+    }
+
+    /// Puts a server before all others, after [`rotate`](Self::rotate). False if it is not in the pool.
+    pub(crate) fn choose(&mut self, addr: &ServerAddr) -> bool {
+        let index = self.entries.iter().position(|entry| entry.addr == *addr);
+        match index.and_then(|index| self.entries.remove(index)) {
+            Some(chosen) => {
+                self.entries.push_front(chosen);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The server whose turn it is, after [`rotate`](Self::rotate); it is in use from now on.
+    pub(crate) fn next(&mut self) -> Turn {
         self.in_use = true;
         match self.entries.front() {
             Some(next) => Turn::Dial(next.addr.clone(), next.not_before),
@@ -93,6 +158,8 @@ impl Pool {
     pub(crate) fn succeeded(&mut self) {
         if let Some(entry) = self.entries.front_mut() {
             entry.failures = 0;
+            entry.did_connect = true;
+            entry.error = None;
             entry.not_before = None;
             entry.refusal = None;
         }
@@ -105,23 +172,31 @@ impl Pool {
         }
     }
 
-    /// An attempt at the current server has failed, or its connection is lost.
+    /// An attempt at the current server has failed, or (without a `failure`) its connection is lost.
     ///
     /// A failed attempt waits as configured. A lost connection is tried again at once (ADR-40), save for the
     /// jitter, which spreads the clients that lost it together; but one that was lost as soon as it was made
     /// waits as well: else a server that accepts and then hangs up would be dialled without pause.
-    pub(crate) fn failed(&mut self, now: Instant, lost: bool, config: &Config, rng: &mut Rng) {
-        let jitter = u64::try_from(config.reconnect_jitter.as_nanos()).unwrap_or(u64::MAX);
-        let jitter = Duration::from_nanos(rng.below(jitter));
+    pub(crate) fn failed(
+        &mut self,
+        now: Instant,
+        failure: Option<&ConnectError>,
+        config: &Config,
+        rng: &mut Rng,
+    ) {
         let Some(entry) = self.entries.front_mut() else {
             return;
         };
-        let earliest = if lost {
+        let most = config.jitter(&entry.addr);
+        let jitter = rng.below(u64::try_from(most.as_nanos()).unwrap_or(u64::MAX));
+        let jitter = Duration::from_nanos(jitter);
+        let earliest = if let Some(error) = failure {
+            entry.failures = entry.failures.saturating_add(1);
+            entry.error = Some(error.clone());
+            now + config.reconnect_wait
+        } else {
             let next = entry.dialled.map_or(now, |dialled| dialled + config.reconnect_wait);
             next.max(now)
-        } else {
-            entry.failures = entry.failures.saturating_add(1);
-            now + config.reconnect_wait
         };
         entry.not_before = Some(earliest + jitter);
     }
@@ -142,6 +217,42 @@ impl Pool {
         for entry in &mut self.entries {
             entry.not_before = None;
         }
+    }
+
+    /// Replaces the servers: what is known of those that stay is kept. The one in use stays in use.
+    pub(crate) fn replace(
+        &mut self,
+        addrs: Vec<ServerAddr>,
+        retain_order: bool,
+        rng: &mut Rng,
+    ) -> Result<(), SetServerPoolError> {
+        check(&addrs)?;
+        let in_use = self.in_use.then(|| self.entries.pop_front()).flatten();
+        let mut old: Vec<Entry> = self.entries.drain(..).collect();
+        let current = in_use.as_ref().map(|entry| entry.addr.clone());
+        if let Some(mut entry) = in_use {
+            entry.removed = !addrs.contains(&entry.addr);
+            entry.explicit |= !entry.removed;
+            self.entries.push_back(entry);
+        }
+        let mut new: Vec<Entry> = Vec::new();
+        for addr in addrs {
+            if current.as_ref() == Some(&addr) || new.iter().any(|entry| entry.addr == addr) {
+                continue;
+            }
+            let known = old.iter().position(|entry| entry.addr == addr);
+            let mut entry = match known {
+                Some(index) => old.swap_remove(index),
+                None => Entry::new(addr, true),
+            };
+            entry.explicit = true;
+            new.push(entry);
+        }
+        if !retain_order {
+            rng.shuffle(&mut new);
+        }
+        self.entries.extend(new);
+        Ok(())
     }
 
     /// Takes over what an INFO says of the cluster: new servers are added in random order, learned ones
@@ -182,6 +293,19 @@ impl Pool {
     }
 }
 
+/// Whether servers can be in one pool.
+pub(crate) fn check(addrs: &[ServerAddr]) -> Result<(), SetServerPoolError> {
+    let first = addrs.first().ok_or(SetServerPoolError::Empty)?;
+    // What a server tells of the others is for the transport that it is asked over.
+    match addrs.iter().find(|addr| addr.is_websocket() != first.is_websocket()) {
+        Some(other) => Err(SetServerPoolError::MixedSchemes {
+            first: first.to_string(),
+            other: other.to_string(),
+        }),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +319,11 @@ mod tests {
         config.retain_servers_order = true;
         config.reconnect_jitter = Duration::ZERO;
         config
+    }
+
+    fn advance(pool: &mut Pool, max_failures: Option<usize>) -> Turn {
+        pool.rotate(max_failures);
+        pool.next()
     }
 
     fn dialled(turn: Turn) -> ServerAddr {
@@ -212,7 +341,7 @@ mod tests {
     fn servers_take_turns_in_the_order_given() {
         let mut rng = Rng::from_seed([1; 32]);
         let mut pool = Pool::new(&config(&["a", "b", "a"]), &mut rng);
-        let order: Vec<ServerAddr> = (0..4).map(|_| dialled(pool.advance(None))).collect();
+        let order: Vec<ServerAddr> = (0..4).map(|_| dialled(advance(&mut pool, None))).collect();
         assert_eq!(order, [addr("a"), addr("b"), addr("a"), addr("b")]);
     }
 
@@ -222,11 +351,14 @@ mod tests {
         let config = config(&["a"]);
         let mut pool = Pool::new(&config, &mut rng);
         let now = Instant::from_millis(1_000);
-        assert_eq!(pool.advance(None), Turn::Dial(addr("a"), None));
-        pool.failed(now, false, &config, &mut rng);
-        assert_eq!(pool.advance(None), Turn::Dial(addr("a"), Some(now + config.reconnect_wait)));
-        pool.failed(now, true, &config, &mut rng);
-        assert_eq!(pool.advance(None), Turn::Dial(addr("a"), Some(now)));
+        assert_eq!(advance(&mut pool, None), Turn::Dial(addr("a"), None));
+        pool.failed(now, Some(&ConnectError::TimedOut), &config, &mut rng);
+        assert_eq!(
+            advance(&mut pool, None),
+            Turn::Dial(addr("a"), Some(now + config.reconnect_wait))
+        );
+        pool.failed(now, None, &config, &mut rng);
+        assert_eq!(advance(&mut pool, None), Turn::Dial(addr("a"), Some(now)));
     }
 
     #[test]
@@ -235,17 +367,17 @@ mod tests {
         let config = config(&["a"]);
         let mut pool = Pool::new(&config, &mut rng);
         let now = Instant::from_millis(1_000);
-        dialled(pool.advance(None));
+        dialled(advance(&mut pool, None));
         pool.dialled(now);
         pool.succeeded();
         let soon = now + Duration::from_millis(500);
-        pool.failed(soon, true, &config, &mut rng);
-        let Turn::Dial(_, Some(next)) = pool.advance(None) else { panic!("no wait") };
+        pool.failed(soon, None, &config, &mut rng);
+        let Turn::Dial(_, Some(next)) = advance(&mut pool, None) else { panic!("no wait") };
         assert_eq!(next, now + config.reconnect_wait);
         pool.dialled(next);
         let late = next + Duration::from_secs(60);
-        pool.failed(late, true, &config, &mut rng);
-        assert_eq!(pool.advance(None), Turn::Dial(addr("a"), Some(late)));
+        pool.failed(late, None, &config, &mut rng);
+        assert_eq!(advance(&mut pool, None), Turn::Dial(addr("a"), Some(late)));
     }
 
     #[test]
@@ -253,23 +385,23 @@ mod tests {
         let mut rng = Rng::from_seed([1; 32]);
         let config = config(&["a"]);
         let mut pool = Pool::new(&config, &mut rng);
-        dialled(pool.advance(Some(2)));
-        pool.failed(Instant::ZERO, false, &config, &mut rng);
-        dialled(pool.advance(Some(2)));
+        dialled(advance(&mut pool, Some(2)));
+        pool.failed(Instant::ZERO, Some(&ConnectError::TimedOut), &config, &mut rng);
+        dialled(advance(&mut pool, Some(2)));
         pool.succeeded();
-        pool.failed(Instant::ZERO, true, &config, &mut rng);
+        pool.failed(Instant::ZERO, None, &config, &mut rng);
         for _ in 0..2 {
-            dialled(pool.advance(Some(2)));
-            pool.failed(Instant::ZERO, false, &config, &mut rng);
+            dialled(advance(&mut pool, Some(2)));
+            pool.failed(Instant::ZERO, Some(&ConnectError::TimedOut), &config, &mut rng);
         }
-        assert_eq!(pool.advance(Some(2)), Turn::Exhausted);
+        assert_eq!(advance(&mut pool, Some(2)), Turn::Exhausted);
     }
 
     #[test]
     fn discovery_adds_drops_and_keeps() {
         let mut rng = Rng::from_seed([1; 32]);
         let mut pool = Pool::new(&config(&["a", "b"]), &mut rng);
-        dialled(pool.advance(None));
+        dialled(advance(&mut pool, None));
         assert_eq!(
             pool.discover(&urls(&["c:1", "d:1", "a:4222", "nonsense:x"]), true, &mut rng),
             [addr("c:1"), addr("d:1")]
@@ -286,9 +418,9 @@ mod tests {
     fn a_learned_server_in_use_is_not_dropped() {
         let mut rng = Rng::from_seed([1; 32]);
         let mut pool = Pool::new(&config(&["a"]), &mut rng);
-        dialled(pool.advance(None));
+        dialled(advance(&mut pool, None));
         pool.discover(&urls(&["b:1"]), true, &mut rng);
-        assert_eq!(dialled(pool.advance(None)), addr("b:1"));
+        assert_eq!(dialled(advance(&mut pool, None)), addr("b:1"));
         pool.discover(&urls(&["c:1"]), true, &mut rng);
         assert_eq!(pool.current(), Some(&addr("b:1")));
         assert_eq!(pool.addrs().len(), 3);
@@ -298,7 +430,7 @@ mod tests {
     fn the_same_refusal_twice_in_a_row_is_noticed() {
         let mut rng = Rng::from_seed([1; 32]);
         let mut pool = Pool::new(&config(&["a"]), &mut rng);
-        dialled(pool.advance(None));
+        dialled(advance(&mut pool, None));
         let error = ServerError::Other(String::from("no"));
         assert!(!pool.refused(&error));
         assert!(!pool.refused(&ServerError::Other(String::from("never"))));

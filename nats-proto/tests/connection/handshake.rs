@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use nats_proto::connection::{Auth, ConfigError, ConnectError, DisconnectReason};
+use nats_proto::connection::{
+    AuthSource, ConfigError, ConnectError, DisconnectReason, SetServerPoolError,
+};
 use nats_proto::{Connection, Event, Instant, ServerError, State};
 
 use crate::support::{INFO, Wire, addr, config};
@@ -64,18 +66,18 @@ fn connect_sends_every_flag_whose_default_on_the_server_is_true() {
 #[test]
 fn credentials_of_the_settings_are_sent() {
     let mut with_password = config();
-    with_password.auth = Auth::UserPassword { user: "u".into(), password: "p".into() };
+    with_password.auth = AuthSource::user_password("u", "p");
     let line = connect_line(with_password);
     assert!(line.contains(r#""user":"u""#) && line.contains(r#""pass":"p""#), "{line}");
     let mut with_token = config();
-    with_token.auth = Auth::Token("t".into());
+    with_token.auth = AuthSource::token("t");
     assert!(connect_line(with_token).contains(r#""auth_token":"t""#));
 }
 
 #[test]
 fn credentials_of_the_url_come_first_and_a_lone_user_is_a_token() {
     let mut with_url = config();
-    with_url.auth = Auth::Token("other".into());
+    with_url.auth = AuthSource::token("other");
     with_url.servers = vec![addr("nats://u:p@a")];
     let line = connect_line(with_url);
     assert!(line.contains(r#""user":"u""#) && line.contains(r#""pass":"p""#), "{line}");
@@ -245,7 +247,10 @@ fn an_answer_to_an_earlier_dial_is_ignored() {
 fn settings_that_cannot_work_are_refused() {
     let refused =
         |config| Connection::new(std::sync::Arc::new(config), [0; 32], Instant::ZERO).err();
-    assert_eq!(refused(nats_proto::Config::new(vec![])), Some(ConfigError::NoServers));
+    assert_eq!(
+        refused(nats_proto::Config::new(vec![])),
+        Some(ConfigError::Servers(SetServerPoolError::Empty))
+    );
     let mut with_prefix = config();
     with_prefix.inbox_prefix = "a b".into();
     assert!(matches!(refused(with_prefix.clone()), Some(ConfigError::InvalidInboxPrefix(_))));

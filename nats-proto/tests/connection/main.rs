@@ -6,6 +6,8 @@ mod keepalive;
 mod publishing;
 mod reconnect;
 mod requests;
+mod secure;
+mod servers;
 mod splits;
 mod subscriptions;
 mod support;

@@ -1,0 +1,188 @@
+//! Encryption and credentials: what comes between INFO and CONNECT.
+
+use nats_proto::connection::{AuthError, AuthSource, ConnectError, TlsError, TlsMode};
+use nats_proto::{Auth, Config, DialId, Event, State};
+
+use crate::support::{INFO, Wire, addr, config};
+
+const TLS_INFO: &str = r#"INFO {"headers":true,"max_payload":99,"tls_required":true}"#;
+
+fn with(tls: TlsMode, server: &str) -> Config {
+    let mut config = config();
+    config.tls = tls;
+    config.servers = vec![addr(server)];
+    config
+}
+
+/// A wire that has heard `info` and says what it wants.
+fn after_info(config: Config, info: &str) -> (Wire, Vec<Event>) {
+    let mut wire = Wire::new(config);
+    wire.dialled();
+    wire.accept();
+    wire.feed(format!("{info}\r\n"));
+    let events = wire.events();
+    (wire, events)
+}
+
+fn tls_id(events: &[Event]) -> DialId {
+    match events {
+        [Event::StartTls { id, server }] => {
+            assert_eq!(server.host(), "a");
+            *id
+        }
+        other => panic!("no StartTls, but {other:?}"),
+    }
+}
+
+fn refusal(wire: &mut Wire) -> ConnectError {
+    let events = wire.hang_up();
+    assert_eq!(wire.written(), "", "something was said");
+    match &events[..] {
+        [Event::ConnectFailed { error, .. }, ..] => error.clone(),
+        other => panic!("no failure, but {other:?}"),
+    }
+}
+
+#[test]
+fn a_server_that_requires_tls_gets_a_handshake_before_any_credentials() {
+    let mut config = with(TlsMode::Available, "nats://u:secret@a");
+    config.auth = AuthSource::token("t");
+    let (mut wire, events) = after_info(config, TLS_INFO);
+    let id = tls_id(&events);
+    assert_eq!(wire.connection.state(), State::AwaitTls);
+    assert_eq!(wire.written(), "");
+    wire.connection.handle_tls(id, Ok(()));
+    let written = wire.written();
+    assert!(written.starts_with("CONNECT {"), "{written}");
+    assert!(written.contains(r#""tls_required":true"#) && written.contains("secret"), "{written}");
+}
+
+#[test]
+fn an_address_that_says_tls_wants_it_whatever_info_says() {
+    let plain = format!("INFO {INFO}");
+    let (_, events) = after_info(with(TlsMode::Available, "tls://a"), &plain);
+    tls_id(&events);
+}
+
+#[test]
+fn a_server_without_tls_is_refused_if_the_settings_require_it() {
+    let plain = format!("INFO {INFO}");
+    let (mut wire, _) = after_info(with(TlsMode::Required, "nats://a"), &plain);
+    assert_eq!(refusal(&mut wire), ConnectError::TlsRequired);
+    let offered = r#"INFO {"headers":true,"tls_available":true}"#;
+    let (_, events) = after_info(with(TlsMode::Required, "nats://a"), offered);
+    tls_id(&events);
+}
+
+#[test]
+fn who_cannot_do_tls_refuses_a_server_that_requires_it() {
+    let (mut wire, _) = after_info(with(TlsMode::Unavailable, "nats://a"), TLS_INFO);
+    assert_eq!(refusal(&mut wire), ConnectError::TlsRequired);
+    let plain = format!("INFO {INFO}");
+    let (mut wire, _) = after_info(with(TlsMode::Unavailable, "tls://a"), &plain);
+    assert_eq!(refusal(&mut wire), ConnectError::TlsRequired);
+}
+
+#[test]
+fn a_stream_that_was_encrypted_first_is_not_encrypted_again() {
+    for config in [with(TlsMode::First, "nats://a"), with(TlsMode::Available, "wss://a")] {
+        let (mut wire, events) = after_info(config, TLS_INFO);
+        assert!(events.is_empty(), "{events:?}");
+        assert!(wire.written().starts_with("CONNECT {"));
+    }
+}
+
+#[test]
+fn a_plain_websocket_cannot_be_encrypted() {
+    let plain = format!("INFO {INFO}");
+    let (mut wire, _) = after_info(with(TlsMode::Required, "ws://a"), &plain);
+    assert_eq!(refusal(&mut wire), ConnectError::TlsRequired);
+}
+
+#[test]
+fn bytes_between_info_and_the_handshake_are_an_attack() {
+    for more in ["PING\r\n", "MSG a 1 1\r\nx\r\n", "P", "INFO {}\r\n", "\u{16}\u{3}\u{1}"] {
+        let mut wire = Wire::new(with(TlsMode::Available, "nats://a"));
+        wire.dialled();
+        wire.accept();
+        wire.feed(format!("{TLS_INFO}\r\n{more}"));
+        assert_eq!(refusal(&mut wire), ConnectError::Tls(TlsError::EarlyData), "{more:?}");
+    }
+    // In a later read, which came before the handshake began.
+    let (mut wire, _) = after_info(with(TlsMode::Available, "nats://a"), TLS_INFO);
+    wire.feed("PING\r\n");
+    assert_eq!(refusal(&mut wire), ConnectError::Tls(TlsError::EarlyData));
+}
+
+#[test]
+fn a_failed_handshake_is_told_and_a_late_answer_ignored() {
+    let (mut wire, events) = after_info(with(TlsMode::Available, "nats://a"), TLS_INFO);
+    let id = tls_id(&events);
+    let error = TlsError::Handshake("unknown issuer".into());
+    wire.connection.handle_tls(id, Err(error.clone()));
+    assert_eq!(refusal(&mut wire), ConnectError::Tls(error));
+    wire.connection.handle_tls(id, Ok(()));
+    assert_eq!(wire.connection.state(), State::Closed);
+}
+
+#[test]
+fn credentials_are_asked_for_on_every_attempt_with_the_nonce_of_that_attempt() {
+    let mut config = config();
+    config.auth = AuthSource::Ask;
+    config.retry_on_initial_connect = true;
+    let mut wire = Wire::new(config);
+    for nonce in ["first", "second"] {
+        wire.dialled();
+        wire.accept();
+        wire.feed(format!("INFO {{\"headers\":true,\"nonce\":\"{nonce}\"}}\r\nPING\r\n"));
+        let events = wire.events();
+        let [Event::Authenticate { id, nonce: asked, .. }] = &events[..] else {
+            panic!("no question, but {events:?}");
+        };
+        assert_eq!((asked.as_str(), wire.connection.state()), (nonce, State::AwaitAuth));
+        assert_eq!(wire.written(), "");
+        let auth = Auth { jwt: Some(format!("jwt-{nonce}")), ..Auth::new() };
+        wire.connection.handle_auth(*id, Ok(auth));
+        let written = wire.written();
+        assert!(written.contains(&format!("jwt-{nonce}")), "{written}");
+        assert!(written.ends_with("PING\r\nPONG\r\n") || written.contains("PONG"), "{written}");
+        wire.feed("PONG\r\n");
+        wire.events();
+        wire.cut();
+        wire.pass(std::time::Duration::from_secs(3));
+    }
+}
+
+#[test]
+fn who_has_no_credentials_is_told_so_and_nothing_is_sent() {
+    let mut config = config();
+    config.auth = AuthSource::Ask;
+    let (mut wire, events) = after_info(config, &format!("INFO {INFO}"));
+    let [Event::Authenticate { id, .. }] = &events[..] else { panic!("{events:?}") };
+    let error = AuthError::new("the vault is sealed");
+    wire.connection.handle_auth(*id, Err(error.clone()));
+    assert_eq!(refusal(&mut wire), ConnectError::Auth(error));
+}
+
+#[test]
+fn a_server_may_end_the_wait_for_credentials() {
+    let mut config = config();
+    config.auth = AuthSource::Ask;
+    let (mut wire, _) = after_info(config, &format!("INFO {INFO}"));
+    wire.feed("-ERR 'Authentication Timeout'\r\n");
+    let events = wire.hang_up();
+    let failed =
+        |event: &Event| matches!(event, Event::ConnectFailed { error: ConnectError::Lost(_), .. });
+    assert!(events.iter().any(failed), "{events:?}");
+}
+
+#[test]
+fn a_connect_that_the_server_would_not_read_is_refused_with_its_size() {
+    let mut config = config();
+    config.auth = AuthSource::Fixed(Auth { jwt: Some("x".repeat(5_000)), ..Auth::new() });
+    let (mut wire, _) = after_info(config, &format!("INFO {INFO}"));
+    match refusal(&mut wire) {
+        ConnectError::ConnectTooLong { size, limit: 4096 } => assert!(size > 5_000),
+        other => panic!("{other:?}"),
+    }
+}

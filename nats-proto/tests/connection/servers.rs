@@ -1,0 +1,193 @@
+//! Which server comes next: the pool, the application's choice, and leaving a server that is about to go.
+
+use std::time::Duration;
+
+use nats_proto::connection::{
+    ConnectError, DisconnectReason, PublishError, ReconnectToServer, Server, SetServerPoolError,
+};
+use nats_proto::{Config, Event, ServerAddr, State};
+
+use crate::support::{INFO, Wire, addr, config};
+
+fn pool(servers: &[&str]) -> Config {
+    let mut config = config();
+    config.servers = servers.iter().map(|server| addr(server)).collect();
+    config
+}
+
+fn asked(wire: &mut Wire) -> Vec<ServerAddr> {
+    match &wire.events()[..] {
+        [.., Event::ChooseServer { servers, .. }] => {
+            servers.iter().map(|server| server.addr.clone()).collect()
+        }
+        other => panic!("nobody was asked: {other:?}"),
+    }
+}
+
+#[test]
+fn the_application_chooses_the_next_server_and_its_delay() {
+    let mut config = pool(&["a", "b", "c"]);
+    config.choose_server = true;
+    let mut wire = Wire::new(config);
+    assert_eq!(wire.connection.state(), State::Choosing);
+    assert_eq!(asked(&mut wire), [addr("a"), addr("b"), addr("c")]);
+    let choice = ReconnectToServer { addr: addr("c"), delay: Some(Duration::from_secs(7)) };
+    wire.connection.handle_choice(wire.now, Some(choice));
+    assert_eq!(wire.connection.poll_timeout(), Some(wire.now + Duration::from_secs(7)));
+    wire.pass(Duration::from_secs(7));
+    assert_eq!(wire.dialled(), addr("c"));
+    wire.refuse();
+    // The one that failed is the last of the list.
+    wire.connection.handle_choice(wire.now, None);
+    assert_eq!(wire.dialled(), addr("a"));
+}
+
+#[test]
+fn a_choice_that_is_not_in_the_pool_or_never_comes_leaves_it_to_the_pool() {
+    let mut config = pool(&["a", "b"]);
+    config.choose_server = true;
+    let mut wire = Wire::new(config.clone());
+    let choice = ReconnectToServer { addr: addr("x"), delay: None };
+    wire.connection.handle_choice(wire.now, Some(choice));
+    assert_eq!(wire.dialled(), addr("a"));
+    let mut wire = Wire::new(config);
+    asked(&mut wire);
+    wire.pass(Duration::from_secs(5));
+    assert_eq!(wire.dialled(), addr("a"));
+    // Too late.
+    let choice = ReconnectToServer { addr: addr("b"), delay: None };
+    wire.connection.handle_choice(wire.now, Some(choice));
+    assert_eq!(wire.connection.state(), State::Dialing);
+}
+
+#[test]
+fn closing_while_the_application_chooses_ends_at_once() {
+    let mut config = pool(&["a", "b"]);
+    config.choose_server = true;
+    let mut wire = Wire::new(config);
+    asked(&mut wire);
+    wire.connection.close(wire.now, Duration::from_secs(1));
+    assert_eq!(wire.connection.state(), State::Closed);
+}
+
+#[test]
+fn a_new_pool_counts_for_the_next_connection_and_keeps_what_is_known() {
+    let mut wire = Wire::connected(pool(&["a", "b"]));
+    let servers = vec![addr("c"), addr("b"), addr("c")];
+    wire.connection.set_server_pool(wire.now, servers).expect("a pool");
+    assert_eq!(wire.connection.state(), State::Connected);
+    assert_eq!(wire.connection.servers(), [addr("c"), addr("b")]);
+    wire.connection.force_reconnect(wire.now);
+    wire.hang_up();
+    assert_eq!(wire.dialled(), addr("c"));
+    wire.refuse();
+    wire.connection.set_server_pool(wire.now, vec![addr("c"), addr("d")]).expect("a pool");
+    let known: Vec<Server> = wire.connection.server_pool();
+    let c = known.iter().find(|server| server.addr == addr("c")).expect("c");
+    assert_eq!((c.failed_attempts, c.did_connect, c.is_discovered), (1, false, false));
+    assert_eq!(c.last_error.as_deref(), Some("refused"));
+}
+
+#[test]
+fn who_waits_for_a_server_that_is_taken_out_goes_on_to_the_next() {
+    let mut wire = Wire::connected(pool(&["a"]));
+    wire.cut();
+    wire.dialled();
+    wire.refuse();
+    assert_eq!(wire.connection.state(), State::Backoff);
+    wire.connection.set_server_pool(wire.now, vec![addr("z")]).expect("a pool");
+    assert_eq!(wire.dialled(), addr("z"));
+    assert_eq!(wire.connection.servers(), [addr("z")]);
+}
+
+#[test]
+fn a_pool_that_cannot_be_one_is_refused_and_nothing_changes() {
+    let mut wire = Wire::connected(pool(&["a"]));
+    let mixed = vec![addr("nats://a"), addr("ws://b")];
+    let set = |wire: &mut Wire, servers| wire.connection.set_server_pool(wire.now, servers);
+    assert_eq!(set(&mut wire, vec![]), Err(SetServerPoolError::Empty));
+    assert!(matches!(set(&mut wire, mixed), Err(SetServerPoolError::MixedSchemes { .. })));
+    assert_eq!(wire.connection.servers(), [addr("a")]);
+    wire.connection.close(wire.now, Duration::ZERO);
+    wire.pass(Duration::ZERO);
+    wire.hang_up();
+    assert_eq!(set(&mut wire, vec![addr("b")]), Err(SetServerPoolError::Closed));
+}
+
+#[test]
+fn a_server_that_is_about_to_go_is_left_without_losing_anything() {
+    let mut config = pool(&["a", "b"]);
+    config.leave_lame_duck = true;
+    let mut wire = Wire::connected(config);
+    wire.publish("p", "1").expect("room");
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    assert!(matches!(wire.events()[..], [Event::LameDuck]));
+    assert_eq!(wire.written(), "PUB p 1\r\n1\r\nPING\r\n");
+    // Publishers wait for the next link.
+    let full = wire.publish("p", "2");
+    assert!(matches!(full, Err(PublishError::BufferFull { connected: true, .. })), "{full:?}");
+    wire.feed("PONG\r\n");
+    let events = wire.hang_up();
+    assert!(
+        matches!(&events[..], [Event::Disconnected { reason: DisconnectReason::LameDuck }]),
+        "{events:?}"
+    );
+    assert_eq!(wire.dialled(), addr("b"));
+    wire.publish("p", "2").expect("room");
+    let statistics = wire.statistics();
+    assert_eq!((statistics.confirmed, statistics.uncertain, statistics.pending), (1, 0, 1));
+}
+
+#[test]
+fn a_server_that_is_about_to_go_is_kept_if_there_is_no_other_or_nobody_wished_to_leave() {
+    let mut alone = pool(&["a"]);
+    alone.leave_lame_duck = true;
+    let stays = pool(&["a", "b"]);
+    for config in [alone, stays] {
+        let mut wire = Wire::connected(config);
+        wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+        assert_eq!(wire.written(), "");
+        assert_eq!(wire.connection.state(), State::Connected);
+    }
+    // Another one becomes known.
+    let mut alone = pool(&["a"]);
+    alone.leave_lame_duck = true;
+    let mut wire = Wire::connected(alone);
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    wire.feed("INFO {\"headers\":true,\"ldm\":true,\"connect_urls\":[\"b:1\"]}\r\n");
+    assert_eq!(wire.written(), "PING\r\n");
+}
+
+#[test]
+fn repeated_refusals_go_on_if_the_settings_say_so() {
+    let mut config = pool(&["a"]);
+    config.ignore_repeated_auth_errors = true;
+    config.retry_on_initial_connect = true;
+    let mut wire = Wire::new(config);
+    for _ in 0..3 {
+        wire.dialled();
+        wire.accept();
+        wire.feed(format!("INFO {INFO}\r\n-ERR 'Authorization Violation'\r\n"));
+        let events = wire.hang_up();
+        let refused = |event: &Event| {
+            matches!(event, Event::ConnectFailed { error: ConnectError::Authorization(_), .. })
+        };
+        assert!(events.iter().any(refused), "{events:?}");
+        wire.pass(Duration::from_secs(2));
+    }
+    assert_eq!(wire.connection.state(), State::Dialing);
+}
+
+#[test]
+fn jitter_is_larger_where_a_handshake_is_to_be_made() {
+    let mut config = pool(&["tls://a"]);
+    config.reconnect_jitter_tls = Duration::from_millis(900);
+    config.tls = nats_proto::connection::TlsMode::Available;
+    config.retry_on_initial_connect = true;
+    let mut wire = Wire::new(config.clone());
+    wire.dialled();
+    wire.refuse();
+    let wait = wire.connection.poll_timeout().expect("a deadline") - wire.now;
+    assert!(wait > config.reconnect_wait, "{wait:?}");
+    assert!(wait < config.reconnect_wait + config.reconnect_jitter_tls, "{wait:?}");
+}
