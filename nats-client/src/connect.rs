@@ -200,7 +200,8 @@ pub async fn connect_with_options<R: Runtime>(
     let read_buffer = parts.settings.read_buffer;
     let shared = Arc::new(Shared::new(conn, clock, parts.settings, events));
     let handle = Handle::new(Arc::clone(&shared));
-    R::spawn(Driver::<R>::new(shared, read_buffer, shuffle.then_some(seed)));
+    let shuffle = shuffle.then_some(seed);
+    R::spawn(Driver::<R>::new(shared, parts.hooks, read_buffer, shuffle));
     if !retries {
         started(&handle).await?;
     }

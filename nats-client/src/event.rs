@@ -86,6 +86,10 @@ pub enum ClientError {
     /// Every server was tried as often as
     /// [`ConnectOptions::max_reconnects`](crate::ConnectOptions::max_reconnects) allows.
     MaxReconnects,
+    /// The server that
+    /// [`reconnect_to_server_callback`](crate::ConnectOptions::reconnect_to_server_callback) chose is not in the pool:
+    /// the pool has decided.
+    ServerNotInPool,
     /// A connection was lost.
     ConnectionLost(DisconnectReason),
     /// An attempt to connect has failed; the next one follows if the settings allow it.
@@ -102,6 +106,7 @@ impl fmt::Display for ClientError {
         match self {
             Self::Other(text) => f.write_str(text),
             Self::MaxReconnects => f.write_str("maximum number of reconnects reached"),
+            Self::ServerNotInPool => f.write_str("the server chosen is not in the pool"),
             Self::ConnectionLost(reason) => write!(f, "connection lost: {reason}"),
             Self::ConnectFailed { server, error } => {
                 write!(f, "could not connect to {}: {error}", display_addr(server))

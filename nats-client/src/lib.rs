@@ -47,15 +47,18 @@ mod testing;
 
 pub use client::{
     Client, FlushError, FlushErrorKind, PublishError, PublishErrorKind, Request, RequestError,
-    RequestErrorKind, SubscribeError, SubscribeErrorKind, TryPublishError,
+    RequestErrorKind, ServerPoolError, ServerPoolErrorKind, SetServerPoolError,
+    SetServerPoolErrorKind, SubscribeError, SubscribeErrorKind, TryPublishError,
 };
 pub use connect::{ConnectError, ConnectErrorKind, connect, connect_with_options};
 pub use error::BoxError as Error;
 pub use event::{ClientError, Event};
-pub use nats_proto::connection::{EndReason, PendingPolicy, Unfinished};
+pub use nats_proto::connection::{
+    AuthError, EndReason, PendingPolicy, ReconnectToServer, Server, Unfinished,
+};
 pub use nats_proto::{
-    HeaderMap, HeaderName, HeaderValue, Message, ServerAddr, ServerError, ServerInfo, StatusCode,
-    Subject, SubjectError, ToSubject, header, status, subject,
+    Auth, HeaderMap, HeaderName, HeaderValue, Message, ServerAddr, ServerError, ServerInfo,
+    StatusCode, Subject, SubjectError, ToSubject, header, status, subject,
 };
 pub use options::ConnectOptions;
 pub use runtime::Runtime;

@@ -17,12 +17,14 @@ pub mod runtime;
 
 pub use nats_client::client::{DrainError, ReconnectError};
 pub use nats_client::{
-    AsServerAddr, Client, ClientError, ConnectError, ConnectErrorKind, EndReason, Error, Event,
-    FlushError, FlushErrorKind, HeaderMap, HeaderName, HeaderValue, Message, PendingPolicy,
-    PublishError, PublishErrorKind, Request, RequestError, RequestErrorKind, ServerAddr,
-    ServerError, ServerInfo, Statistics, StatusCode, Subject, SubjectError, SubscribeError,
-    SubscribeErrorKind, Subscriber, ToServerAddrs, ToSubject, TryPublishError, Unfinished,
-    UnsubscribeError, client, connection, error, header, message, status, subject,
+    AsServerAddr, Auth, AuthError, Client, ClientError, ConnectError, ConnectErrorKind, EndReason,
+    Error, Event, FlushError, FlushErrorKind, HeaderMap, HeaderName, HeaderValue, Message,
+    PendingPolicy, PublishError, PublishErrorKind, ReconnectToServer, Request, RequestError,
+    RequestErrorKind, Server, ServerAddr, ServerError, ServerInfo, ServerPoolError,
+    ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind, Statistics, StatusCode,
+    Subject, SubjectError, SubscribeError, SubscribeErrorKind, Subscriber, ToServerAddrs,
+    ToSubject, TryPublishError, Unfinished, UnsubscribeError, client, connection, error, header,
+    message, status, subject,
 };
 pub use runtime::Tokio;
 

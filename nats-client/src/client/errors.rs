@@ -43,6 +43,28 @@ kinds! {
 }
 
 kinds! {
+    /// Why the server pool was not replaced.
+    SetServerPoolErrorKind {
+        /// The client is closed.
+        Send => "failed to set the server pool",
+        /// An address is not one.
+        InvalidAddress => "invalid server address",
+        /// Some addresses are of WebSocket listeners and others are not.
+        MixedSchemes => "websocket and other addresses in one pool",
+        /// There is no address.
+        EmptyPool => "empty server pool",
+    }
+}
+
+kinds! {
+    /// Why the server pool could not be read.
+    ServerPoolErrorKind {
+        /// The client is closed.
+        Send => "failed to read the server pool",
+    }
+}
+
+kinds! {
     /// Why a request got no reply.
     RequestErrorKind {
         /// The reply did not come in time.
@@ -87,6 +109,10 @@ pub type PublishError = Error<PublishErrorKind>;
 pub type RequestError = Error<RequestErrorKind>;
 /// Why a subscription was not made.
 pub type SubscribeError = Error<SubscribeErrorKind>;
+/// Why the server pool was not replaced.
+pub type SetServerPoolError = Error<SetServerPoolErrorKind>;
+/// Why the server pool could not be read.
+pub type ServerPoolError = Error<ServerPoolErrorKind>;
 /// Why a flush did not succeed.
 pub type FlushError = Error<FlushErrorKind>;
 
@@ -196,6 +222,18 @@ impl fmt::Display for TryPublishError {
 impl std::error::Error for TryPublishError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.error)
+    }
+}
+
+impl From<connection::SetServerPoolError> for SetServerPoolError {
+    fn from(error: connection::SetServerPoolError) -> Self {
+        use connection::SetServerPoolError as Core;
+        let kind = match error {
+            Core::Empty => SetServerPoolErrorKind::EmptyPool,
+            Core::MixedSchemes { .. } => SetServerPoolErrorKind::MixedSchemes,
+            _ => SetServerPoolErrorKind::Send,
+        };
+        Self::with_source(kind, error)
     }
 }
 

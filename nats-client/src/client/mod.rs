@@ -3,6 +3,7 @@
 mod errors;
 mod publish;
 mod request;
+mod servers;
 mod sink;
 pub mod traits;
 
@@ -13,14 +14,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nats_proto::connection::{self, Unfinished};
-use nats_proto::{
-    HeaderMap, OutboundMessage, Outgoing, ServerAddr, ServerInfo, Subject, ToSubject,
-};
+use nats_proto::{HeaderMap, OutboundMessage, Outgoing, ServerInfo, Subject, ToSubject};
 
 pub use crate::statistics::Statistics;
 pub use errors::{
     DrainError, FlushError, FlushErrorKind, PublishError, PublishErrorKind, ReconnectError,
-    RequestError, RequestErrorKind, SubscribeError, SubscribeErrorKind, TryPublishError,
+    RequestError, RequestErrorKind, ServerPoolError, ServerPoolErrorKind, SetServerPoolError,
+    SetServerPoolErrorKind, SubscribeError, SubscribeErrorKind, TryPublishError,
 };
 pub use publish::{Full, Plain, Publish};
 pub use request::Request;
@@ -278,11 +278,6 @@ impl Client {
     /// What the connected (or last connected) server says of itself; `None` before the first connection.
     pub fn try_server_info(&self) -> Option<ServerInfo> {
         self.handle.lock().conn.server_info().cloned()
-    }
-
-    /// The servers that are known, given and discovered.
-    pub fn servers(&self) -> Vec<ServerAddr> {
-        self.handle.lock().conn.servers()
     }
 
     /// The largest sum of headers and payload that the server accepts, in bytes.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::client::PublishError;
-use crate::driver::Driver;
+use crate::driver::{Driver, Hooks};
 use crate::shared::{Clock, Handle, Shared};
 use crate::testing::{Fake, FakeServer, Peer};
 use crate::{Client, ConnectOptions};
@@ -53,7 +53,7 @@ impl Rig {
         let clock = Clock { now: Instant::now, origin: Instant::now() };
         let shared = Arc::new(Shared::new(conn, clock, parts.settings, None));
         let client = Client::new(Handle::new(Arc::clone(&shared)));
-        let driver = Mutex::new(Driver::new(Arc::clone(&shared), 4096, None));
+        let driver = Mutex::new(Driver::new(Arc::clone(&shared), Hooks::default(), 4096, None));
         Self { client, shared, driver, bell: Arc::default(), server }
     }
 

@@ -19,6 +19,15 @@ impl<R: Runtime> Driver<R> {
                 }
                 shared.emit(Event::Disconnected);
             }
+            CoreEvent::Authenticate { id, nonce, .. } => {
+                self.question = Some(self.hooks.ask_auth(id, nonce));
+                self.begun = true;
+            }
+            CoreEvent::ChooseServer { servers, info } => {
+                let info = info.map(|info| *info).unwrap_or_default();
+                self.question = Some(self.hooks.ask_server(servers, info));
+                self.begun = true;
+            }
             CoreEvent::ConnectFailed { server, error } => {
                 shared.emit(lost(ClientError::ConnectFailed { server, error }));
             }

@@ -3,6 +3,7 @@
 //! It is polled as one task, so reading and writing do not wait for each other. Every round reads, books what came
 //! under the shared lock, leaves it in the mailboxes, and writes.
 
+mod ask;
 mod dial;
 mod dispatch;
 mod ending;
@@ -22,10 +23,12 @@ use nats_proto::connection::{Delivery, DialError, DisconnectReason, Event as Cor
 use nats_proto::wire::ServerOps;
 use nats_proto::{DecodeError, DialId, Instant, Rng};
 
-use crate::event::Event;
+use crate::event::{ClientError, Event};
 use crate::link::{Link, Stream};
 use crate::runtime::Runtime;
 use crate::shared::{Core, Reply, Shared, wake_all};
+pub(crate) use ask::Hooks;
+use ask::{Answer, Question};
 use dial::Dial;
 use dispatch::Router;
 use read::Reader;
@@ -41,6 +44,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 pub(crate) struct Driver<R: Runtime> {
     shared: Arc<Shared>,
     dial: Option<Dial<R>>,
+    hooks: Hooks,
+    question: Option<Question>,
     sleep: Option<(Instant, Pin<Box<R::Sleep>>)>,
     reader: Reader,
     /// A stream that is over, to be dropped after the locks.
@@ -62,6 +67,7 @@ pub(crate) struct Driver<R: Runtime> {
 /// What happened to the socket and is not told to the core yet.
 #[derive(Default)]
 struct News {
+    answer: Option<Answer>,
     dialled: Option<(DialId, Result<(), DialError>)>,
     inbound: usize,
     decode_error: Option<DecodeError>,
@@ -86,10 +92,17 @@ impl<R: Runtime> Unpin for Driver<R> {}
 
 impl<R: Runtime> Driver<R> {
     /// A driver; `seed` puts the addresses of a server into a random order.
-    pub(crate) fn new(shared: Arc<Shared>, read_buffer: usize, seed: Option<[u8; 32]>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        hooks: Hooks,
+        read_buffer: usize,
+        seed: Option<[u8; 32]>,
+    ) -> Self {
         Self {
             shared,
             dial: None,
+            hooks,
+            question: None,
             sleep: None,
             reader: Reader::new(read_buffer),
             closed: None,
@@ -193,11 +206,29 @@ impl<R: Runtime> Driver<R> {
         again
     }
 
+    /// Sees whether the application has answered. Not to be called under a lock.
+    fn poll_question(&mut self, cx: &mut Context<'_>) {
+        if let Some(question) = &mut self.question
+            && let Poll::Ready(answer) = question.as_mut().poll(cx)
+        {
+            self.question = None;
+            if matches!(answer, Answer::Server(_, false)) {
+                self.shared.emit(Event::ClientError(ClientError::ServerNotInPool));
+            }
+            self.news.answer = Some(answer);
+        }
+    }
+
     fn tell(&mut self, core: &mut Core, link: &mut Link, now: Instant) {
         let (news, batch) = (&mut self.news, &mut self.batch);
         let conn = &mut core.conn;
         if let Some((id, result)) = news.dialled.take() {
             conn.handle_dial(now, id, result);
+        }
+        match news.answer.take() {
+            Some(Answer::Auth(id, auth)) => conn.handle_auth(id, auth),
+            Some(Answer::Server(choice, _)) => conn.handle_choice(now, choice),
+            None => {}
         }
         if news.inbound > 0 {
             conn.handle_inbound(mem::take(&mut news.inbound));
@@ -224,7 +255,7 @@ impl<R: Runtime> Driver<R> {
     /// Handles what concerns the socket and the waiting futures; keeps the rest for after the lock. Returns the
     /// streams and attempts that are over, to be dropped after it.
     fn take_events(&mut self, core: &mut Core, link: &mut Link, now: Instant) -> Garbage<R> {
-        let mut garbage = (None, None);
+        let mut garbage = (None, None, None);
         while let Some(event) = core.conn.poll_event() {
             match event {
                 CoreEvent::Dial { id, server } => {
@@ -303,6 +334,7 @@ impl<R: Runtime> Future for Driver<R> {
         let this = &mut *self;
         let shared = Arc::clone(&this.shared);
         for _ in 0..ROUNDS {
+            this.poll_question(cx);
             let mut link = shared.link();
             let mut again = this.poll_dial(&mut link, cx);
             again |= this.poll_read(&mut link, cx);

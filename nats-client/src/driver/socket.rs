@@ -6,12 +6,13 @@ use std::task::{Context, Poll};
 use nats_proto::connection::DisconnectReason;
 
 use super::Driver;
+use super::ask::Question;
 use super::dial::Dial;
 use crate::link::{Link, Stream};
 use crate::runtime::Runtime;
 
-/// A stream and an attempt that are over.
-pub(super) type Garbage<R> = (Option<Box<dyn Stream>>, Option<Dial<R>>);
+/// A stream, an attempt and a question that are over.
+pub(super) type Garbage<R> = (Option<Box<dyn Stream>>, Option<Dial<R>>, Option<Question>);
 
 impl<R: Runtime> Driver<R> {
     /// Sees how the attempt to connect is doing. True if it has ended.
@@ -60,5 +61,6 @@ impl<R: Runtime> Driver<R> {
     pub(super) fn give_up(&mut self, link: &mut Link, garbage: &mut Garbage<R>) {
         garbage.0 = link.close().or(garbage.0.take());
         garbage.1 = self.dial.take().or(garbage.1.take());
+        garbage.2 = self.question.take().or(garbage.2.take());
     }
 }

@@ -4,6 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nats_proto::ServerInfo;
+use nats_proto::connection::{ReconnectToServer, Server};
+
 use super::ConnectOptions;
 use crate::event::Event;
 
@@ -65,6 +68,40 @@ impl<R> ConnectOptions<R> {
         F: Fn(usize) -> Duration + Send + Sync + 'static,
     {
         self.config.reconnect_delay = Some(Arc::new(callback));
+        self
+    }
+
+    /// Asks which server to dial next, on every attempt while there is more than one: `callback` gets the pool, those
+    /// to be tried next first, and what the last server said of itself (empty before the first connection).
+    ///
+    /// It answers with a server of the pool and the wait before dialling it ([`None`] for what the other settings
+    /// say), or with [`None`] to let the pool decide. The pool also decides if the server is not in it, which
+    /// [`ClientError::ServerNotInPool`](crate::ClientError::ServerNotInPool) tells, or if no answer comes within the
+    /// [`connection_timeout`](Self::connection_timeout): the future is dropped then, as it is when the client is
+    /// closed.
+    pub fn reconnect_to_server_callback<F, Fut>(mut self, callback: F) -> Self
+    where
+        F: Fn(Vec<Server>, ServerInfo) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Option<ReconnectToServer>> + Send + 'static,
+    {
+        self.config.choose_server = true;
+        self.hooks.server = Some(Arc::new(move |pool, info| Box::pin(callback(pool, info))));
+        self
+    }
+
+    /// Moves to another server of the pool, if there is one, as soon as the server in use announces its shutdown
+    /// (lame duck mode). What was published before is confirmed first, and publishers wait meanwhile, so that no
+    /// message becomes uncertain; requests under way may lose their replies. Default: only
+    /// [`Event::LameDuckMode`] tells.
+    pub fn leave_lame_duck_servers(mut self) -> Self {
+        self.config.leave_lame_duck = true;
+        self
+    }
+
+    /// Goes on when the same server refuses the credentials twice in a row with the same words. Default: the client
+    /// closes, because asking again is pointless (ADR-40).
+    pub fn ignore_repeated_auth_errors(mut self) -> Self {
+        self.config.ignore_repeated_auth_errors = true;
         self
     }
 

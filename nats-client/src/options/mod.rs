@@ -14,6 +14,7 @@ use nats_proto::connection::Config;
 
 use crate::client::Client;
 use crate::connect::{ConnectError, connect_with_options};
+use crate::driver::Hooks;
 use crate::event::EventCallback;
 use crate::runtime::Runtime;
 use crate::to_server_addrs::ToServerAddrs;
@@ -24,6 +25,7 @@ pub struct ConnectOptions<R> {
     config: Config,
     settings: Settings,
     callback: Option<EventCallback>,
+    hooks: Hooks,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -43,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) settings: Settings,
     pub(crate) callback: Option<EventCallback>,
+    pub(crate) hooks: Hooks,
 }
 
 /// `nats://host:port`, without credentials.
@@ -70,6 +73,7 @@ impl<R> Default for ConnectOptions<R> {
                 read_buffer: 64 * 1024,
             },
             callback: None,
+            hooks: Hooks::default(),
             runtime: PhantomData,
         }
     }
@@ -81,6 +85,7 @@ impl<R> Clone for ConnectOptions<R> {
             config: self.config.clone(),
             settings: self.settings.clone(),
             callback: self.callback.clone(),
+            hooks: self.hooks.clone(),
             runtime: PhantomData,
         }
     }
@@ -115,6 +120,6 @@ impl<R: Runtime> ConnectOptions<R> {
     pub(crate) fn into_parts(self, servers: Vec<ServerAddr>) -> Parts {
         let mut config = self.config;
         config.servers = servers;
-        Parts { config, settings: self.settings, callback: self.callback }
+        Parts { config, settings: self.settings, callback: self.callback, hooks: self.hooks }
     }
 }

@@ -1,0 +1,59 @@
+//! The servers that a client knows.
+
+use nats_proto::ServerAddr;
+use nats_proto::connection::Server;
+
+use super::{
+    Client, ServerPoolError, ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind,
+};
+use crate::to_server_addrs::ToServerAddrs;
+
+/// The servers.
+impl Client {
+    /// The addresses of the servers that are known, given and discovered, those to be tried next first.
+    pub fn servers(&self) -> Vec<ServerAddr> {
+        self.handle.lock().conn.servers()
+    }
+
+    /// The servers that are known and what is known of them, those to be tried next first.
+    ///
+    /// # Errors
+    ///
+    /// The client is closed.
+    pub async fn server_pool(&self) -> Result<Vec<Server>, ServerPoolError> {
+        let core = self.handle.lock();
+        match core.ended {
+            Some(_) => Err(ServerPoolError::new(ServerPoolErrorKind::Send)),
+            None => Ok(core.conn.server_pool()),
+        }
+    }
+
+    /// Replaces the servers, given and discovered. What is known of those that stay is kept, and attempts are counted
+    /// anew.
+    ///
+    /// It counts for the next connection. The one that is up stays, even if its server is not among the new ones;
+    /// [`force_reconnect`](Self::force_reconnect) moves it.
+    ///
+    /// # Errors
+    ///
+    /// An address is not one, there is none, WebSocket addresses are mixed with others, or the client is closed.
+    /// Nothing has changed then.
+    pub async fn set_server_pool<A: ToServerAddrs>(
+        &self,
+        addrs: A,
+    ) -> Result<(), SetServerPoolError> {
+        let servers = addrs
+            .to_server_addrs()
+            .map_err(|error| {
+                SetServerPoolError::with_source(SetServerPoolErrorKind::InvalidAddress, error)
+            })?
+            .collect();
+        let now = self.handle.now();
+        self.handle.change(|core| {
+            if core.ended.is_some() {
+                return Err(SetServerPoolError::new(SetServerPoolErrorKind::Send));
+            }
+            core.conn.set_server_pool(now, servers).map_err(SetServerPoolError::from)
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! What the driver asks the application: credentials, and which server comes next.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use nats_proto::connection::{AuthError, ReconnectToServer, Server};
+use nats_proto::{Auth, DialId, ServerInfo};
+
+type Answering<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Gives the credentials for a nonce.
+pub(crate) type AuthCallback =
+    Arc<dyn Fn(Vec<u8>) -> Answering<Result<Auth, AuthError>> + Send + Sync>;
+
+/// Gives the server to dial.
+pub(crate) type ServerCallback =
+    Arc<dyn Fn(Vec<Server>, ServerInfo) -> Answering<Option<ReconnectToServer>> + Send + Sync>;
+
+/// Whom the driver asks.
+#[derive(Clone, Default)]
+pub(crate) struct Hooks {
+    pub(crate) auth: Option<AuthCallback>,
+    pub(crate) server: Option<ServerCallback>,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("auth", &self.auth.is_some())
+            .field("server", &self.server.is_some())
+            .finish()
+    }
+}
+
+/// What the application answered.
+pub(super) enum Answer {
+    Auth(DialId, Result<Auth, AuthError>),
+    /// The choice, and whether it is in the pool that was shown.
+    Server(Option<ReconnectToServer>, bool),
+}
+
+/// A question under way. The core limits its time; dropping it gives up.
+pub(super) type Question = Answering<Answer>;
+
+impl Hooks {
+    /// Asks for the credentials of an attempt.
+    pub(super) fn ask_auth(&self, id: DialId, nonce: String) -> Question {
+        let answer = self.auth.as_ref().map(|ask| ask(nonce.into_bytes()));
+        Box::pin(async move {
+            let auth = match answer {
+                Some(answer) => answer.await,
+                // Settings that have the core ask have a callback.
+                None => Ok(Auth::new()),
+            };
+            Answer::Auth(id, auth)
+        })
+    }
+
+    /// Asks for the next server.
+    pub(super) fn ask_server(&self, servers: Vec<Server>, info: ServerInfo) -> Question {
+        let addrs: Vec<_> = servers.iter().map(|server| server.addr.clone()).collect();
+        let answer = self.server.as_ref().map(|ask| ask(servers, info));
+        Box::pin(async move {
+            let choice = match answer {
+                Some(answer) => answer.await,
+                None => None,
+            };
+            let known = choice.as_ref().is_none_or(|choice| addrs.contains(&choice.addr));
+            Answer::Server(choice, known)
+        })
+    }
+}
