@@ -140,7 +140,8 @@
 //! # Features
 //!
 //! The crate is `no_std` and needs `alloc`. The feature `std` (on by default) lets `memchr` choose vector
-//! instructions at run time; nothing else changes.
+//! instructions at run time; nothing else changes. The feature `nkeys` brings signatures of the server's nonce and
+//! credentials files: see [`auth`].
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 // What a peer sends must not be able to end the program.

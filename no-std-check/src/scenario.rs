@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use nats_proto::auth::{KeyPair, sign_nonce};
 use nats_proto::connection::DisconnectReason;
 use nats_proto::wire::OutBuf;
 use nats_proto::{Config, Connection, Event, Instant, Outgoing, ServerAddr, State, SubscriptionId};
@@ -34,11 +35,16 @@ struct Peer {
     seen: Seen,
 }
 
-/// Opens, uses and closes a connection.
+/// Opens, uses and closes a connection, after having signed something.
 ///
 /// # Errors
 /// Says which step did not go as it should.
 pub(crate) fn run() -> Result<(), &'static str> {
+    let seed = "SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y";
+    let key_pair = KeyPair::from_seed(seed).map_err(|_| "the seed was refused")?;
+    let signature = sign_nonce(&key_pair, "PXoWU7zWAMt75FY");
+    ensure(signature.starts_with("bnxg5G8aOV2LQdSE_lcM9"), "it did not sign the nonce")?;
+
     let server: ServerAddr =
         "nats://127.0.0.1:4222".parse().map_err(|_| "the address was refused")?;
     let config = Arc::new(Config::new(Vec::from([server])));
