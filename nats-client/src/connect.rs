@@ -145,9 +145,13 @@ fn explain(error: &nats_proto::connection::ConnectError) -> (ConnectErrorKind, &
             ConnectErrorKind::Tls,
             "this version speaks plain TCP only: use a nats:// address of a server that does not require TLS",
         ),
+        Core::Auth(_) => (
+            ConnectErrorKind::Authentication,
+            "check the key, the credentials file or the callback that gives the credentials",
+        ),
         Core::Authorization(_) => (
             ConnectErrorKind::AuthorizationViolation,
-            "check the user name and password, or the token",
+            "check the user name and password, the token, or the key",
         ),
         Core::TimedOut => (
             ConnectErrorKind::TimedOut,

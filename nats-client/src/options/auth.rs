@@ -85,7 +85,7 @@ impl<R> ConnectOptions<R> {
         self
     }
 
-    fn source(mut self, source: AuthSource) -> Self {
+    pub(super) fn source(mut self, source: AuthSource) -> Self {
         self.hooks.auth = None;
         self.config.auth = source;
         self

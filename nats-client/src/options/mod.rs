@@ -3,6 +3,8 @@
 mod auth;
 mod bounds;
 mod life;
+#[cfg(feature = "nkeys")]
+mod nkeys;
 mod wire;
 
 use std::fmt;
