@@ -11,7 +11,7 @@ use nats_proto::{Instant, ServerAddr};
 use crate::client::Client;
 use crate::driver::Driver;
 use crate::error::Error;
-use crate::event::{EventQueue, run_callbacks};
+use crate::event_queue::{EventHub, run_callbacks};
 use crate::options::{ConnectOptions, display_addr};
 use crate::runtime::Runtime;
 use crate::shared::{Clock, Handle, Registration, Shared};
@@ -196,11 +196,10 @@ pub async fn connect_with_options<R: Runtime>(
     let clock = Clock { now: R::now, origin: R::now() };
     let conn = Connection::new(Arc::new(parts.config), seed, Instant::ZERO)
         .map_err(|error| ConnectError::with_source(ConnectErrorKind::ServerParse, error))?;
-    let events = parts.callback.map(|callback| {
-        let queue = Arc::new(EventQueue::default());
-        R::spawn(run_callbacks(Arc::clone(&queue), callback));
-        queue
-    });
+    let events = Arc::new(EventHub::default());
+    if let Some(callback) = parts.callback {
+        R::spawn(run_callbacks(events.listen(), callback));
+    }
     let read_buffer = parts.settings.read_buffer;
     let shared = Arc::new(Shared::new(conn, clock, parts.settings, events));
     let handle = Handle::new(Arc::clone(&shared));

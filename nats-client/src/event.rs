@@ -1,22 +1,15 @@
 //! What happens to a client without being asked for.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
 
 use nats_proto::connection::{ConnectError, DisconnectReason};
 use nats_proto::{ServerAddr, ServerError};
 
 use crate::options::display_addr;
 
-/// Events that wait for a slow callback. Newer ones are lost when there are more.
-const QUEUE_LIMIT: usize = 4096;
-
-/// What happens to a client without being asked for: see
-/// [`ConnectOptions::event_callback`](crate::ConnectOptions::event_callback).
+/// What happens to a client without being asked for. Told to
+/// [`ConnectOptions::event_callback`](crate::ConnectOptions::event_callback) and to the streams of
+/// [`Client::events`](crate::Client::events).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -116,75 +109,3 @@ impl fmt::Display for ClientError {
 }
 
 impl std::error::Error for ClientError {}
-
-/// A callback for events, without its types.
-pub(crate) type EventCallback =
-    Arc<dyn Fn(Event) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
-
-/// The way of events from the driver to the task that runs the callback.
-#[derive(Debug, Default)]
-pub(crate) struct EventQueue {
-    inner: Mutex<Queue>,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    events: VecDeque<Event>,
-    waker: Option<Waker>,
-    closed: bool,
-}
-
-impl EventQueue {
-    /// Appends an event. Wakes the task: not to be called under a lock.
-    pub(crate) fn push(&self, event: Event) {
-        let mut queue = self.lock();
-        if queue.events.len() >= QUEUE_LIMIT && event != Event::Closed {
-            return;
-        }
-        queue.events.push_back(event);
-        let waker = queue.waker.take();
-        drop(queue);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Lets the task end when it has seen all events.
-    pub(crate) fn close(&self) {
-        let mut queue = self.lock();
-        queue.closed = true;
-        let waker = queue.waker.take();
-        drop(queue);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    async fn next(&self) -> Option<Event> {
-        poll_fn(|cx| {
-            let mut queue = self.lock();
-            match queue.events.pop_front() {
-                Some(event) => Poll::Ready(Some(event)),
-                None if queue.closed => Poll::Ready(None),
-                None => {
-                    let old = queue.waker.replace(cx.waker().clone());
-                    drop(queue);
-                    drop(old);
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Calls `callback` for one event after the other, until the client is closed.
-pub(crate) async fn run_callbacks(queue: Arc<EventQueue>, callback: EventCallback) {
-    while let Some(event) = queue.next().await {
-        callback(event).await;
-    }
-}

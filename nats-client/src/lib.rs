@@ -28,6 +28,7 @@ pub mod connection;
 mod driver;
 pub mod error;
 mod event;
+mod event_queue;
 mod link;
 mod mailbox;
 mod options;
@@ -53,6 +54,7 @@ pub use client::{
 pub use connect::{ConnectError, ConnectErrorKind, connect, connect_with_options};
 pub use error::BoxError as Error;
 pub use event::{ClientError, Event};
+pub use event_queue::Events;
 pub use nats_proto::connection::{
     AuthError, EndReason, PendingPolicy, ReconnectToServer, Server, Unfinished,
 };

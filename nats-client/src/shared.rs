@@ -15,7 +15,8 @@ use nats_proto::wire::MessageFrame;
 use nats_proto::{FlushId, Instant, Outgoing, RequestId};
 
 use crate::connect::Startup;
-use crate::event::{Event, EventQueue};
+use crate::event::Event;
+use crate::event_queue::EventHub;
 use crate::link::Link;
 use crate::mailbox::Mailbox;
 use crate::options::Settings;
@@ -45,7 +46,7 @@ pub(crate) struct Shared {
     clock: Clock,
     pub(crate) settings: Settings,
     pub(crate) statistics: Arc<Statistics>,
-    pub(crate) events: Option<Arc<EventQueue>>,
+    pub(crate) events: Arc<EventHub>,
     /// Clients and subscribers.
     handles: AtomicUsize,
 }
@@ -225,7 +226,7 @@ impl Shared {
         conn: Connection,
         clock: Clock,
         settings: Settings,
-        events: Option<Arc<EventQueue>>,
+        events: Arc<EventHub>,
     ) -> Self {
         Self {
             core: Mutex::new(Core::new(conn)),
@@ -401,11 +402,9 @@ impl Shared {
         }
     }
 
-    /// Tells the callback, if there is one. Not to be called under the lock.
+    /// Tells everyone who wants to know. Not to be called under the lock.
     pub(crate) fn emit(&self, event: Event) {
-        if let Some(events) = &self.events {
-            events.push(event);
-        }
+        self.events.emit(event);
     }
 }
 

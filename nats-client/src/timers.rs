@@ -4,9 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::mem;
-use std::task::Waker;
+use std::ops::Deref;
+use std::task::{Context, Poll, Waker};
 
 use nats_proto::Instant;
+
+use crate::shared::Shared;
 
 /// The deadline of one future: when, and a number that no other one has.
 pub(crate) type TimerKey = (Instant, u64);
@@ -51,6 +54,52 @@ impl Timers {
             && entry.key().0 <= now
         {
             wakers.push(entry.remove());
+        }
+    }
+}
+
+/// A deadline that the driver watches.
+pub(crate) struct Timer<S: Deref<Target = Shared>> {
+    shared: S,
+    deadline: Instant,
+    key: Option<TimerKey>,
+}
+
+impl<S: Deref<Target = Shared>> Timer<S> {
+    pub(crate) fn new(shared: S, deadline: Instant) -> Self {
+        Self { shared, deadline, key: None }
+    }
+
+    /// Ready when the deadline has come, or the client has ended.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.shared.now() >= self.deadline {
+            return Poll::Ready(());
+        }
+        let mut core = self.shared.lock();
+        if core.ended.is_some() {
+            return Poll::Ready(());
+        }
+        let (old, driver) = match self.key {
+            Some(key) => (core.timers.renew(key, cx.waker()), None),
+            None => {
+                self.key = Some(core.timers.insert(self.deadline, cx.waker().clone()));
+                (None, core.wake_for_deadline())
+            }
+        };
+        drop(core);
+        drop(old);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        Poll::Pending
+    }
+}
+
+impl<S: Deref<Target = Shared>> Drop for Timer<S> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            let old = self.shared.lock().timers.remove(key);
+            drop(old);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The client: publishing, subscribing, and the life of the connection.
 
 mod errors;
+mod flush;
 mod publish;
 mod request;
+mod request_many;
 mod servers;
 mod sink;
 pub mod traits;
@@ -24,8 +26,10 @@ pub use errors::{
 };
 pub use publish::{Full, Plain, Publish};
 pub use request::Request;
+pub use request_many::{RequestMany, Responses, ResponsesEnd};
 
 use crate::connection::State;
+use crate::event_queue::Events;
 use crate::mailbox::Mailbox;
 use crate::shared::{Change, Handle, Registration};
 use crate::subscriber::Subscriber;
@@ -265,6 +269,11 @@ impl Client {
 
 /// What is known.
 impl Client {
+    /// What happens from now on, without being asked for. Every call gives a stream of its own.
+    pub fn events(&self) -> Events {
+        Events::new(&self.handle.events)
+    }
+
     /// Whether the client is connected.
     pub fn connection_state(&self) -> State {
         State::of(&self.handle.lock().conn)

@@ -1,4 +1,4 @@
-//! Requests and flushes: futures that wait for something of their own.
+//! Requests.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -9,13 +9,13 @@ use bytes::Bytes;
 use futures_core::Stream;
 use nats_proto::connection;
 use nats_proto::{
-    FlushId, HeaderMap, Instant, Message, OutboundMessage, Outgoing, RequestId, Subject, ToSubject,
+    HeaderMap, Instant, Message, OutboundMessage, Outgoing, RequestId, Subject, ToSubject,
 };
 
-use super::{Client, FlushError, RequestError, RequestErrorKind};
+use super::{Client, RequestError, RequestErrorKind};
 use crate::shared::Shared;
 use crate::subscriber::Subscriber;
-use crate::timers::TimerKey;
+use crate::timers::Timer;
 
 /// A request, with what differs from the defaults.
 #[derive(Clone, Debug, Default)]
@@ -132,7 +132,7 @@ impl Client {
         // Nothing is lost if the client closes right now: the stream ends.
         let _ = replies.unsubscribe_after(1).await;
         let mut timer =
-            timeout.map(|timeout| Timer::new(&self.handle, self.handle.now() + timeout));
+            timeout.map(|timeout| Timer::new(&*self.handle, self.handle.now() + timeout));
         let exchange = async {
             self.publish_message(OutboundMessage { reply: Some(inbox), ..message }).await?;
             Ok(next(&mut replies).await)
@@ -155,21 +155,6 @@ impl Client {
             None => Err(connection::RequestError::Closed.into()),
         }
     }
-
-    /// Waits until the server has seen everything that was published before, for at most
-    /// [`flush_timeout`](crate::ConnectOptions::flush_timeout).
-    ///
-    /// A flush that succeeds proves it: a PING was answered that went out after all of it. Dropping the future
-    /// gives up waiting; what is buffered goes out all the same.
-    ///
-    /// # Errors
-    ///
-    /// It took too long, the client is closed, or the link broke after something had been written of which it
-    /// is not known whether the server has it.
-    pub async fn flush(&self) -> Result<(), FlushError> {
-        let mut fence = Fence { shared: &self.handle, waiting: None };
-        poll_fn(|cx| fence.poll(cx)).await.map_err(FlushError::from)
-    }
 }
 
 async fn next(replies: &mut Subscriber) -> Option<Message> {
@@ -183,7 +168,7 @@ struct Reply<'a> {
     deadline: Instant,
     /// Until the message is accepted: the place among those who wait for room, and how long that may last.
     room: Option<u64>,
-    timer: Option<Timer<'a>>,
+    timer: Option<Timer<&'a Shared>>,
     waiting: Option<(RequestId, u32)>,
 }
 
@@ -259,109 +244,5 @@ impl Drop for Reply<'_> {
         });
         drop(core);
         drop((room, entry));
-    }
-}
-
-/// A flush under way.
-struct Fence<'a> {
-    shared: &'a Shared,
-    waiting: Option<(FlushId, u32)>,
-}
-
-impl Fence<'_> {
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<(), connection::FlushError>> {
-        let Some((_, key)) = self.waiting else {
-            return self.start(cx);
-        };
-        let mut core = self.shared.lock();
-        let outcome = core.flushes.waiters.poll(key, cx.waker());
-        drop(core);
-        match outcome {
-            Ok(result) => {
-                self.waiting = None;
-                Poll::Ready(result)
-            }
-            Err(old) => {
-                drop(old);
-                Poll::Pending
-            }
-        }
-    }
-
-    fn start(&mut self, cx: &Context<'_>) -> Poll<Result<(), connection::FlushError>> {
-        let deadline = self.shared.now() + self.shared.settings.flush_timeout;
-        self.waiting = self.shared.change(|core| {
-            if core.ended.is_some() {
-                return None;
-            }
-            let id = core.conn.flush(Some(deadline));
-            let key = core.flushes.waiters.insert(cx.waker().clone());
-            core.flushes.keys.insert(id, key);
-            Some((id, key))
-        });
-        match self.waiting {
-            Some(_) => Poll::Pending,
-            None => Poll::Ready(Err(connection::FlushError::Closed)),
-        }
-    }
-}
-
-impl Drop for Fence<'_> {
-    fn drop(&mut self) {
-        let Some((id, key)) = self.waiting.take() else {
-            return;
-        };
-        let mut core = self.shared.lock();
-        if core.flushes.keys.remove(&id).is_some() {
-            core.conn.cancel_flush(id);
-        }
-        let entry = core.flushes.waiters.remove(key);
-        drop(core);
-        drop(entry);
-    }
-}
-
-/// A deadline that the driver watches.
-struct Timer<'a> {
-    shared: &'a Shared,
-    deadline: Instant,
-    key: Option<TimerKey>,
-}
-
-impl<'a> Timer<'a> {
-    fn new(shared: &'a Shared, deadline: Instant) -> Self {
-        Self { shared, deadline, key: None }
-    }
-
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.shared.now() >= self.deadline {
-            return Poll::Ready(());
-        }
-        let mut core = self.shared.lock();
-        if core.ended.is_some() {
-            return Poll::Ready(());
-        }
-        let (old, driver) = match self.key {
-            Some(key) => (core.timers.renew(key, cx.waker()), None),
-            None => {
-                self.key = Some(core.timers.insert(self.deadline, cx.waker().clone()));
-                (None, core.wake_for_deadline())
-            }
-        };
-        drop(core);
-        drop(old);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Timer<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            let old = self.shared.lock().timers.remove(key);
-            drop(old);
-        }
     }
 }

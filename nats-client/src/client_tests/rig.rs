@@ -51,7 +51,7 @@ impl Rig {
             nats_proto::Connection::new(parts.config.into(), [1; 32], nats_proto::Instant::ZERO)
                 .expect("valid settings");
         let clock = Clock { now: Instant::now, origin: Instant::now() };
-        let shared = Arc::new(Shared::new(conn, clock, parts.settings, None));
+        let shared = Arc::new(Shared::new(conn, clock, parts.settings, Arc::default()));
         let client = Client::new(Handle::new(Arc::clone(&shared)));
         let driver = Mutex::new(Driver::new(Arc::clone(&shared), Hooks::default(), 4096, None));
         Self { client, shared, driver, bell: Arc::default(), server }

@@ -43,9 +43,7 @@ impl<R: Runtime> Driver<R> {
         drop((garbage, driver));
         wake_all(wakers);
         self.shared.emit(Event::Closed);
-        if let Some(events) = &self.shared.events {
-            events.close();
-        }
+        self.shared.events.close();
     }
 }
 

@@ -17,7 +17,7 @@ use nats_proto::connection::Config;
 use crate::client::Client;
 use crate::connect::{ConnectError, connect_with_options};
 use crate::driver::Hooks;
-use crate::event::EventCallback;
+use crate::event_queue::EventCallback;
 use crate::runtime::Runtime;
 use crate::to_server_addrs::ToServerAddrs;
 

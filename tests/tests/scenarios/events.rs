@@ -38,6 +38,25 @@ pub(crate) async fn the_life_of_a_connection_is_told_in_order<R: Rt>(env: Env<R>
     assert!(!rest.iter().any(|event| *event == Event::Connected || is_failed_attempt(event)));
 }
 
+pub(crate) async fn every_stream_of_events_sees_what_happens_to_the_end<R: Rt>(env: Env<R>) {
+    let server = env.start();
+    let client = env.connect(&*server).await;
+    let (early, dropped) = (client.events(), client.events());
+    drop(dropped);
+    client.force_reconnect().await.unwrap();
+    env.connected(&client, 2).await;
+    client.flush().await.unwrap();
+    let late = client.events();
+    client.close().await;
+    let seen: Vec<Event> = early.collect().await;
+    assert!(seen.starts_with(&[Event::Disconnected, Event::Connected]), "{seen:?}");
+    assert_eq!(seen.last(), Some(&Event::Closed));
+    let seen: Vec<Event> = late.collect().await;
+    assert!(!seen.contains(&Event::Connected), "{seen:?}");
+    assert_eq!(seen.last(), Some(&Event::Closed));
+    assert_eq!(client.events().next().await, None);
+}
+
 pub(crate) async fn a_callback_that_waits_delays_nothing<R: Rt>(env: Env<R>) {
     let mut server = env.start();
     let (sender, mut calls) = unbounded();

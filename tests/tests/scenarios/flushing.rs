@@ -49,3 +49,11 @@ pub(crate) async fn a_closed_client_cannot_flush<R: Rt>(env: Env<R>) {
     client.close().await;
     assert_eq!(client.flush().await.unwrap_err().kind(), FlushErrorKind::SendError);
 }
+
+pub(crate) async fn the_time_of_a_round_trip_is_measured<R: Rt>(env: Env<R>) {
+    let server = env.start();
+    let client = env.connect(&*server).await;
+    assert!(client.rtt().await.unwrap() > std::time::Duration::ZERO);
+    client.close().await;
+    assert!(client.rtt().await.is_err());
+}

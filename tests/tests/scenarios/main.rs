@@ -23,7 +23,9 @@ mod permissions;
 mod publishing;
 mod queue_groups;
 mod reconnecting;
+mod request_many;
 mod requests;
+mod server_pool;
 mod slow_consumers;
 mod stale;
 mod support;
@@ -96,11 +98,20 @@ macro_rules! on_every_server {
                     a_request_made_while_disconnected_is_sent_afterwards,
                     a_request_to_what_is_no_subject_is_refused,
                 }
+                request_many {
+                    replies_end_with_their_number,
+                    replies_end_with_a_sentinel,
+                    replies_end_when_none_comes_for_a_while,
+                    replies_end_with_their_time,
+                    nobody_listening_ends_the_replies,
+                    replies_end_with_the_client,
+                }
                 flushing {
                     after_a_flush_the_server_has_everything,
                     a_flush_confirms_every_publish,
                     the_first_flush_needs_no_publish,
                     a_closed_client_cannot_flush,
+                    the_time_of_a_round_trip_is_measured,
                 }
                 draining {
                     a_drained_subscription_gets_what_was_under_way_and_ends,
@@ -140,6 +151,12 @@ macro_rules! on_every_server {
                     attempts_end_at_their_maximum,
                     a_lame_duck_is_announced,
                 }
+                server_pool {
+                    the_pool_tells_what_became_of_each_server,
+                    a_new_pool_moves_the_client_when_it_reconnects,
+                    the_application_chooses_the_next_server,
+                    a_choice_outside_of_the_pool_is_told_and_passed_over,
+                }
                 delivery {
                     the_account_adds_up_over_restarts_under_load,
                     what_is_confirmed_was_received_over_forced_reconnects_under_load,
@@ -159,6 +176,7 @@ macro_rules! on_every_server {
                 }
                 events {
                     the_life_of_a_connection_is_told_in_order,
+                    every_stream_of_events_sees_what_happens_to_the_end,
                     a_callback_that_waits_delays_nothing,
                     a_callback_that_panics_harms_nobody_else,
                 }

@@ -1,0 +1,259 @@
+//! Requests with many replies (ADR-47).
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use nats_proto::{HeaderMap, Instant, Message, OutboundMessage, StatusCode, Subject, ToSubject};
+
+use super::{Client, RequestError};
+use crate::shared::Handle;
+use crate::subscriber::Subscriber;
+use crate::timers::Timer;
+
+type Sentinel = Box<dyn Fn(&Message) -> bool + Send + Sync>;
+
+/// A request with many replies, and when they are complete: see [`Client::request_many`].
+///
+/// Whichever comes first ends the replies: the time in all, a time without any, their number, a reply that says so
+/// (the sentinel), or a status instead of a reply, such as that nobody listens.
+pub struct RequestMany<'a> {
+    client: &'a Client,
+    headers: Option<HeaderMap>,
+    max_wait: Option<Duration>,
+    stall_wait: Option<Duration>,
+    max_messages: Option<usize>,
+    sentinel: Option<Sentinel>,
+}
+
+impl fmt::Debug for RequestMany<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestMany")
+            .field("headers", &self.headers)
+            .field("max_wait", &self.max_wait)
+            .field("stall_wait", &self.stall_wait)
+            .field("max_messages", &self.max_messages)
+            .field("sentinel", &self.sentinel.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Requests with many replies.
+impl Client {
+    /// A request that several may answer, or one with several messages: a builder, whose
+    /// [`send`](RequestMany::send) gives the stream of replies.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use futures_util::StreamExt;
+    /// # async fn example(client: nats_client::Client) -> Result<(), nats_client::Error> {
+    /// let request = client.request_many().stall_wait(Duration::from_millis(100)).max_messages(10);
+    /// let mut replies = request.send("who.is.there", "".into()).await?;
+    /// while let Some(reply) = replies.next().await {
+    ///     println!("{:?}", reply.payload);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn request_many(&self) -> RequestMany<'_> {
+        RequestMany {
+            client: self,
+            headers: None,
+            max_wait: self.timeout(),
+            stall_wait: None,
+            max_messages: None,
+            sentinel: None,
+        }
+    }
+}
+
+impl<'a> RequestMany<'a> {
+    /// Sets the headers of the request.
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = Some(headers);
+        self
+    }
+
+    /// The time that all replies have together; `None` for no end. Default:
+    /// [`request_timeout`](crate::ConnectOptions::request_timeout).
+    pub fn max_wait(mut self, wait: Option<Duration>) -> Self {
+        self.max_wait = wait;
+        self
+    }
+
+    /// The time that every reply after the first one has; what the application needs for the one before does not
+    /// count. Zero, or not less than [`max_wait`](Self::max_wait), means none. Default: none.
+    pub fn stall_wait(mut self, wait: Duration) -> Self {
+        self.stall_wait = Some(wait);
+        self
+    }
+
+    /// The number of replies. Zero means any number. Default: any number.
+    pub fn max_messages(mut self, count: usize) -> Self {
+        self.max_messages = Some(count).filter(|count| *count > 0);
+        self
+    }
+
+    /// Ends the replies with the first one of which `is_last` is true; that one is not given out.
+    pub fn sentinel(mut self, is_last: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
+        self.sentinel = Some(Box::new(is_last));
+        self
+    }
+
+    /// Ends the replies with the first one whose payload is empty: the usual [`sentinel`](Self::sentinel).
+    pub fn until_empty(self) -> Self {
+        self.sentinel(|message| message.payload.is_empty())
+    }
+
+    /// Publishes the request. The replies come to an inbox of its own, which exists for as long as the stream.
+    ///
+    /// # Errors
+    ///
+    /// The request was not accepted: see [`Client::request`]. That nobody listens is told by
+    /// [`Responses::end`].
+    pub async fn send<S: ToSubject>(
+        self,
+        subject: S,
+        payload: Bytes,
+    ) -> Result<Responses, RequestError> {
+        let client = self.client;
+        let inbox = Subject::from(client.new_inbox());
+        let replies = client.subscribe(&inbox).await?;
+        let reply = Some(inbox);
+        let subject = subject.to_subject();
+        let message = OutboundMessage { subject, reply, payload, headers: self.headers };
+        client.publish_message(message).await?;
+        let handle = client.handle.clone();
+        let now = handle.now();
+        let total = self.max_wait.map(|wait| Timer::new(handle.clone(), now + wait));
+        let stall_wait = self
+            .stall_wait
+            .filter(|stall| !stall.is_zero() && self.max_wait.is_none_or(|total| *stall < total));
+        Ok(Responses {
+            handle,
+            replies,
+            total,
+            stall_wait,
+            stall: None,
+            left: self.max_messages,
+            sentinel: self.sentinel,
+            received: 0,
+            end: None,
+        })
+    }
+}
+
+/// Why no more replies come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResponsesEnd {
+    /// The time that all have together is over.
+    TimedOut,
+    /// None came for [`stall_wait`](RequestMany::stall_wait).
+    Stalled,
+    /// As many came as were wanted.
+    Complete,
+    /// The [`sentinel`](RequestMany::sentinel) came.
+    Sentinel,
+    /// Nobody listens to the subject.
+    NoResponders,
+    /// A status came instead of a reply.
+    Status(StatusCode),
+    /// The client was closed, or the server refused the inbox.
+    Closed,
+}
+
+/// The replies to a [`RequestMany`]. Dropping it ends the request.
+pub struct Responses {
+    handle: Handle,
+    replies: Subscriber,
+    total: Option<Timer<Handle>>,
+    stall_wait: Option<Duration>,
+    /// Armed when the application waits for another reply.
+    stall: Option<Timer<Handle>>,
+    left: Option<usize>,
+    sentinel: Option<Sentinel>,
+    received: usize,
+    end: Option<ResponsesEnd>,
+}
+
+impl Responses {
+    /// Why the stream has ended; `None` before.
+    pub fn end(&self) -> Option<ResponsesEnd> {
+        self.end
+    }
+
+    /// Replies that were given out.
+    pub fn received(&self) -> usize {
+        self.received
+    }
+
+    fn finish(&mut self, end: ResponsesEnd) -> Poll<Option<Message>> {
+        self.end = Some(end);
+        (self.total, self.stall) = (None, None);
+        Poll::Ready(None)
+    }
+
+    /// What a message that has come means.
+    fn accept(&mut self, message: Message) -> Poll<Option<Message>> {
+        self.stall = None;
+        if let Some(status) = message.status {
+            return self.finish(match message.is_no_responders() {
+                true => ResponsesEnd::NoResponders,
+                false => ResponsesEnd::Status(status),
+            });
+        }
+        if self.sentinel.as_ref().is_some_and(|is_last| is_last(&message)) {
+            return self.finish(ResponsesEnd::Sentinel);
+        }
+        self.received = self.received.saturating_add(1);
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        Poll::Ready(Some(message))
+    }
+
+    fn deadline(&self, wait: Duration) -> Instant {
+        self.handle.now() + wait
+    }
+}
+
+impl Stream for Responses {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        let this = &mut *self;
+        if this.end.is_some() {
+            return Poll::Ready(None);
+        }
+        if this.left == Some(0) {
+            return this.finish(ResponsesEnd::Complete);
+        }
+        match Pin::new(&mut this.replies).poll_next(cx) {
+            Poll::Ready(Some(message)) => return this.accept(message),
+            Poll::Ready(None) => return this.finish(ResponsesEnd::Closed),
+            Poll::Pending => {}
+        }
+        if this.total.as_mut().is_some_and(|timer| timer.poll(cx).is_ready()) {
+            return this.finish(ResponsesEnd::TimedOut);
+        }
+        if let Some(wait) = this.stall_wait.filter(|_| this.received > 0) {
+            let deadline = this.deadline(wait);
+            let stall = this.stall.get_or_insert_with(|| Timer::new(this.handle.clone(), deadline));
+            if stall.poll(cx).is_ready() {
+                return this.finish(ResponsesEnd::Stalled);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for Responses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responses")
+            .field("received", &self.received)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}
