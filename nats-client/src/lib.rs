@@ -20,11 +20,17 @@
 //! [`ConnectOptions::read_buffer_capacity`], or as much as the largest message in it needed. Replies to requests
 //! are always slices. Messages that wait for a subscriber that lags behind are bounded in number and bytes, and
 //! are moved out of buffers that are mostly others'.
+//!
+//! # Features
+//!
+//! None is on by default. `context` reads the contexts of the `nats` command.
 #![forbid(unsafe_code)]
 
 pub mod client;
 mod connect;
 pub mod connection;
+#[cfg(feature = "context")]
+pub mod context;
 mod driver;
 pub mod error;
 mod event;
