@@ -16,6 +16,7 @@ use crate::options::{ConnectOptions, display_addr};
 use crate::runtime::Runtime;
 use crate::shared::{Clock, Handle, Registration, Shared};
 use crate::to_server_addrs::ToServerAddrs;
+use crate::trace;
 
 /// Servers that the text of a failed connect names at most.
 const NAMED_FAILURES: usize = 8;
@@ -193,6 +194,7 @@ pub async fn connect_with_options<R: Runtime>(
     let retries = parts.config.retry_on_initial_connect;
     let shuffle = !parts.config.retain_servers_order;
     let seed = seed();
+    let span = trace::client_span(parts.config.name.as_deref());
     let clock = Clock { now: R::now, origin: R::now() };
     let conn = Connection::new(Arc::new(parts.config), seed, Instant::ZERO)
         .map_err(|error| ConnectError::with_source(ConnectErrorKind::ServerParse, error))?;
@@ -204,7 +206,8 @@ pub async fn connect_with_options<R: Runtime>(
     let shared = Arc::new(Shared::new(conn, clock, parts.settings, events));
     let handle = Handle::new(Arc::clone(&shared));
     let shuffle = shuffle.then_some(seed);
-    R::spawn(Driver::<R>::new(shared, parts.hooks, read_buffer, shuffle));
+    let driver = Driver::<R>::new(shared, parts.hooks, read_buffer, shuffle);
+    R::spawn(trace::within(span, driver));
     if !retries {
         started(&handle).await?;
     }

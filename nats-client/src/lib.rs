@@ -44,6 +44,7 @@ mod statistics;
 mod subscriber;
 mod timers;
 mod to_server_addrs;
+mod trace;
 mod turns;
 mod waiters;
 

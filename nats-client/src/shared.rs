@@ -23,6 +23,7 @@ use crate::options::Settings;
 
 use crate::statistics::Statistics;
 use crate::timers::Timers;
+use crate::trace;
 use crate::turns::Turns;
 use crate::waiters::{Entry, Waiters, WakerSet};
 
@@ -404,6 +405,7 @@ impl Shared {
 
     /// Tells everyone who wants to know. Not to be called under the lock.
     pub(crate) fn emit(&self, event: Event) {
+        trace::event(&event);
         self.events.emit(event);
     }
 }

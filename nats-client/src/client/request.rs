@@ -16,6 +16,7 @@ use super::{Client, RequestError, RequestErrorKind};
 use crate::shared::Shared;
 use crate::subscriber::Subscriber;
 use crate::timers::Timer;
+use crate::trace;
 
 /// A request, with what differs from the defaults.
 #[derive(Clone, Debug, Default)]
@@ -100,6 +101,15 @@ impl Client {
     ///
     /// See [`request`](Self::request).
     pub async fn send_request<S: ToSubject>(
+        &self,
+        subject: S,
+        request: Request,
+    ) -> Result<Message, RequestError> {
+        let span = trace::request_span(&subject.subject_text());
+        trace::within(span, self.exchange(subject, request)).await
+    }
+
+    async fn exchange<S: ToSubject>(
         &self,
         subject: S,
         request: Request,

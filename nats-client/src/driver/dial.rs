@@ -8,6 +8,7 @@ use nats_proto::connection::DialError;
 use nats_proto::{DialId, Rng, ServerAddr};
 
 use crate::runtime::Runtime;
+use crate::trace;
 
 /// An attempt under way. The core limits its time; dropping it gives up.
 pub(super) struct Dial<R: Runtime> {
@@ -26,6 +27,7 @@ impl<R: Runtime> Dial<R> {
 }
 
 async fn dial<R: Runtime>(server: ServerAddr, rng: Option<Rng>) -> Result<R::Stream, DialError> {
+    trace::dialling(&server);
     if server.is_websocket() || server.tls_required() {
         return Err(DialError::Unsupported(server.scheme().to_string()));
     }

@@ -5,6 +5,7 @@ use nats_proto::connection::{ConnectError, DisconnectReason, Event as CoreEvent}
 use super::Driver;
 use crate::event::{ClientError, Event};
 use crate::runtime::Runtime;
+use crate::trace;
 
 impl<R: Runtime> Driver<R> {
     /// Tells the callback and the subscribers. Not to be called under the lock.
@@ -12,7 +13,13 @@ impl<R: Runtime> Driver<R> {
         let lost = |error| Event::ClientError(error);
         let shared = &self.shared;
         match event {
-            CoreEvent::Connected { .. } => shared.emit(Event::Connected),
+            CoreEvent::Connected { info, .. } => {
+                if cfg!(feature = "tracing") {
+                    let server = shared.lock().conn.current_server().cloned();
+                    trace::connected(server.as_ref(), &info);
+                }
+                shared.emit(Event::Connected);
+            }
             CoreEvent::Disconnected { reason } => {
                 if reason != DisconnectReason::Requested {
                     shared.emit(lost(ClientError::ConnectionLost(reason)));
