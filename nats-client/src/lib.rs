@@ -16,14 +16,23 @@
 //!
 //! Small messages (up to 512 bytes of headers and payload) are copied out of the read buffer when they are
 //! given out, into blocks of 4 KiB; larger ones are slices of the read buffer. So a message that is kept for
-//! long keeps 4 KiB alive if it is small, and otherwise at most the buffer it came in: 64 KiB, or
-//! [`ConnectOptions::read_buffer_capacity`], or as much as the largest message in it needed. Replies to requests
-//! are always slices. Messages that wait for a subscriber that lags behind are bounded in number and bytes, and
-//! are moved out of buffers that are mostly others'.
+//! long keeps 4 KiB alive if it is small, and otherwise at most the buffer it came in: twice
+//! [`ConnectOptions::read_buffer_capacity`], which is 64 KiB, or one and a half times what the largest message in it
+//! needed. Replies to requests are always slices. Messages that wait for a subscriber that lags behind are bounded in
+//! number and bytes, and are moved out of buffers that are mostly others'.
+//!
+//! Read buffers are used again when there are no messages in them any more. For that at most eight are kept, of 4 MiB
+//! in all, beside the one that is being read into; a client that receives little lets go of them one by one.
 //!
 //! # Features
 //!
-//! None is on by default. `context` reads the contexts of the `nats` command.
+//! None is on by default; the adapters turn on what most programs want.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `nkeys` | nkeys, JWTs and credentials files |
+//! | `context` | the contexts of the `nats` command |
+//! | `tracing` | events and spans for `tracing` subscribers |
 #![forbid(unsafe_code)]
 
 pub mod client;

@@ -1,23 +1,24 @@
 //! Reading and decoding.
 
 use std::io;
-use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use futures_io::AsyncRead;
 use nats_proto::DecodeError;
 use nats_proto::wire::{Limits, ServerDecoder, ServerOps};
 
+use super::blocks::Blocks;
+
 /// The smallest read buffer, whatever the options say.
 const LEAST_CAPACITY: usize = 1024;
 
 /// The input of one connection.
 ///
-/// `AsyncRead` wants initialised memory. To pay for that once a block, and not once a read, a block is zeroed
-/// when it is made, and each read moves the part that it filled from the front of `spare` to the end of
-/// `input`: they are neighbours in the block, so nothing is copied.
+/// What is read moves from the front of `spare` to the end of `input`: they are neighbours in a block, so nothing is
+/// copied. A block of the usual size is for many operations. One that is more than half as large gets a block for
+/// itself, and is read straight to where it stays.
 pub(super) struct Reader {
     capacity: usize,
     decoder: ServerDecoder,
@@ -25,12 +26,12 @@ pub(super) struct Reader {
     input: BytesMut,
     /// What of the block is not used yet.
     spare: BytesMut,
-    /// What is left of earlier blocks, to be used again when there are no messages in them any more.
-    old: [BytesMut; OLD],
+    /// Bytes of the block, until its first chunk is kept for the sake of its memory.
+    block: Option<usize>,
+    /// So little room is not worth another read.
+    little: usize,
+    blocks: Blocks,
 }
-
-/// Blocks that are kept to be used again: one that a subscriber works on, and the one before it.
-const OLD: usize = 2;
 
 impl Reader {
     pub(super) fn new(capacity: usize) -> Self {
@@ -39,7 +40,9 @@ impl Reader {
             decoder: ServerDecoder::new(Limits::default()),
             input: BytesMut::new(),
             spare: BytesMut::new(),
-            old: Default::default(),
+            block: None,
+            little: 0,
+            blocks: Blocks::default(),
         }
     }
 
@@ -55,9 +58,12 @@ impl Reader {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         self.make_room();
-        let count = ready!(Pin::new(stream).poll_read(cx, &mut self.spare))?;
+        let Poll::Ready(count) = Pin::new(stream).poll_read(cx, &mut self.spare) else {
+            self.blocks.age();
+            return Poll::Pending;
+        };
         // A reader that claims more than it was given is broken, but need not break us.
-        let count = count.min(self.spare.len());
+        let count = count?.min(self.spare.len());
         let filled = self.spare.split_to(count);
         self.input.unsplit(filled);
         Poll::Ready(Ok(count))
@@ -65,7 +71,19 @@ impl Reader {
 
     /// Decodes every whole operation there is.
     pub(super) fn decode(&mut self, ops: &mut ServerOps) -> Result<(), DecodeError> {
-        self.decoder.decode(&mut self.input, ops)
+        let result = self.decoder.decode(&mut self.input, ops);
+        if !ops.chunk.is_empty()
+            && let Some(size) = self.block.take()
+        {
+            self.blocks.keep(size, ops.chunk.clone());
+        }
+        result
+    }
+
+    /// What a block for one operation has room for behind it: enough for the beginning of the next, which is then moved
+    /// to a block of its own. More would only be more to move.
+    const fn behind(&self) -> usize {
+        self.capacity / 16
     }
 
     /// Begins a new block when the old one is nearly used up, or cannot hold the operation that has begun.
@@ -73,50 +91,50 @@ impl Reader {
     /// The old one lives on for as long as there are messages in it.
     fn make_room(&mut self) {
         let missing = self.decoder.wanted().saturating_sub(self.input.len());
-        let low = self.spare.len() < self.capacity / 4;
-        if !low && missing <= self.spare.len() {
+        // An operation that fits is not moved, unless that costs less than another read.
+        let stays = self.spare.len() > self.little || self.input.len() > self.behind();
+        if stays && missing <= self.spare.len() && !self.spare.is_empty() {
             return;
         }
-        // The decoder never wants more than its limits allow.
-        let size = self.input.len().saturating_add(missing.max(self.capacity));
-        if low && !self.spare.is_empty() && missing > 0 && missing <= self.spare.len() {
-            // The last operation of this block fits into it: do not move it.
-            return;
-        }
-        let mut block = self.block(size);
-        let mut input = block.split_to(self.input.len());
+        let read = self.input.len();
+        // The decoder never wants more than its limits allow. Of a line it wants one byte more than there is: how long
+        // it is nobody knows.
+        let is_large = missing > 1 && read.saturating_add(missing) > self.capacity / 2;
+        let (size, little) = if is_large {
+            let behind = self.behind();
+            (read.saturating_add(missing).saturating_add(behind), behind / 4)
+        } else {
+            // Room for what is left over of the block before.
+            let usual = self.capacity.saturating_add(self.capacity / 2);
+            (usual.max(read.saturating_add(self.capacity)), self.capacity / 4)
+        };
+        let (mut block, whole) = self.blocks.take(size);
+        let mut input = block.split_to(read);
         input.copy_from_slice(&self.input);
-        self.input = input;
-        let old = mem::replace(&mut self.spare, block);
-        self.old.rotate_right(1);
-        if let Some(place) = self.old.first_mut() {
-            *place = old;
-        }
-    }
-
-    /// A block of at least `size` bytes: an old one if it can be had, and is not much larger.
-    fn block(&mut self, size: usize) -> BytesMut {
-        // Room for what is left over of the block before.
-        let usual = self.capacity.saturating_add(self.capacity / 2);
-        if size > usual {
-            return BytesMut::zeroed(size);
-        }
-        for old in &mut self.old {
-            old.clear();
-            if old.try_reclaim(usual) && old.capacity() < usual.saturating_mul(2) {
-                let mut block = mem::take(old);
-                block.resize(usual, 0);
-                return block;
-            }
-        }
-        BytesMut::zeroed(usual)
+        (self.input, self.spare) = (input, block);
+        (self.block, self.little) = (Some(whole), little);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use nats_proto::wire::ServerOp;
+
     use super::*;
     use crate::testing::Bytewise;
+
+    /// Reads `wire` to its end in steps of so many bytes, and gives `each` what was decoded.
+    fn read_all(reader: &mut Reader, wire: &[u8], step: usize, mut each: impl FnMut(&ServerOps)) {
+        let mut stream = Bytewise::new(wire, step);
+        let mut ops = ServerOps::new();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while let Poll::Ready(Ok(1..)) = reader.poll_fill(&mut stream, &mut cx) {
+            reader.decode(&mut ops).expect("valid operations");
+            each(&ops);
+        }
+    }
 
     #[test]
     fn input_in_pieces_of_any_size_gives_the_same_operations() {
@@ -126,16 +144,60 @@ mod tests {
             wire.extend(format!("MSG a.b 1 {}\r\n{payload}\r\n", payload.len()).bytes());
         }
         for step in [1, 7, 1_000, 100_000] {
-            let mut reader = Reader::new(4_096);
-            let mut stream = Bytewise::new(&wire, step);
-            let mut ops = ServerOps::new();
             let mut messages = 0;
-            let mut cx = Context::from_waker(std::task::Waker::noop());
-            while let Poll::Ready(Ok(1..)) = reader.poll_fill(&mut stream, &mut cx) {
-                reader.decode(&mut ops).expect("valid operations");
-                messages += ops.items.len();
-            }
+            read_all(&mut Reader::new(4_096), &wire, step, |ops| messages += ops.items.len());
             assert_eq!(messages, 500, "in steps of {step}");
         }
+    }
+
+    fn messages(payload: usize, count: usize) -> Vec<u8> {
+        format!("MSG a.b 1 {payload}\r\n{}\r\n", "x".repeat(payload)).repeat(count).into_bytes()
+    }
+
+    #[test]
+    fn a_large_message_comes_in_a_block_of_its_own_size() {
+        let wire = messages(100_000, 20);
+        let mut reader = Reader::new(65_536);
+        let mut kept = Vec::new();
+        read_all(&mut reader, &wire, usize::MAX, |ops| {
+            kept.extend((!ops.chunk.is_empty()).then(|| ops.chunk.clone()));
+        });
+        assert_eq!(kept.len(), 20, "one chunk for each");
+        // Nobody else has any of them from here on.
+        drop(reader);
+        for chunk in kept {
+            let block = BytesMut::from(chunk);
+            assert!(block.capacity() <= 112_500, "{}", block.capacity());
+        }
+    }
+
+    #[test]
+    fn large_messages_are_read_into_the_same_memory_again_and_again() {
+        let wire = messages(100_000, 100);
+        let mut reader = Reader::new(65_536);
+        let mut places = BTreeSet::new();
+        let mut reads = 0;
+        read_all(&mut reader, &wire, usize::MAX, |ops| {
+            reads += 1;
+            for op in &ops.items {
+                let ServerOp::Message(frame) = op else { panic!("{op:?}") };
+                assert!(frame.payload.of(&ops.chunk).iter().all(|byte| *byte == b'x'));
+                places.insert(ops.chunk.as_ptr());
+            }
+        });
+        // As many blocks as are let go for their age, and the few in use.
+        assert!(places.len() < 15, "{} blocks", places.len());
+        assert!(reads < 110, "{reads} reads");
+    }
+
+    #[test]
+    fn small_messages_after_a_large_one_get_blocks_of_the_usual_size() {
+        let mut wire = messages(10_000_000, 1);
+        wire.extend(messages(1_000, 1_000));
+        let mut reader = Reader::new(4_096);
+        let mut last = 0;
+        read_all(&mut reader, &wire, 1_000_000, |ops| last = ops.chunk.len());
+        assert!(last > 0 && last <= 6_144, "{last} bytes at once");
+        assert!(reader.blocks.bytes() <= 8 * 6_144, "{} bytes", reader.blocks.bytes());
     }
 }

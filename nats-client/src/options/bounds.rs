@@ -67,7 +67,8 @@ impl<R> ConnectOptions<R> {
         self
     }
 
-    /// Bytes of a read buffer; a large message that is kept holds on to the one it came in. Default: 64 KiB.
+    /// Bytes of a read buffer, to half as much again; a large message that is kept holds on to the one it came in.
+    /// Messages that are more than half as large get buffers of their own size. Default: 64 KiB.
     pub fn read_buffer_capacity(mut self, bytes: u16) -> Self {
         self.settings.read_buffer = usize::from(bytes);
         self
