@@ -71,20 +71,30 @@ pub(crate) fn main() -> Result<()> {
         let more = usize::from(options.calls && !measurement.job.kind.is_memory());
         measurement.clients.len() * (options.runs + more)
     });
+    let planned = groups.iter().flatten().count();
     let mut run = Run {
-        progress: Progress::new(groups.iter().flatten().count(), processes.sum()),
+        progress: Progress::new(planned, processes.sum()),
         runs: options.runs,
-        report: Report::new(options.runs, options.quick),
+        report: Report::new(options.runs, options.quick, planned),
         calls: options.calls,
     };
     if !options.calls {
         run.report.no_calls = Some("not asked for".to_owned());
     }
-    for group in &groups {
+    let result = groups.iter().try_for_each(|group| {
         run.measure(group)?;
-    }
+        // Now, and not at the end: a run that is cut off has not been for nothing.
+        run.report.write(&options.out)
+    });
     run.progress.finish();
-    run.report.write(&options.out)
+    if let Err(error) = &result {
+        run.report.failure = Some(error.to_string());
+        run.report.write(&options.out)?;
+    }
+    run.report.print();
+    let path = options.out.join("results.md");
+    println!("Written to {} and results.json beside it.", path.display());
+    result
 }
 
 struct Run {
@@ -118,6 +128,7 @@ impl Run {
             }
         }
         for ((measurement, stage), samples) in group.iter().zip(&stages).zip(samples) {
+            let mut rows = Vec::new();
             for (client, samples) in measurement.clients.iter().zip(samples) {
                 let mut row = Row::new(measurement, *client, samples);
                 if !measurement.job.kind.is_memory() {
@@ -125,9 +136,9 @@ impl Run {
                     row.calls = self.count_calls(measurement, *client, stage)?;
                     self.progress.done();
                 }
-                self.report.rows.push(row);
+                rows.push(row);
             }
-            self.report.compare(measurement);
+            self.report.add(measurement, rows);
         }
         Ok(())
     }

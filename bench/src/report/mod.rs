@@ -3,6 +3,7 @@
 mod machine;
 mod table;
 
+use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -12,12 +13,18 @@ use crate::Result;
 use crate::job::{Client, Growth, Job, Sample};
 use crate::plan::Measurement;
 
-/// Everything that one run of the bench has found out.
+/// Everything that one run of the bench has found out so far.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     machine: Machine,
     runs: usize,
     quick: bool,
+    /// Measurements that there are to be.
+    planned: usize,
+    /// Measurements that there are: fewer if the run goes on or was cut off.
+    measured: usize,
+    /// What ended the run before it was through.
+    pub(crate) failure: Option<String>,
     /// Why there are no system calls, if there are none.
     pub(crate) no_calls: Option<String>,
     pub(crate) rows: Vec<Row>,
@@ -126,35 +133,49 @@ impl Row {
 }
 
 impl Report {
-    pub(crate) fn new(runs: usize, quick: bool) -> Self {
-        Self { machine: Machine::this(), runs, quick, no_calls: None, rows: Vec::new() }
-    }
-
-    /// Relates the rows of a measurement, which are the last, to each other.
-    pub(crate) fn compare(&mut self, measurement: &Measurement) {
-        if measurement.job.kind.is_memory() {
-            return;
-        }
-        let begin = self.rows.len() - measurement.clients.len();
-        let rows = &mut self.rows[begin..];
-        let ratios = |to: Client| {
-            let reference = rows.iter().find(|row| row.client == to.name());
-            rows.iter().map(|row| reference.map(|to| row.ratio(to))).collect::<Vec<_>>()
-        };
-        let (to_peer, to_floor) = (ratios(Client::AsyncNats), ratios(Client::Floor));
-        for ((row, to_peer), to_floor) in rows.iter_mut().zip(to_peer).zip(to_floor) {
-            (row.to_peer, row.to_floor) = (to_peer, to_floor);
+    pub(crate) fn new(runs: usize, quick: bool, planned: usize) -> Self {
+        Self {
+            machine: Machine::this(),
+            runs,
+            quick,
+            planned,
+            measured: 0,
+            failure: None,
+            no_calls: None,
+            rows: Vec::new(),
         }
     }
 
-    /// Prints the tables, and writes them and all samples to files.
+    /// Adds the rows of a measurement and relates them to each other.
+    pub(crate) fn add(&mut self, measurement: &Measurement, mut rows: Vec<Row>) {
+        if !measurement.job.kind.is_memory() {
+            let ratios = |to: Client| {
+                let reference = rows.iter().find(|row| row.client == to.name());
+                rows.iter().map(|row| reference.map(|to| row.ratio(to))).collect::<Vec<_>>()
+            };
+            let (to_peer, to_floor) = (ratios(Client::AsyncNats), ratios(Client::Floor));
+            for ((row, to_peer), to_floor) in rows.iter_mut().zip(to_peer).zip(to_floor) {
+                (row.to_peer, row.to_floor) = (to_peer, to_floor);
+            }
+        }
+        self.rows.extend(rows);
+        self.measured += 1;
+    }
+
+    /// Prints the tables.
+    pub(crate) fn print(&self) {
+        println!("{}", table::markdown(self));
+    }
+
+    /// Writes the tables and all samples to files, each whole or not at all.
     pub(crate) fn write(&self, out: &Path) -> Result<()> {
-        let text = table::markdown(self);
-        println!("{text}");
-        std::fs::create_dir_all(out)?;
-        std::fs::write(out.join("results.md"), &text)?;
-        std::fs::write(out.join("results.json"), serde_json::to_string_pretty(self)?)?;
-        println!("Written to {} and results.json beside it.", out.join("results.md").display());
+        fs::create_dir_all(out)?;
+        let json = serde_json::to_string_pretty(self)?;
+        for (name, text) in [("results.md", table::markdown(self)), ("results.json", json)] {
+            let new = out.join(format!("{name}.new"));
+            fs::write(&new, text)?;
+            fs::rename(new, out.join(name))?;
+        }
         Ok(())
     }
 }

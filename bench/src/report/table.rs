@@ -23,12 +23,20 @@ pub(super) fn markdown(report: &Report) -> String {
         report.machine.line(),
         report.runs
     );
+    if report.measured < report.planned {
+        let reason = report.failure.as_deref().unwrap_or("it was cut off, or goes on");
+        // Writing to a String cannot fail, here and below.
+        let _ = write!(
+            text,
+            "\n**This run is not complete**: {} of {} measurements. The reason: {reason}.\n",
+            report.measured, report.planned,
+        );
+    }
     if report.quick {
         text +=
             "\nThis was a quick run: a part of the jobs, and so few messages that figures vary.\n";
     }
     if let Some(reason) = &report.no_calls {
-        // Writing to a String cannot fail, here and below.
         let _ = write!(text, "\nSystem calls were not counted: {reason}.\n");
     }
     for rows in report.rows.chunk_by(|a, b| a.section == b.section) {
@@ -133,6 +141,18 @@ fn significant(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_is_not_complete_says_so_and_why() {
+        let mut report = Report::new(5, false, 2);
+        report.measured = 1;
+        let text = markdown(&report);
+        assert!(text.contains("not complete**: 1 of 2 measurements"), "{text}");
+        report.failure = Some("floor hangs".to_owned());
+        assert!(markdown(&report).contains("floor hangs."));
+        report.measured = 2;
+        assert!(!markdown(&report).contains("not complete"));
+    }
 
     #[test]
     fn figures_have_the_unit_that_fits() {
