@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use async_io::Async;
 use async_std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use async_std::task;
 use nats_client::Runtime;
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// The global executor of async-std.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +37,11 @@ impl Runtime for AsyncStd {
         Ok((host, port).to_socket_addrs().await?.collect())
     }
 
-    async fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
-        prompt(TcpStream::connect(addr).await?)
+    async fn connect(addr: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpStream> {
+        match local {
+            None => prompt(TcpStream::connect(addr).await?),
+            Some(local) => prompt(connect_from(local, addr).await?),
+        }
     }
 
     async fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
@@ -49,6 +54,25 @@ impl Runtime for AsyncStd {
 
     async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
         prompt(listener.accept().await?.0)
+    }
+}
+
+/// Connects from a given address, for which async-std has no call.
+async fn connect_from(local: SocketAddr, addr: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(local), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // The port of a connection that has just ended can be used again.
+    socket.set_reuse_address(true)?;
+    socket.bind(&local.into())?;
+    // An error may only mean that it goes on in the background; systems differ in how they say that.
+    let begun = socket.connect(&addr.into());
+    let stream = Async::new(std::net::TcpStream::from(socket))?;
+    stream.writable().await?;
+    let stream = stream.into_inner()?;
+    match (stream.take_error()?, stream.peer_addr()) {
+        (Some(error), _) => Err(error),
+        (None, Err(error)) => Err(begun.err().unwrap_or(error)),
+        (None, Ok(_)) => Ok(TcpStream::from(stream)),
     }
 }
 

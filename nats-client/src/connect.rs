@@ -205,8 +205,9 @@ pub async fn connect_with_options<R: Runtime>(
     let read_buffer = parts.settings.read_buffer;
     let shared = Arc::new(Shared::new(conn, clock, parts.settings, events));
     let handle = Handle::new(Arc::clone(&shared));
+    let transport = Arc::new(parts.transport);
     let shuffle = shuffle.then_some(seed);
-    let driver = Driver::<R>::new(shared, parts.hooks, read_buffer, shuffle);
+    let driver = Driver::<R>::new(shared, parts.hooks, transport, read_buffer, shuffle);
     R::spawn(trace::within(span, driver));
     if !retries {
         started(&handle).await?;

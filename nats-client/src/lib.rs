@@ -54,6 +54,7 @@ mod subscriber;
 mod timers;
 mod to_server_addrs;
 mod trace;
+mod transport;
 mod turns;
 mod waiters;
 

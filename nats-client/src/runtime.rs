@@ -31,8 +31,11 @@ pub trait Runtime: Send + Sync + 'static {
     /// The addresses of a host name (or of a literal address), in the resolver's order.
     fn resolve(host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
-    /// Opens a connection.
-    fn connect(addr: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// Opens a connection, from the address `local` if there is one (of the same family; its port may be zero).
+    fn connect(
+        addr: SocketAddr,
+        local: Option<SocketAddr>,
+    ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// Listens on `addr`.
     fn bind(addr: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> + Send;

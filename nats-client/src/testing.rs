@@ -339,7 +339,7 @@ impl Runtime for Fake {
         Ok(vec![SocketAddr::new(ip, port)])
     }
 
-    async fn connect(addr: SocketAddr) -> io::Result<FakeStream> {
+    async fn connect(addr: SocketAddr, _local: Option<SocketAddr>) -> io::Result<FakeStream> {
         let (to_client, to_server) = (Pipe::default(), Pipe::default());
         let peer =
             Peer { input: to_server.clone(), output: to_client.clone(), seen: String::new() };
@@ -388,8 +388,8 @@ impl Runtime for Hasty {
         Fake::resolve(host, port).await
     }
 
-    async fn connect(addr: SocketAddr) -> io::Result<FakeStream> {
-        <Fake as Runtime>::connect(addr).await
+    async fn connect(addr: SocketAddr, local: Option<SocketAddr>) -> io::Result<FakeStream> {
+        <Fake as Runtime>::connect(addr, local).await
     }
 
     async fn bind(addr: SocketAddr) -> io::Result<()> {

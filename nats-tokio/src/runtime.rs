@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_io::{AsyncRead, AsyncWrite};
 use nats_client::Runtime;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// The tokio runtime in whose context the client is made.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +38,15 @@ impl Runtime for Tokio {
         Ok(tokio::net::lookup_host((host, port)).await?.collect())
     }
 
-    async fn connect(addr: SocketAddr) -> io::Result<Stream> {
-        Stream::new(TcpStream::connect(addr).await?)
+    async fn connect(addr: SocketAddr, local: Option<SocketAddr>) -> io::Result<Stream> {
+        let Some(local) = local else {
+            return Stream::new(TcpStream::connect(addr).await?);
+        };
+        let socket = if local.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // The port of a connection that has just ended can be used again.
+        socket.set_reuseaddr(true)?;
+        socket.bind(local)?;
+        Stream::new(socket.connect(addr).await?)
     }
 
     async fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
@@ -60,7 +67,13 @@ impl Runtime for Tokio {
 pub struct Stream(TcpStream);
 
 impl Stream {
-    fn new(stream: TcpStream) -> io::Result<Self> {
+    /// Wraps a connected socket, for example one that a [dialler](crate::ConnectOptions::dialer) has opened, and sets
+    /// `TCP_NODELAY`.
+    ///
+    /// # Errors
+    ///
+    /// The socket is broken.
+    pub fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self(stream))
     }

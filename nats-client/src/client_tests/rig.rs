@@ -53,7 +53,9 @@ impl Rig {
         let clock = Clock { now: Instant::now, origin: Instant::now() };
         let shared = Arc::new(Shared::new(conn, clock, parts.settings, Arc::default()));
         let client = Client::new(Handle::new(Arc::clone(&shared)));
-        let driver = Mutex::new(Driver::new(Arc::clone(&shared), Hooks::default(), 4096, None));
+        let transport = Arc::new(parts.transport);
+        let driver = Driver::new(Arc::clone(&shared), Hooks::default(), transport, 4096, None);
+        let driver = Mutex::new(driver);
         Self { client, shared, driver, bell: Arc::default(), server }
     }
 

@@ -1,49 +1,91 @@
 //! Opening a stream to a server.
+//!
+//! Three steps, one on top of the other: opening a byte stream (by the runtime, or by a dialler of the program's own),
+//! TLS, and WebSocket. Each takes the stream of the step before it.
 
 use std::future::Future;
-use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use nats_proto::connection::DialError;
 use nats_proto::{DialId, Rng, ServerAddr};
 
+use super::race::{Failure, Order, in_order, race};
+use crate::link::Stream;
 use crate::runtime::Runtime;
 use crate::trace;
+use crate::transport::Transport;
 
 /// An attempt under way. The core limits its time; dropping it gives up.
-pub(super) struct Dial<R: Runtime> {
+pub(super) struct Dial {
     pub(super) id: DialId,
-    pub(super) attempt: Attempt<R>,
+    pub(super) attempt: Attempt,
 }
 
-type Attempt<R> = Pin<Box<dyn Future<Output = Result<<R as Runtime>::Stream, DialError>> + Send>>;
+type Attempt = Pin<Box<dyn Future<Output = Result<Box<dyn Stream>, DialError>> + Send>>;
 
-impl<R: Runtime> Dial<R> {
-    /// Resolves the server's name and tries its addresses one after the other, in the order of `rng` or, without
-    /// one, of the resolver.
-    pub(super) fn new(id: DialId, server: ServerAddr, rng: Option<Rng>) -> Self {
-        Self { id, attempt: Box::pin(dial::<R>(server, rng)) }
+impl Dial {
+    /// Opens a stream. `rng` puts the addresses of a name into a random order; without one, they are tried in the
+    /// resolver's.
+    pub(super) fn new<R: Runtime>(
+        id: DialId,
+        server: ServerAddr,
+        transport: Arc<Transport>,
+        rng: Option<Rng>,
+    ) -> Self {
+        Self { id, attempt: Box::pin(dial::<R>(server, transport, rng)) }
     }
 }
 
-async fn dial<R: Runtime>(server: ServerAddr, rng: Option<Rng>) -> Result<R::Stream, DialError> {
+async fn dial<R: Runtime>(
+    server: ServerAddr,
+    transport: Arc<Transport>,
+    rng: Option<Rng>,
+) -> Result<Box<dyn Stream>, DialError> {
     trace::dialling(&server);
-    if server.is_websocket() || server.tls_required() {
-        return Err(DialError::Unsupported(server.scheme().to_string()));
-    }
-    let mut addrs = R::resolve(server.host(), server.port())
+    transport.supports(&server)?;
+    let stream = match &transport.dialer {
+        Some(dialer) => dialer(server.clone()).await.map_err(io_error)?,
+        None => open::<R>(&server, transport.local_address, rng).await?,
+    };
+    // TLS that comes before everything else (that of `wss`, and TLS first) goes here.
+    transport.wrap(stream, &server).await
+}
+
+/// Resolves the server's name and connects to the first of its addresses that answers.
+async fn open<R: Runtime>(
+    server: &ServerAddr,
+    local: Option<SocketAddr>,
+    rng: Option<Rng>,
+) -> Result<Box<dyn Stream>, DialError> {
+    let addrs = R::resolve(server.host(), server.port())
         .await
         .map_err(|error| DialError::Resolve(error.to_string()))?;
-    // ADR-11: the addresses of one name share the load.
-    if let Some(mut rng) = rng {
-        rng.shuffle(&mut addrs);
-    }
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for addr in addrs {
-        match R::connect(addr).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
+    let Order { addrs, mut skipped } = in_order(addrs, local, rng);
+    match race::<R, _, _>(addrs, |addr| R::connect(addr, local)).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(mut failures) => {
+            failures.append(&mut skipped);
+            Err(DialError::Io(describe(server, &failures)))
         }
     }
-    Err(DialError::Io(last.to_string()))
+}
+
+/// Names every address and what happened.
+fn describe(server: &ServerAddr, failures: &[Failure]) -> String {
+    match failures {
+        [] => String::from("the name has no address"),
+        // The address of the server, which stands before this text, says it already.
+        [one] if server.host().parse() == Ok::<IpAddr, _>(one.addr.ip()) => one.error.to_string(),
+        all => {
+            let each: Vec<String> =
+                all.iter().map(|failure| format!("{}: {}", failure.addr, failure.error)).collect();
+            each.join(", ")
+        }
+    }
+}
+
+fn io_error(error: std::io::Error) -> DialError {
+    DialError::Io(error.to_string())
 }

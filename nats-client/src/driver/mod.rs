@@ -9,6 +9,7 @@ mod dial;
 mod dispatch;
 mod ending;
 mod events;
+mod race;
 mod read;
 mod socket;
 
@@ -28,6 +29,7 @@ use crate::event::{ClientError, Event};
 use crate::link::{Link, Stream};
 use crate::runtime::Runtime;
 use crate::shared::{Core, Reply, Shared, wake_all};
+use crate::transport::Transport;
 pub(crate) use ask::Hooks;
 use ask::{Answer, Question};
 use dial::Dial;
@@ -48,7 +50,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 /// Drives one client. Ends when its connection is closed.
 pub(crate) struct Driver<R: Runtime> {
     shared: Arc<Shared>,
-    dial: Option<Dial<R>>,
+    dial: Option<Dial>,
+    transport: Arc<Transport>,
     hooks: Hooks,
     question: Option<Question>,
     sleep: Option<(Instant, Pin<Box<R::Sleep>>)>,
@@ -100,6 +103,7 @@ impl<R: Runtime> Driver<R> {
     pub(crate) fn new(
         shared: Arc<Shared>,
         hooks: Hooks,
+        transport: Arc<Transport>,
         read_buffer: usize,
         seed: Option<[u8; 32]>,
     ) -> Self {
@@ -108,6 +112,7 @@ impl<R: Runtime> Driver<R> {
             dial: None,
             hooks,
             question: None,
+            transport,
             sleep: None,
             reader: Reader::new(read_buffer),
             closed: None,
@@ -259,7 +264,7 @@ impl<R: Runtime> Driver<R> {
 
     /// Handles what concerns the socket and the waiting futures; keeps the rest for after the lock. Returns the
     /// streams and attempts that are over, to be dropped after it.
-    fn take_events(&mut self, core: &mut Core, link: &mut Link, now: Instant) -> Garbage<R> {
+    fn take_events(&mut self, core: &mut Core, link: &mut Link, now: Instant) -> Garbage {
         let mut garbage = (None, None, None);
         while let Some(event) = core.conn.poll_event() {
             match event {
@@ -268,7 +273,8 @@ impl<R: Runtime> Driver<R> {
                         rng.next_u64();
                     }
                     self.give_up(link, &mut garbage);
-                    self.dial = Some(Dial::new(id, server, self.rng.clone()));
+                    let transport = Arc::clone(&self.transport);
+                    self.dial = Some(Dial::new::<R>(id, server, transport, self.rng.clone()));
                     self.begun = true;
                 }
                 CoreEvent::Hangup => {

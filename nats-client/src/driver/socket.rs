@@ -12,7 +12,7 @@ use crate::link::{Link, Stream};
 use crate::runtime::Runtime;
 
 /// A stream, an attempt and a question that are over.
-pub(super) type Garbage<R> = (Option<Box<dyn Stream>>, Option<Dial<R>>, Option<Question>);
+pub(super) type Garbage = (Option<Box<dyn Stream>>, Option<Dial>, Option<Question>);
 
 impl<R: Runtime> Driver<R> {
     /// Sees how the attempt to connect is doing. True if it has ended.
@@ -27,7 +27,7 @@ impl<R: Runtime> Driver<R> {
         self.dial = None;
         let result = result.map(|stream| {
             self.reader.reset();
-            link.open(Box::new(stream));
+            link.open(stream);
         });
         self.news.dialled = Some((id, result));
         true
@@ -58,7 +58,7 @@ impl<R: Runtime> Driver<R> {
     }
 
     /// Gives up the stream and the attempt there are, and leaves them in `garbage`, to be dropped after the lock.
-    pub(super) fn give_up(&mut self, link: &mut Link, garbage: &mut Garbage<R>) {
+    pub(super) fn give_up(&mut self, link: &mut Link, garbage: &mut Garbage) {
         garbage.0 = link.close().or(garbage.0.take());
         garbage.1 = self.dial.take().or(garbage.1.take());
         garbage.2 = self.question.take().or(garbage.2.take());

@@ -5,6 +5,7 @@ mod bounds;
 mod life;
 #[cfg(feature = "nkeys")]
 mod nkeys;
+mod transport;
 mod wire;
 
 use std::fmt;
@@ -20,12 +21,14 @@ use crate::driver::Hooks;
 use crate::event_queue::EventCallback;
 use crate::runtime::Runtime;
 use crate::to_server_addrs::ToServerAddrs;
+use crate::transport::Transport;
 
 /// The settings of a client that differ from the defaults.
 pub struct ConnectOptions<R> {
     /// Without servers, which come last.
     config: Config,
     settings: Settings,
+    transport: Transport,
     callback: Option<EventCallback>,
     hooks: Hooks,
     runtime: PhantomData<fn() -> R>,
@@ -46,6 +49,7 @@ pub(crate) struct Settings {
 pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) settings: Settings,
+    pub(crate) transport: Transport,
     pub(crate) callback: Option<EventCallback>,
     pub(crate) hooks: Hooks,
 }
@@ -74,6 +78,7 @@ impl<R> Default for ConnectOptions<R> {
                 wait_while_disconnected: true,
                 read_buffer: 64 * 1024,
             },
+            transport: Transport::default(),
             callback: None,
             hooks: Hooks::default(),
             runtime: PhantomData,
@@ -86,6 +91,7 @@ impl<R> Clone for ConnectOptions<R> {
         Self {
             config: self.config.clone(),
             settings: self.settings.clone(),
+            transport: self.transport.clone(),
             callback: self.callback.clone(),
             hooks: self.hooks.clone(),
             runtime: PhantomData,
@@ -98,6 +104,7 @@ impl<R> fmt::Debug for ConnectOptions<R> {
         f.debug_struct("ConnectOptions")
             .field("config", &self.config)
             .field("settings", &self.settings)
+            .field("transport", &self.transport)
             .finish_non_exhaustive()
     }
 }
@@ -122,6 +129,12 @@ impl<R: Runtime> ConnectOptions<R> {
     pub(crate) fn into_parts(self, servers: Vec<ServerAddr>) -> Parts {
         let mut config = self.config;
         config.servers = servers;
-        Parts { config, settings: self.settings, callback: self.callback, hooks: self.hooks }
+        Parts {
+            config,
+            settings: self.settings,
+            transport: self.transport,
+            callback: self.callback,
+            hooks: self.hooks,
+        }
     }
 }

@@ -9,6 +9,7 @@ mod cancellation;
 mod concurrency;
 mod connecting;
 mod delivery;
+mod dialling;
 mod draining;
 mod dropping;
 mod events;
@@ -140,6 +141,10 @@ macro_rules! on_every_server {
                     a_server_that_starts_later_is_found,
                     a_server_that_is_not_there_is_named_in_the_error,
                 }
+                dialling {
+                    addresses_of_the_other_family_are_not_tried_from_a_local_one,
+                    a_dialler_of_ones_own_opens_every_connection,
+                }
                 reconnecting {
                     subscriptions_survive_a_restart,
                     queue_groups_survive_a_restart,
@@ -231,6 +236,10 @@ macro_rules! on_every_process {
                     a_frozen_server_is_noticed_while_publishing,
                     a_server_that_reads_nothing_makes_publishers_wait,
                 }
+                dialling {
+                    connections_come_from_the_local_address,
+                    a_local_port_is_used_again_by_a_reconnect,
+                }
                 permissions {
                     a_refused_subscription_ends_and_says_why,
                     a_refused_publish_is_an_event,
@@ -259,6 +268,9 @@ macro_rules! without_a_server {
                     a_server_that_never_speaks_is_given_up_in_time,
                     a_flush_that_is_not_answered_ends_in_time,
                     what_requires_tls_is_refused_clearly,
+                }
+                dialling {
+                    a_dialler_that_fails_is_quoted_and_one_that_hangs_is_dropped,
                 }
             }
         }

@@ -1,0 +1,51 @@
+//! How a server is reached.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_io::{AsyncRead, AsyncWrite};
+use nats_proto::ServerAddr;
+
+use super::ConnectOptions;
+use crate::link::Stream;
+
+/// How a server is reached.
+impl<R> ConnectOptions<R> {
+    /// The address of one's own that connections come from; port 0 lets the system choose one. Default: the system
+    /// chooses both.
+    ///
+    /// Addresses of servers that are of the other family (IPv4, IPv6) are not tried. A [`dialer`](Self::dialer) is
+    /// not told of it.
+    pub fn local_address(mut self, address: SocketAddr) -> Self {
+        self.transport.local_address = Some(address);
+        self
+    }
+
+    /// Opens connections by a function of one's own, for example through a proxy. Default: the name is resolved,
+    /// and the first of its addresses that answers is connected to.
+    ///
+    /// The function gets the address of the server whose turn it is, and gives a stream of bytes to it; a TCP socket
+    /// should have `TCP_NODELAY` set. TLS and WebSocket, if the address asks for them, are put on top of that stream.
+    ///
+    /// The future runs as a part of the attempt to connect: when
+    /// [`connection_timeout`](Self::connection_timeout) is over, or the client is closed, it is dropped wherever it
+    /// waits. It must not block.
+    ///
+    /// # Errors
+    ///
+    /// Where the future gives an error, the attempt has failed with its text, and the next server is tried.
+    pub fn dialer<F, Fut, S>(mut self, dialer: F) -> Self
+    where
+        F: Fn(ServerAddr) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.transport.dialer = Some(Arc::new(move |server| {
+            let dialing = dialer(server);
+            Box::pin(async move { Ok(Box::new(dialing.await?) as Box<dyn Stream>) })
+        }));
+        self
+    }
+}

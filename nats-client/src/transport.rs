@@ -1,0 +1,54 @@
+//! How streams are opened: what is the same for every attempt of a client.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use nats_proto::ServerAddr;
+use nats_proto::connection::DialError;
+
+use crate::link::Stream;
+
+/// What a dialler of the program's own is doing.
+pub(crate) type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
+
+/// A dialler of the program's own.
+pub(crate) type Dialer = Arc<dyn Fn(ServerAddr) -> Dialing + Send + Sync>;
+
+/// The settings of the streams.
+#[derive(Clone, Default)]
+pub(crate) struct Transport {
+    pub(crate) local_address: Option<SocketAddr>,
+    pub(crate) dialer: Option<Dialer>,
+}
+
+impl Transport {
+    /// Refuses an address of a kind that no attempt could reach, before anything is opened.
+    pub(crate) fn supports(&self, server: &ServerAddr) -> Result<(), DialError> {
+        if server.is_websocket() || server.tls_required() {
+            return Err(DialError::Unsupported(server.scheme().to_string()));
+        }
+        Ok(())
+    }
+
+    /// Puts on top of an open stream what the scheme of the server asks for.
+    pub(crate) async fn wrap(
+        &self,
+        stream: Box<dyn Stream>,
+        _server: &ServerAddr,
+    ) -> Result<Box<dyn Stream>, DialError> {
+        Ok(stream)
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("local_address", &self.local_address)
+            .field("dialer", &self.dialer.is_some())
+            .finish_non_exhaustive()
+    }
+}
