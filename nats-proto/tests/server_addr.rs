@@ -197,6 +197,25 @@ fn discovered_servers_inherit_scheme_and_credentials() {
 }
 
 #[test]
+fn a_discovered_ip_address_keeps_the_name_for_tls_that_the_user_gave() {
+    let known = addr("tls://nats.example");
+    assert_eq!(known.tls_name(), "nats.example");
+    for entry in ["10.0.0.2:4222", "[2001:db8::2]:4222"] {
+        let found = known.discovered(entry).unwrap();
+        assert_ne!(found.host(), "nats.example");
+        assert_eq!(found.tls_name(), "nats.example");
+        // Also over several steps.
+        assert_eq!(found.discovered("10.0.0.3:1").unwrap().tls_name(), "nats.example");
+    }
+    // A name stands for itself.
+    let named = known.discovered("10.0.0.2:1").unwrap().discovered("b.example:1").unwrap();
+    assert_eq!(named.tls_name(), "b.example");
+    let known = addr("tls://10.0.0.1");
+    assert_eq!(known.tls_name(), "10.0.0.1");
+    assert_eq!(known.discovered("10.0.0.2:1").unwrap().tls_name(), "10.0.0.1");
+}
+
+#[test]
 fn discovered_entries_are_host_and_port_alone() {
     use ServerAddrError::*;
     let known = addr("tls://u:p@known:1");

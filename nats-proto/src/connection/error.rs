@@ -15,6 +15,8 @@ pub enum DialError {
     Io(String),
     /// The scheme of the address is not supported by this transport.
     Unsupported(String),
+    /// The stream was to be encrypted from its beginning, and could not be.
+    Tls(TlsError),
 }
 
 /// Why a connection could not be brought up.
@@ -54,6 +56,9 @@ pub enum ConnectError {
 pub enum TlsError {
     /// Bytes came behind INFO, before the handshake. They may be anybody's: the stream cannot be trusted.
     EarlyData,
+    /// The handshake could not begin: a certificate or key cannot be read or used, or the host is not a name that a
+    /// certificate can be for.
+    Setup(String),
     /// The handshake failed, as the caller tells it.
     Handshake(String),
 }
@@ -64,6 +69,7 @@ impl fmt::Display for TlsError {
             Self::EarlyData => {
                 f.write_str("plain bytes came behind INFO, before the TLS handshake")
             }
+            Self::Setup(reason) => write!(f, "TLS is not set up: {reason}"),
             Self::Handshake(reason) => write!(f, "the TLS handshake failed: {reason}"),
         }
     }
@@ -93,6 +99,7 @@ impl fmt::Display for DialError {
             Self::Resolve(reason) => write!(f, "the host name could not be resolved: {reason}"),
             Self::Io(reason) => f.write_str(reason),
             Self::Unsupported(scheme) => write!(f, "the scheme {scheme:?} is not supported"),
+            Self::Tls(error) => error.fmt(f),
         }
     }
 }
@@ -130,6 +137,9 @@ pub enum DisconnectReason {
     Eof,
     /// The transport failed.
     Io(String),
+    /// The encryption of the transport failed: what the peer sent is not what it encrypted, or it refuses our
+    /// certificate.
+    Tls(String),
     /// No byte came in spite of keepalive probes.
     Stale,
     /// The server's bytes break the protocol.
@@ -149,6 +159,7 @@ impl fmt::Display for DisconnectReason {
         match self {
             Self::Eof => f.write_str("the server closed the connection"),
             Self::Io(reason) => f.write_str(reason),
+            Self::Tls(reason) => write!(f, "TLS failed: {reason}"),
             Self::Stale => {
                 f.write_str("stale connection: the server did not answer keepalive probes")
             }

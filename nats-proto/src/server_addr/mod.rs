@@ -4,6 +4,7 @@ mod parse;
 
 use alloc::string::String;
 use core::fmt;
+use core::net::IpAddr;
 use core::str::FromStr;
 
 /// How to talk to a server.
@@ -74,6 +75,8 @@ pub struct ServerAddr {
     port: u16,
     /// With the leading slash; empty if there is none, and always for other schemes than those of WebSocket.
     path: String,
+    /// The host of the address that it was discovered through, if it is an IP address itself.
+    tls_name: Option<String>,
 }
 
 impl ServerAddr {
@@ -90,6 +93,14 @@ impl ServerAddr {
     /// The name or IP address, the latter without brackets.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The name or IP address, without brackets, that the server's certificate must be for: the host; for an IP
+    /// address that a server told of, the host of the address through which that server was reached.
+    ///
+    /// Servers tell of each other by IP address, and certificates are mostly for names.
+    pub fn tls_name(&self) -> &str {
+        self.tls_name.as_deref().unwrap_or(&self.host)
     }
 
     /// The port; the scheme's default if the address named none.
@@ -138,13 +149,16 @@ impl ServerAddr {
     }
 
     /// An entry of `connect_urls` (`host:port`, without scheme), which inherits this address's scheme, path and
-    /// credentials.
+    /// credentials, and if it is an IP address the name for TLS.
     ///
     /// # Errors
     /// The entry is not an address, or has a scheme or credentials of its own.
     pub fn discovered(&self, entry: &str) -> Result<Self, ServerAddrError> {
         let (host, port) = parse::endpoint(entry)?;
-        Ok(Self { host, port: port.unwrap_or(self.scheme.default_port()), ..self.clone() })
+        let port = port.unwrap_or(self.scheme.default_port());
+        let inherits = host.parse::<IpAddr>().is_ok() && host != self.tls_name();
+        let tls_name = inherits.then(|| self.tls_name().into());
+        Ok(Self { host, port, tls_name, ..self.clone() })
     }
 
     /// Whether both name the same host, without regard to case, and the same port.

@@ -59,6 +59,7 @@ pub(super) fn address(text: &str) -> Result<ServerAddr, ServerAddrError> {
         host,
         port: port.unwrap_or(scheme.default_port()),
         path: path.into(),
+        tls_name: None,
     })
 }
 
