@@ -15,6 +15,10 @@
 
 pub mod runtime;
 
+/// The version of rustls that [`ConnectOptions::tls_client_config`] speaks of.
+#[cfg(feature = "tls")]
+pub use nats_client::rustls;
+
 pub use nats_client::client::{DrainError, ReconnectError};
 pub use nats_client::{
     AsServerAddr, Auth, AuthError, Client, ClientError, ConnectError, ConnectErrorKind, EndReason,

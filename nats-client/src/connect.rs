@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
-use nats_proto::connection::{Connection, DialError};
+use nats_proto::connection::{Connection, DialError, DisconnectReason};
 use nats_proto::{Instant, ServerAddr};
 
 use crate::client::Client;
@@ -21,6 +21,13 @@ use crate::trace;
 /// Servers that the text of a failed connect names at most.
 const NAMED_FAILURES: usize = 8;
 
+/// What to do when one of the two sides cannot do the TLS that the other requires.
+#[cfg(feature = "tls")]
+const TLS_REQUIRED: &str =
+    "the address or the options require TLS: set the server up for it, or do not require it";
+#[cfg(not(feature = "tls"))]
+const TLS_REQUIRED: &str = crate::tls::MISSING;
+
 /// Why a client could not connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectErrorKind {
@@ -34,7 +41,7 @@ pub enum ConnectErrorKind {
     AuthorizationViolation,
     /// The server did not answer in time.
     TimedOut,
-    /// TLS is required.
+    /// TLS is required and not to be had, or its handshake or its settings are not in order.
     Tls,
     /// The server could not be reached, or hung up.
     Io,
@@ -131,7 +138,7 @@ impl Startup {
             text.push_str(&format!("{error}; "));
         }
         text.push_str(hint);
-        ConnectError::with_source(kind, text)
+        ConnectError::with_source(kind, text.trim_end_matches("; "))
     }
 }
 
@@ -142,21 +149,23 @@ fn explain(error: &nats_proto::connection::ConnectError) -> (ConnectErrorKind, &
         Core::Dial(DialError::Resolve(_)) => {
             (ConnectErrorKind::Dns, "check the spelling of the host name")
         }
-        Core::Dial(DialError::Unsupported(_)) | Core::TlsRequired => (
-            ConnectErrorKind::Tls,
-            "this version speaks plain TCP only: use a nats:// address of a server that does not require TLS",
-        ),
         Core::Auth(_) => (
             ConnectErrorKind::Authentication,
             "check the key, the credentials file or the callback that gives the credentials",
         ),
+        Core::TlsRequired => (ConnectErrorKind::Tls, TLS_REQUIRED),
+        // They say themselves what to look at.
+        Core::Tls(_)
+        | Core::Dial(DialError::Tls(_) | DialError::Unsupported(_))
+        | Core::Lost(DisconnectReason::Tls(_)) => (ConnectErrorKind::Tls, ""),
         Core::Authorization(_) => (
             ConnectErrorKind::AuthorizationViolation,
             "check the user name and password, the token, or the key",
         ),
         Core::TimedOut => (
             ConnectErrorKind::TimedOut,
-            "check that a NATS server listens there and that no firewall is in between",
+            "check that a NATS server listens there, that no firewall is in between, and whether the server wants \
+             tls_first",
         ),
         Core::MaxReconnects => (ConnectErrorKind::MaxReconnects, "check that the servers are up"),
         _ => (ConnectErrorKind::Io, "check that a NATS server is running at this address"),
@@ -230,8 +239,8 @@ fn check(servers: &[ServerAddr]) -> Result<(), ConnectError> {
     for server in servers {
         let problem = if server.is_websocket() {
             "WebSocket addresses are not supported by this version; use nats://"
-        } else if server.tls_required() {
-            "TLS is not supported by this version; use nats:// and a server that does not require TLS"
+        } else if server.tls_required() && cfg!(not(feature = "tls")) {
+            TLS_REQUIRED
         } else {
             continue;
         };

@@ -30,6 +30,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `tls`, with `ring` or `aws-lc-rs` | encrypted connections, and which cryptography they use |
 //! | `nkeys` | nkeys, JWTs and credentials files |
 //! | `context` | the contexts of the `nats` command |
 //! | `tracing` | events and spans for `tracing` subscribers |
@@ -52,6 +53,11 @@ mod shared;
 mod statistics;
 mod subscriber;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/missing.rs"]
+mod tls;
 mod to_server_addrs;
 mod trace;
 mod transport;
@@ -81,6 +87,9 @@ pub use nats_proto::{
 };
 pub use options::ConnectOptions;
 pub use runtime::Runtime;
+/// The version of rustls that [`ConnectOptions::tls_client_config`] speaks of.
+#[cfg(feature = "tls")]
+pub use rustls;
 pub use statistics::Statistics;
 pub use subscriber::{Subscriber, UnsubscribeError};
 pub use to_server_addrs::{AsServerAddr, ToServerAddrs};

@@ -8,6 +8,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 use nats_proto::connection::DisconnectReason;
 use nats_proto::wire::OutBuf;
 
+use crate::tls;
+
 /// Slices of one vectored write. A system takes 1,024; a write that takes more than some dozen is as good as
 /// two.
 const SLICES: usize = 64;
@@ -43,6 +45,11 @@ impl Link {
         *self = Self { stream: Some(stream), ..Self::default() };
     }
 
+    /// Puts back a stream that was taken out to be encrypted.
+    pub(crate) fn resume(&mut self, stream: Box<dyn Stream>) {
+        self.stream = Some(stream);
+    }
+
     /// Takes the stream out, to be dropped where no lock is held. What is not written stays.
     pub(crate) fn close(&mut self) -> Option<Box<dyn Stream>> {
         self.unflushed = false;
@@ -62,7 +69,7 @@ impl Link {
         match write(&mut **stream, &mut self.out, &mut self.unflushed, cx) {
             Ok(wrote) => wrote,
             Err(error) => {
-                self.broken = Some(DisconnectReason::Io(error.to_string()));
+                self.broken = Some(tls::lost(&error));
                 true
             }
         }

@@ -11,6 +11,7 @@ use nats_proto::ServerAddr;
 use nats_proto::connection::DialError;
 
 use crate::link::Stream;
+use crate::tls::TlsSettings;
 
 /// What a dialler of the program's own is doing.
 pub(crate) type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
@@ -19,16 +20,23 @@ pub(crate) type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>
 pub(crate) type Dialer = Arc<dyn Fn(ServerAddr) -> Dialing + Send + Sync>;
 
 /// The settings of the streams.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Transport {
+    pub(crate) tls: Arc<TlsSettings>,
     pub(crate) local_address: Option<SocketAddr>,
     pub(crate) dialer: Option<Dialer>,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Self { tls: Arc::new(TlsSettings::new()), local_address: None, dialer: None }
+    }
 }
 
 impl Transport {
     /// Refuses an address of a kind that no attempt could reach, before anything is opened.
     pub(crate) fn supports(&self, server: &ServerAddr) -> Result<(), DialError> {
-        if server.is_websocket() || server.tls_required() {
+        if server.is_websocket() {
             return Err(DialError::Unsupported(server.scheme().to_string()));
         }
         Ok(())
@@ -47,6 +55,7 @@ impl Transport {
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport")
+            .field("tls", &self.tls)
             .field("local_address", &self.local_address)
             .field("dialer", &self.dialer.is_some())
             .finish_non_exhaustive()

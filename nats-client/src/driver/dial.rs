@@ -49,7 +49,12 @@ async fn dial<R: Runtime>(
         Some(dialer) => dialer(server.clone()).await.map_err(io_error)?,
         None => open::<R>(&server, transport.local_address, rng).await?,
     };
-    // TLS that comes before everything else (that of `wss`, and TLS first) goes here.
+    let stream = if transport.tls.is_first(&server) {
+        let tls = Arc::clone(&transport.tls);
+        tls.encrypt(stream, server.clone()).await.map_err(DialError::Tls)?
+    } else {
+        stream
+    };
     transport.wrap(stream, &server).await
 }
 

@@ -20,8 +20,8 @@ impl<R: Runtime> Driver<R> {
         if mem::replace(&mut self.released, true) {
             return;
         }
-        let garbage =
-            (self.shared.link().close(), self.dial.take(), self.question.take(), self.sleep.take());
+        let attempts = (self.dial.take(), self.handshake.take(), self.question.take());
+        let garbage = (self.shared.link().close(), attempts, self.sleep.take());
         let wakers = &mut self.batch.wakers;
         let mut core = self.shared.lock();
         let driver = core.driver.take();

@@ -11,6 +11,7 @@ mod ending;
 mod events;
 mod race;
 mod read;
+mod secure;
 mod socket;
 
 use std::future::Future;
@@ -21,7 +22,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nats_proto::connection::{Delivery, DialError, DisconnectReason, Event as CoreEvent, Route};
+use nats_proto::connection::{
+    Delivery, DialError, DisconnectReason, Event as CoreEvent, Route, TlsError,
+};
 use nats_proto::wire::ServerOps;
 use nats_proto::{DecodeError, DialId, Instant, Rng};
 
@@ -35,6 +38,7 @@ use ask::{Answer, Question};
 use dial::Dial;
 use dispatch::Router;
 use read::Reader;
+use secure::Handshake;
 use socket::Garbage;
 
 /// Rounds of one poll before other tasks of the runtime get their turn.
@@ -51,6 +55,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 pub(crate) struct Driver<R: Runtime> {
     shared: Arc<Shared>,
     dial: Option<Dial>,
+    handshake: Option<Handshake>,
     transport: Arc<Transport>,
     hooks: Hooks,
     question: Option<Question>,
@@ -77,6 +82,7 @@ pub(crate) struct Driver<R: Runtime> {
 struct News {
     answer: Option<Answer>,
     dialled: Option<(DialId, Result<(), DialError>)>,
+    encrypted: Option<(DialId, Result<(), TlsError>)>,
     inbound: usize,
     decode_error: Option<DecodeError>,
     lost: Option<DisconnectReason>,
@@ -110,6 +116,7 @@ impl<R: Runtime> Driver<R> {
         Self {
             shared,
             dial: None,
+            handshake: None,
             hooks,
             question: None,
             transport,
@@ -235,6 +242,9 @@ impl<R: Runtime> Driver<R> {
         if let Some((id, result)) = news.dialled.take() {
             conn.handle_dial(now, id, result);
         }
+        if let Some((id, result)) = news.encrypted.take() {
+            conn.handle_tls(id, result);
+        }
         match news.answer.take() {
             Some(Answer::Auth(id, auth)) => conn.handle_auth(id, auth),
             Some(Answer::Server(choice, _)) => conn.handle_choice(now, choice),
@@ -265,7 +275,7 @@ impl<R: Runtime> Driver<R> {
     /// Handles what concerns the socket and the waiting futures; keeps the rest for after the lock. Returns the
     /// streams and attempts that are over, to be dropped after it.
     fn take_events(&mut self, core: &mut Core, link: &mut Link, now: Instant) -> Garbage {
-        let mut garbage = (None, None, None);
+        let mut garbage = (None, None, None, None);
         while let Some(event) = core.conn.poll_event() {
             match event {
                 CoreEvent::Dial { id, server } => {
@@ -276,6 +286,11 @@ impl<R: Runtime> Driver<R> {
                     let transport = Arc::clone(&self.transport);
                     self.dial = Some(Dial::new::<R>(id, server, transport, self.rng.clone()));
                     self.begun = true;
+                }
+                CoreEvent::StartTls { id, server } => {
+                    if let Err(error) = self.start_tls(id, server, link) {
+                        core.conn.handle_tls(id, Err(error));
+                    }
                 }
                 CoreEvent::Hangup => {
                     self.give_up(link, &mut garbage);
@@ -349,6 +364,7 @@ impl<R: Runtime> Future for Driver<R> {
             this.poll_question(cx);
             let mut link = shared.link();
             let mut again = this.poll_dial(&mut link, cx);
+            again |= this.poll_handshake(&mut link, cx);
             again |= this.poll_read(&mut link, cx);
             read += this.news.inbound;
             let (deadline, listening) = this.book(&shared, &mut link, cx);

@@ -51,6 +51,11 @@ impl Reader {
         *self = Self::new(self.capacity);
     }
 
+    /// Whether nothing is left of what was read, not even a part of an operation.
+    pub(super) fn is_empty(&self) -> bool {
+        self.input.is_empty()
+    }
+
     /// Reads once. Zero bytes mean the end.
     pub(super) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,

@@ -8,11 +8,14 @@ use nats_proto::connection::DisconnectReason;
 use super::Driver;
 use super::ask::Question;
 use super::dial::Dial;
+use super::secure::Handshake;
 use crate::link::{Link, Stream};
 use crate::runtime::Runtime;
+use crate::tls;
 
-/// A stream, an attempt and a question that are over.
-pub(super) type Garbage = (Option<Box<dyn Stream>>, Option<Dial>, Option<Question>);
+/// A stream, attempts and a question that are over.
+pub(super) type Garbage =
+    (Option<Box<dyn Stream>>, Option<Dial>, Option<Handshake>, Option<Question>);
 
 impl<R: Runtime> Driver<R> {
     /// Sees how the attempt to connect is doing. True if it has ended.
@@ -46,13 +49,17 @@ impl<R: Runtime> Driver<R> {
                 return true;
             }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => return true,
-            Poll::Ready(Err(error)) => DisconnectReason::Io(error.to_string()),
+            Poll::Ready(Err(error)) => tls::lost(&error),
             Poll::Pending => match link.broken.take() {
                 Some(broken) => broken,
                 None => return false,
             },
         };
-        self.news.lost = Some(link.broken.take().unwrap_or(lost));
+        self.news.lost = Some(match link.broken.take() {
+            // Why a write failed is mostly said by what can still be read.
+            Some(broken) if !matches!(lost, DisconnectReason::Tls(_)) => broken,
+            _ => lost,
+        });
         self.closed = link.close();
         true
     }
@@ -61,6 +68,7 @@ impl<R: Runtime> Driver<R> {
     pub(super) fn give_up(&mut self, link: &mut Link, garbage: &mut Garbage) {
         garbage.0 = link.close().or(garbage.0.take());
         garbage.1 = self.dial.take().or(garbage.1.take());
-        garbage.2 = self.question.take().or(garbage.2.take());
+        garbage.2 = self.handshake.take().or(garbage.2.take());
+        garbage.3 = self.question.take().or(garbage.3.take());
     }
 }

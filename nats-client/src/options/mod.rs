@@ -5,6 +5,8 @@ mod bounds;
 mod life;
 #[cfg(feature = "nkeys")]
 mod nkeys;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 mod wire;
 
@@ -129,6 +131,7 @@ impl<R: Runtime> ConnectOptions<R> {
     pub(crate) fn into_parts(self, servers: Vec<ServerAddr>) -> Parts {
         let mut config = self.config;
         config.servers = servers;
+        config.tls = self.transport.tls.mode;
         Parts {
             config,
             settings: self.settings,

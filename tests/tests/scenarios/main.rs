@@ -267,7 +267,6 @@ macro_rules! without_a_server {
                     what_is_no_address_is_refused_at_once,
                     a_server_that_never_speaks_is_given_up_in_time,
                     a_flush_that_is_not_answered_ends_in_time,
-                    what_requires_tls_is_refused_clearly,
                 }
                 dialling {
                     a_dialler_that_fails_is_quoted_and_one_that_hangs_is_dropped,

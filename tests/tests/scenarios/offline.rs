@@ -53,21 +53,3 @@ pub(crate) async fn a_flush_that_is_not_answered_ends_in_time<R: Rt>(env: Env<R,
     assert_eq!(error.kind(), FlushErrorKind::FlushError, "{error}");
     server.join().unwrap();
 }
-
-pub(crate) async fn what_requires_tls_is_refused_clearly<R: Rt>(env: Env<R, ()>) {
-    for address in ["tls://localhost", "ws://localhost", "wss://localhost"] {
-        let error = env.options().connect(address).await.unwrap_err();
-        assert_eq!(error.kind(), ConnectErrorKind::Tls, "{address}: {error}");
-    }
-    let (listener, url) = listen();
-    let server = thread::spawn(move || {
-        let mut client = RawConnection::accept(&listener);
-        client.send(b"INFO {\"tls_required\":true}\r\n");
-        // Not a byte, and above all no credentials, before TLS.
-        client.expect_eof();
-    });
-    let options = env.options().token("canary".to_owned());
-    let error = options.connect(&url).await.unwrap_err();
-    assert_eq!(error.kind(), ConnectErrorKind::Tls, "{error}");
-    server.join().unwrap();
-}

@@ -1,0 +1,83 @@
+//! Why TLS failed, and what the reader may look at.
+
+use std::io;
+
+use nats_proto::connection::DisconnectReason;
+use rustls::{AlertDescription, CertificateError, Error};
+
+/// Why a handshake failed.
+pub(super) fn failure(error: &io::Error) -> String {
+    match of_rustls(error) {
+        Some(error) => told(error),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the server closed the stream: see its log for the reason".to_owned()
+        }
+        None => error.to_string(),
+    }
+}
+
+/// Why a stream ended with this error.
+pub(crate) fn lost(error: &io::Error) -> DisconnectReason {
+    match of_rustls(error) {
+        Some(error) => DisconnectReason::Tls(told(error)),
+        // The peer closed without saying goodbye, as a server that is killed does. NATS tells by itself what is whole.
+        None if error.kind() == io::ErrorKind::UnexpectedEof => DisconnectReason::Eof,
+        None => DisconnectReason::Io(error.to_string()),
+    }
+}
+
+fn of_rustls(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn told(error: &Error) -> String {
+    match advice(error) {
+        Some(advice) => format!("{error}; {advice}"),
+        None => error.to_string(),
+    }
+}
+
+fn advice(error: &Error) -> Option<&'static str> {
+    use CertificateError as Certificate;
+    Some(match error {
+        Error::InvalidCertificate(error) => match error {
+            Certificate::UnknownIssuer => {
+                "nobody who is trusted has issued the server's certificate: give its authority's with \
+                 add_root_certificates"
+            }
+            Certificate::Expired | Certificate::ExpiredContext { .. } => {
+                "the server's certificate must be renewed, unless the clock of this machine is wrong"
+            }
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+                "check the clock of this machine"
+            }
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                "use a host name in the server's address that its certificate is for"
+            }
+            _ => return None,
+        },
+        Error::InvalidMessage(_) => {
+            "what came is not TLS: the server may not offer it, or with tls_first not from the beginning"
+        }
+        Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::NoCertificate
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied,
+        ) => {
+            "the server wants a client certificate that it trusts: give one with add_client_certificate"
+        }
+        Error::PeerIncompatible(_)
+        | Error::AlertReceived(
+            AlertDescription::HandshakeFailure
+            | AlertDescription::ProtocolVersion
+            | AlertDescription::InsufficientSecurity,
+        ) => "the server and this client have no version or cipher of TLS in common",
+        _ => return None,
+    })
+}
