@@ -109,6 +109,13 @@ impl RawConnection {
         bytes
     }
 
+    /// What the peer says next, at least one byte and at most some thousand; nothing at the end.
+    pub fn read_some(&mut self) -> Vec<u8> {
+        let bytes = self.stream.fill_buf().expect("the peer says something or ends").to_vec();
+        self.stream.consume(bytes.len());
+        bytes
+    }
+
     /// Waits until the server has handled everything sent so far. What it sent before that must have been read.
     #[track_caller]
     pub fn round_trip(&mut self) {

@@ -88,6 +88,8 @@ pub struct RealServer {
     port: ReservedPort,
     directory: PathBuf,
     process: Option<Child>,
+    /// How often the process was started.
+    launches: usize,
 }
 
 impl RealServer {
@@ -113,7 +115,7 @@ impl RealServer {
         let directory = std::env::temp_dir().join(&name);
         fs::create_dir_all(&directory)
             .unwrap_or_else(|error| panic!("cannot create {}: {error}", directory.display()));
-        Self { executable, name, port: ReservedPort::new(), directory, process: None }
+        Self { executable, name, port: ReservedPort::new(), directory, process: None, launches: 0 }
     }
 
     /// Writes the configuration, which the next start reads.
@@ -143,11 +145,28 @@ impl RealServer {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.executable.display()));
         self.process = Some(process);
+        self.launches += 1;
     }
 
-    /// Waits until the server speaks to clients.
+    /// Waits until the server speaks to clients, or says that it would.
     pub(super) fn await_ready(&mut self) {
-        self.await_info("the server to speak", |_| true);
+        if self.speaks_first() {
+            return self.await_info("the server to speak", |_| true);
+        }
+        let given_up = Instant::now() + PATIENCE;
+        while self.log().matches("Server is ready").count() < self.launches {
+            if let Some(status) = self.exit_status() {
+                panic!("the server ended with {status}:\n{}", self.log());
+            }
+            assert!(Instant::now() < given_up, "the server is not ready:\n{}", self.log());
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Whether a client that connects is told something before it has encrypted the connection.
+    fn speaks_first(&self) -> bool {
+        let config = fs::read_to_string(self.config_path()).unwrap_or_default();
+        !config.contains("handshake_first: true")
     }
 
     /// Waits until the server introduces itself with an INFO that `accept` accepts.

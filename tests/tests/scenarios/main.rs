@@ -30,6 +30,8 @@ mod server_pool;
 mod slow_consumers;
 mod stale;
 mod support;
+mod tls;
+mod tls_refusals;
 mod unsubscribing;
 mod wildcards;
 
@@ -244,6 +246,27 @@ macro_rules! on_every_process {
                     a_refused_subscription_ends_and_says_why,
                     a_refused_publish_is_an_event,
                 }
+                tls {
+                    a_server_that_requires_tls_gets_it,
+                    a_server_that_offers_tls_gets_it_if_it_is_required,
+                    tls_may_come_before_the_first_word,
+                    roots_come_from_files_and_from_memory,
+                    a_client_shows_its_certificate_if_it_is_asked,
+                    a_certificate_may_say_who_one_is,
+                    a_configuration_of_rustls_replaces_all_else,
+                    large_payloads_go_both_ways_at_once,
+                    threads_that_publish_while_others_receive_lose_nothing,
+                    renewed_certificates_are_used_on_the_next_attempt,
+                    a_server_discovered_by_its_address_is_checked_by_name,
+                }
+                tls_refusals {
+                    bad_certificates_of_servers,
+                    an_authority_that_the_system_does_not_know,
+                    certificates_of_clients_that_are_missing_or_foreign,
+                    a_server_without_tls_if_it_is_required,
+                    a_server_that_wants_tls_first_from_a_client_that_waits,
+                    a_reconnect_to_a_server_with_a_foreign_certificate,
+                }
             }
         }
     )*};
@@ -270,6 +293,13 @@ macro_rules! without_a_server {
                 }
                 dialling {
                     a_dialler_that_fails_is_quoted_and_one_that_hangs_is_dropped,
+                }
+                tls_refusals {
+                    credentials_are_never_sent_in_plain,
+                    nothing_is_said_to_a_server_that_cannot_do_the_tls_that_is_required,
+                    plain_bytes_behind_info_are_an_attack,
+                    a_handshake_that_stalls_ends_in_time,
+                    certificates_that_cannot_be_read_are_named,
                 }
             }
         }

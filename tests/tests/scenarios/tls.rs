@@ -1,0 +1,282 @@
+//! Encrypted connections.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nats_client::connection::State;
+use nats_client::rustls::crypto::ring;
+use nats_client::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use nats_client::rustls::{ClientConfig, RootCertStore};
+use nats_client::{Client, ConnectOptions, Event};
+use nats_tests::certificates::{Authority, Certificate, Files};
+use nats_tests::server::{Cluster, Options, RealServer, Release, TestServer};
+
+use crate::support::{Env, Events, Rt, next, numbers, publish_numbers, take, text};
+
+/// A server's authority, certificate and files.
+pub(crate) struct Setup {
+    pub(crate) authority: Authority,
+    pub(crate) files: Files,
+}
+
+impl Setup {
+    /// With a certificate for `localhost` and 127.0.0.1.
+    pub(crate) fn new() -> Self {
+        let setup = Self::with(|authority| authority.issue(&["localhost", "127.0.0.1"]));
+        setup.files.write("roots.pem", &setup.authority.pem);
+        setup
+    }
+
+    /// With another certificate.
+    pub(crate) fn with(certificate: impl Fn(&Authority) -> Certificate) -> Self {
+        let (authority, files) = (Authority::new("the server's"), Files::new());
+        files.write_certificate("server", &certificate(&authority));
+        Self { authority, files }
+    }
+
+    /// The server's options, with more lines for its TLS.
+    pub(crate) fn options(&self, lines: &str) -> Options {
+        let (certificate, key) = (self.files.path("server.pem"), self.files.path("server.key"));
+        Options::new().extra(&format!(
+            "tls {{\n  cert_file: {certificate:?}\n  key_file: {key:?}\n  timeout: 30\n  {lines}\n}}"
+        ))
+    }
+
+    pub(crate) fn start(&self, release: Release) -> RealServer {
+        RealServer::start(release, &self.options(""))
+    }
+
+    /// Options of a client that trusts the server.
+    pub(crate) fn trusting<R: Rt, S>(&self, env: &Env<R, S>) -> ConnectOptions<R> {
+        env.options().add_root_certificates_pem(&self.authority.pem)
+    }
+}
+
+/// The client is connected, over TLS, and works.
+async fn works(client: &Client) {
+    assert!(client.server_info().tls_required || client.server_info().tls_available);
+    let mut subscriber = client.subscribe("works").await.unwrap();
+    client.publish("works", "yes".into()).await.unwrap();
+    assert_eq!(text(&next(&mut subscriber).await), "yes");
+}
+
+fn url(scheme: &str, host: &str, server: &dyn TestServer) -> String {
+    format!("{scheme}://{host}:{}", server.addr().port())
+}
+
+pub(crate) async fn a_server_that_requires_tls_gets_it<R: Rt>(env: Env<R, Release>) {
+    let setup = Setup::new();
+    let server = setup.start(env.kind);
+    for scheme in ["nats", "tls"] {
+        for host in ["localhost", "127.0.0.1"] {
+            let options = setup.trusting(&env);
+            works(&options.connect(url(scheme, host, &server)).await.unwrap()).await;
+        }
+    }
+}
+
+pub(crate) async fn a_server_that_offers_tls_gets_it_if_it_is_required<R: Rt>(
+    env: Env<R, Release>,
+) {
+    let setup = Setup::new();
+    let options = setup.options("").extra("allow_non_tls: true");
+    let server = RealServer::start(env.kind, &options);
+    let plain = url("nats", "localhost", &server);
+    // Without the roots only a plain connection can succeed.
+    env.options().connect(&plain).await.unwrap().flush().await.unwrap();
+    env.options().require_tls(true).connect(&plain).await.unwrap_err();
+    works(&setup.trusting(&env).require_tls(true).connect(&plain).await.unwrap()).await;
+    works(&setup.trusting(&env).connect(url("tls", "localhost", &server)).await.unwrap()).await;
+}
+
+pub(crate) async fn tls_may_come_before_the_first_word<R: Rt>(env: Env<R, Release>) {
+    let setup = Setup::new();
+    let mut server = RealServer::start(env.kind, &setup.options("handshake_first: true"));
+    let options = setup.trusting(&env).tls_first().token("ignored".into());
+    let client = options.connect(url("nats", "localhost", &server)).await.unwrap();
+    works(&client).await;
+    server.restart();
+    env.connected(&client, 2).await;
+    works(&client).await;
+}
+
+pub(crate) async fn roots_come_from_files_and_from_memory<R: Rt>(env: Env<R, Release>) {
+    let setup = Setup::new();
+    let server = setup.start(env.kind);
+    let other = Authority::new("another");
+    let several = format!("# Some text.\n{}\n{}", other.pem, setup.authority.pem);
+    let several = setup.files.write("several.pem", &several);
+    let others = setup.files.write("others.pem", &other.pem);
+    let der = CertificateDer::from(setup.authority.der.clone());
+    for options in [
+        env.options().add_root_certificates(setup.files.path("roots.pem")),
+        env.options().add_root_certificates(several),
+        env.options()
+            .add_root_certificates(others)
+            .add_root_certificates(setup.files.path("roots.pem")),
+        env.options().add_root_certificates_pem(&setup.authority.pem),
+        env.options().add_root_certificate_der(der),
+    ] {
+        works(&options.connect(url("tls", "localhost", &server)).await.unwrap()).await;
+    }
+}
+
+pub(crate) async fn a_client_shows_its_certificate_if_it_is_asked<R: Rt>(env: Env<R, Release>) {
+    let setup = Setup::new();
+    let roots = setup.files.path("roots.pem");
+    let verify = setup.options(&format!("ca_file: {roots:?}\n  verify: true"));
+    let server = RealServer::start(env.kind, &verify);
+    let own = setup.authority.issue(&["client"]);
+    let (certificate, key) = setup.files.write_certificate("client", &own);
+    let both = setup.files.write("both.pem", &format!("{}{}", own.key_pem, own.pem));
+    let chain = vec![CertificateDer::from(own.der.clone())];
+    let der = PrivateKeyDer::try_from(own.key_der.clone()).unwrap();
+    let options = || setup.trusting(&env);
+    for options in [
+        options().add_client_certificate(certificate, key),
+        options().add_client_certificate(both.clone(), both),
+        options().add_client_certificate_pem(&own.pem, &own.key_pem),
+        options().add_client_certificate_der(chain, der),
+    ] {
+        works(&options.connect(url("tls", "localhost", &server)).await.unwrap()).await;
+    }
+}
+
+pub(crate) async fn a_certificate_may_say_who_one_is<R: Rt>(env: Env<R, Release>) {
+    let setup = Setup::new();
+    let roots = setup.files.path("roots.pem");
+    let options = setup
+        .options(&format!("ca_file: {roots:?}\n  verify_and_map: true"))
+        .extra("authorization { users = [{ user: \"joe@example.org\" }] }");
+    let server = RealServer::start(env.kind, &options);
+    let connect = async |address: &str| {
+        let own = setup.authority.issue_to(address);
+        let options = setup.trusting(&env).add_client_certificate_pem(&own.pem, &own.key_pem);
+        options.connect(url("tls", "localhost", &server)).await
+    };
+    works(&connect("joe@example.org").await.unwrap()).await;
+    let error = connect("jim@example.org").await.unwrap_err();
+    assert_eq!(error.kind(), nats_client::ConnectErrorKind::AuthorizationViolation, "{error}");
+}
+
+pub(crate) async fn a_configuration_of_rustls_replaces_all_else<R: Rt>(env: Env<R, Release>) {
+    let setup = Setup::new();
+    let mut server = setup.start(env.kind);
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(setup.authority.der.clone())).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let options = env.options().add_root_certificates("nowhere.pem".into());
+    let options = options.tls_client_config(config);
+    let client = options.connect(url("tls", "localhost", &server)).await.unwrap();
+    works(&client).await;
+    // With its memory of earlier connections: the next handshake is shorter.
+    client.force_reconnect().await.unwrap();
+    env.connected(&client, 2).await;
+    works(&client).await;
+    server.restart();
+    env.connected(&client, 3).await;
+    works(&client).await;
+}
+
+pub(crate) async fn large_payloads_go_both_ways_at_once<R: Rt>(env: Env<R, Release>) {
+    const ROUNDS: usize = 12;
+    let setup = Setup::new();
+    let server = RealServer::start(env.kind, &setup.options("").max_payload(4 << 20));
+    let url = url("tls", "localhost", &server);
+    let echo = setup.trusting(&env).connect(&url).await.unwrap();
+    let client = setup.trusting(&env).connect(&url).await.unwrap();
+    let mut questions = echo.subscribe("echo").await.unwrap();
+    let mut answers = client.subscribe("answers").await.unwrap();
+    echo.flush().await.unwrap();
+    client.flush().await.unwrap();
+    let payloads: Vec<Bytes> = (0..ROUNDS)
+        .map(|round| {
+            let size = [0, 1, 16_383, 16_384, 65_537, 1 << 20, 3 << 20][round % 7];
+            (0..size).map(|index| (index * 31 + round) as u8).collect()
+        })
+        .collect();
+    R::spawn(async move {
+        for _ in 0..ROUNDS {
+            let question = next(&mut questions).await;
+            echo.publish("answers", question.payload).await.unwrap();
+        }
+        echo.flush().await.unwrap();
+    });
+    for payload in &payloads {
+        client.publish("echo", payload.clone()).await.unwrap();
+    }
+    for payload in &payloads {
+        assert!(next(&mut answers).await.payload == *payload, "{} bytes", payload.len());
+    }
+}
+
+pub(crate) async fn threads_that_publish_while_others_receive_lose_nothing<R: Rt>(
+    env: Env<R, Release>,
+) {
+    const EACH: usize = 20_000;
+    let setup = Setup::new();
+    let server = setup.start(env.kind);
+    let client = setup.trusting(&env).connect(url("tls", "localhost", &server)).await.unwrap();
+    let mut subscribers = Vec::new();
+    for subject in ["a", "b", "c"] {
+        subscribers.push(client.subscribe(subject).await.unwrap());
+        let client = client.clone();
+        R::spawn(async move { publish_numbers(&client, subject, 0..EACH).await });
+    }
+    for subscriber in &mut subscribers {
+        assert_eq!(take(subscriber, EACH).await, numbers(EACH));
+    }
+    let reply = client.flush().await;
+    assert!(reply.is_ok() && client.connection_state() == State::Connected);
+}
+
+pub(crate) async fn renewed_certificates_are_used_on_the_next_attempt<R: Rt>(env: Env<R, Release>) {
+    let setup = Setup::new();
+    let roots = setup.files.path("roots.pem");
+    let verify = setup.options(&format!("ca_file: {roots:?}\n  verify: true"));
+    let mut server = RealServer::start(env.kind, &verify);
+    let own = setup.authority.issue(&["client"]);
+    let (certificate, key) = setup.files.write_certificate("client", &own);
+    let options = env.options().add_root_certificates(setup.files.path("roots.pem"));
+    let options = options.add_client_certificate(certificate, key).max_reconnects(None);
+    let client = options.connect(url("tls", "localhost", &server)).await.unwrap();
+    works(&client).await;
+
+    // The same authority, and then another one for everything.
+    setup.files.write_certificate("server", &setup.authority.issue(&["localhost"]));
+    server.restart();
+    env.connected(&client, 2).await;
+    works(&client).await;
+    server.kill();
+    let next = Authority::new("the next");
+    setup.files.write("roots.pem", &next.pem);
+    setup.files.write_certificate("server", &next.issue(&["localhost"]));
+    setup.files.write_certificate("client", &next.issue(&["client"]));
+    server.restart();
+    env.connected(&client, 3).await;
+    works(&client).await;
+}
+
+pub(crate) async fn a_server_discovered_by_its_address_is_checked_by_name<R: Rt>(
+    env: Env<R, Release>,
+) {
+    // Not for 127.0.0.1, which is what the servers tell of each other.
+    let setup = Setup::with(|authority| authority.issue(&["localhost"]));
+    let mut cluster = Cluster::start(env.kind, 2, &setup.options(""));
+    let (options, mut events) = Events::of(setup.trusting(&env));
+    let url = url("tls", "localhost", cluster.node(0));
+    let client = options.connect(url).await.unwrap();
+    let told = cluster.node(1).addr();
+    let seen = events.until(|event| matches!(event, Event::ServersDiscovered(_))).await;
+    let Some(Event::ServersDiscovered(servers)) = seen.last() else { panic!("{seen:?}") };
+    let host = servers.iter().find(|server| server.port() == told.port()).unwrap();
+    assert_eq!((host.host(), host.tls_name()), ("127.0.0.1", "localhost"));
+    cluster.node(0).kill();
+    env.connected(&client, 2).await;
+    works(&client).await;
+    assert_eq!(client.server_info().port, told.port());
+}
