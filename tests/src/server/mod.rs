@@ -5,6 +5,7 @@
 
 mod cluster;
 mod embedded;
+pub mod jwt;
 mod options;
 mod port;
 mod raw;
@@ -17,7 +18,7 @@ use std::net::SocketAddr;
 
 pub use cluster::Cluster;
 pub use embedded::{EmbeddedServer, Host};
-pub use options::{Auth, Options};
+pub use options::{Auth, Options, nkey_user, user};
 pub use raw::RawConnection;
 pub use real::{RealServer, Release};
 

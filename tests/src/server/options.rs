@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::jwt::{Account, Operator};
+
 /// Who may connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Auth {
@@ -87,6 +89,30 @@ impl Options {
         self
     }
 
+    /// Only users with one of these public nkeys may connect. Real servers only.
+    #[must_use]
+    pub fn nkey_users(self, keys: &[&str]) -> Self {
+        let users: Vec<String> = keys.iter().map(|key| nkey_user(key)).collect();
+        self.extra(&format!("authorization {{ users: [ {} ] }}", users.join(", ")))
+    }
+
+    /// Accounts with a name and their users, each as the configuration has it: see [`nkey_user`] and [`user`].
+    /// Real servers only.
+    #[must_use]
+    pub fn accounts(self, accounts: &[(&str, &[String])]) -> Self {
+        let accounts: Vec<String> = accounts
+            .iter()
+            .map(|(name, users)| format!("{name}: {{ users: [ {} ] }}", users.join(", ")))
+            .collect();
+        self.extra(&format!("accounts {{ {} }}", accounts.join(", ")))
+    }
+
+    /// Operator mode: only users with a JWT of one of these accounts may connect. Real servers only.
+    #[must_use]
+    pub fn operator(self, operator: &Operator, accounts: &[&Account]) -> Self {
+        self.extra(&operator.config_lines(accounts))
+    }
+
     /// The options in the configuration language of `nats-server`.
     pub(super) fn config_lines(&self) -> String {
         let mut lines = String::new();
@@ -119,6 +145,16 @@ impl Options {
         lines.push_str(&self.extra);
         lines
     }
+}
+
+/// A user with a public nkey, as the configuration has it.
+pub fn nkey_user(key: &str) -> String {
+    format!("{{ nkey: {} }}", quoted(key))
+}
+
+/// A user with a password, as the configuration has it.
+pub fn user(name: &str, password: &str) -> String {
+    format!("{{ user: {}, password: {} }}", quoted(name), quoted(password))
 }
 
 fn line(lines: &mut String, key: &str, value: impl std::fmt::Display) {

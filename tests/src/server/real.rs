@@ -119,7 +119,7 @@ impl RealServer {
     }
 
     /// Writes the configuration, which the next start reads.
-    pub(super) fn configure(&self, options: &Options) {
+    pub fn configure(&self, options: &Options) {
         let config = format!(
             "server_name: \"{}\"\nlisten: \"{}\"\n{}",
             self.name,
@@ -181,6 +181,22 @@ impl RealServer {
                 return;
             }
             assert!(Instant::now() < given_up, "waited in vain for {what}:\n{}", self.log());
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Has the running server take other options, and tell its clients what that means for them. They last over restarts.
+    ///
+    /// # Panics
+    /// It does not take them.
+    pub fn reload(&mut self, options: &Options) {
+        let count = |log: &str| log.matches("Reloaded server configuration").count();
+        let before = count(&self.log());
+        self.configure(options);
+        self.signal("HUP");
+        let given_up = Instant::now() + PATIENCE;
+        while count(&self.log()) == before {
+            assert!(Instant::now() < given_up, "the server does not reload:\n{}", self.log());
             thread::sleep(POLL);
         }
     }

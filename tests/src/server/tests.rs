@@ -5,6 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use nats_proto::auth::encode_signature;
+
+use super::jwt::{Account, Operator, User};
 use super::{Cluster, Options, RawConnection, RealServer, Release, ServerKind, TestServer};
 
 /// Runs `test` with each release.
@@ -235,4 +238,36 @@ fn a_raw_connection_can_play_the_server() {
     server.expect_line("CONNECT {}");
     drop(client);
     server.expect_eof();
+}
+
+#[test]
+fn a_reload_changes_what_a_running_server_does() {
+    on_each_release(|release| {
+        let mut server = start(release);
+        let mut raw = RawConnection::ready(server.addr());
+        server.reload(&Options::new().max_payload(64));
+        raw.round_trip();
+        assert!(RawConnection::connect(server.addr()).read_info().contains("\"max_payload\":64"));
+    });
+}
+
+#[test]
+fn a_server_in_operator_mode_asks_for_a_signed_nonce() {
+    on_each_release(|release| {
+        let (operator, account) = (Operator::new(), Account::new());
+        let options = Options::new().operator(&operator, &[&account]);
+        let server = RealServer::start(release, &options);
+        let user = User::new();
+        for signed in [true, false] {
+            let mut raw = RawConnection::connect(server.addr());
+            let info = raw.read_info();
+            let nonce = info.split("\"nonce\":\"").nth(1).and_then(|rest| rest.split('"').next());
+            let nonce = if signed { nonce.unwrap() } else { "another" };
+            let sig = encode_signature(&user.key().sign(nonce.as_bytes()));
+            let jwt = account.jwt(&user);
+            let connect = format!("CONNECT {{\"jwt\":\"{jwt}\",\"sig\":\"{sig}\"}}\r\n");
+            raw.send(connect.as_bytes());
+            raw.expect_line(if signed { "+OK" } else { "-ERR 'Authorization Violation'" });
+        }
+    });
 }
