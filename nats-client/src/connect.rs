@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use nats_proto::connection::{Connection, DialError, DisconnectReason};
-use nats_proto::{Instant, ServerAddr};
+use nats_proto::{Instant, ServerAddr, ServerError};
 
 use crate::client::Client;
 use crate::driver::Driver;
@@ -35,7 +35,8 @@ pub enum ConnectErrorKind {
     ServerParse,
     /// A host name could not be resolved.
     Dns,
-    /// Signing the server's nonce has failed.
+    /// There are no credentials that could be sent: the seed is not one, the credentials file cannot be read, the
+    /// callback has failed, or CONNECT would be longer than the server reads.
     Authentication,
     /// The server refuses the credentials, or asks for some.
     AuthorizationViolation,
@@ -54,7 +55,7 @@ impl fmt::Display for ConnectErrorKind {
         f.write_str(match self {
             Self::ServerParse => "unusable settings",
             Self::Dns => "host name not resolved",
-            Self::Authentication => "signing the nonce failed",
+            Self::Authentication => "no usable credentials",
             Self::AuthorizationViolation => "authorization violation",
             Self::TimedOut => "timed out",
             Self::Tls => "TLS error",
@@ -162,6 +163,20 @@ fn explain(error: &nats_proto::connection::ConnectError) -> (ConnectErrorKind, &
             ConnectErrorKind::AuthorizationViolation,
             "check the user name and password, the token, or the key",
         ),
+        Core::ConnectTooLong { .. } => (
+            ConnectErrorKind::Authentication,
+            "check how many permissions the JWT has, or raise max_control_line in the server and in the options",
+        ),
+        Core::NoEchoUnsupported => {
+            (ConnectErrorKind::ServerParse, "do without no_echo, or use a newer server")
+        }
+        Core::Lost(DisconnectReason::Server(ServerError::AuthenticationTimeout)) => (
+            ConnectErrorKind::TimedOut,
+            "check how long the callback for the credentials takes, and the server's authorization timeout",
+        ),
+        Core::Lost(DisconnectReason::Server(_)) => {
+            (ConnectErrorKind::Io, "check the limits and the log of the server")
+        }
         Core::TimedOut => (
             ConnectErrorKind::TimedOut,
             "check that a NATS server listens there, that no firewall is in between, and whether the server wants \

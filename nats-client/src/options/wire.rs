@@ -23,6 +23,31 @@ impl<R> ConnectOptions<R> {
         self
     }
 
+    /// Makes the server acknowledge every operation. The acknowledgements are read and dropped: this is for looking at
+    /// what goes over the wire. Default: it reports errors only.
+    pub fn verbose(mut self) -> Self {
+        self.config.verbose = true;
+        self
+    }
+
+    /// Makes the server check the subjects of publishes as well, which the client has done already, unless
+    /// [`skip_subject_validation`](Self::skip_subject_validation) says not to. Default: it does not.
+    pub fn pedantic(mut self) -> Self {
+        self.config.pedantic = true;
+        self
+    }
+
+    /// Bytes that the server reads of a control line, if it is set to another `max_control_line` than usual, which it
+    /// does not tell. Default: 4,096.
+    ///
+    /// CONNECT is such a line: credentials that do not fit, like a JWT with many permissions, fail the connecting
+    /// with [`ConnectErrorKind::Authentication`](crate::ConnectErrorKind::Authentication). A publish or subscription
+    /// whose subject does not fit is refused.
+    pub fn max_control_line(mut self, bytes: usize) -> Self {
+        self.config.max_control_line = bytes;
+        self
+    }
+
     /// The name shown in the server's monitoring. Default: none.
     pub fn name<T: ToString>(mut self, name: T) -> Self {
         self.config.name = Some(name.to_string());
