@@ -93,21 +93,23 @@ impl Key {
 #[derive(Clone, Debug)]
 pub struct Operator {
     key: Key,
+    /// A running server does not take another one.
+    jwt: String,
 }
 
 impl Operator {
     /// A new one.
     #[allow(clippy::new_without_default, reason = "no two are the same")]
     pub fn new() -> Self {
-        Self { key: Key::new(Role::Operator) }
+        let key = Key::new(Role::Operator);
+        let jwt = key.issue(&key, None, &json!({"type": "operator", "version": 2}));
+        Self { key, jwt }
     }
 
     /// What a server is told so that it trusts this operator, and knows these accounts.
     pub(super) fn config_lines(&self, accounts: &[&Account]) -> String {
-        let nats = json!({"type": "operator", "version": 2});
-        let operator = self.key.issue(&self.key, None, &nats);
         let mut lines =
-            format!("operator: \"{operator}\"\nresolver: MEMORY\nresolver_preload: {{\n");
+            format!("operator: \"{}\"\nresolver: MEMORY\nresolver_preload: {{\n", self.jwt);
         for account in accounts {
             let jwt = self.key.issue(&account.key, account.expires, &account.nats);
             lines.push_str(&format!("  {}: \"{jwt}\"\n", account.key.public()));
@@ -192,6 +194,13 @@ impl User {
     /// The key.
     pub fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// Ended the JWT long ago.
+    #[must_use]
+    pub fn expired(mut self) -> Self {
+        self.expires = Some(now() - 3600);
+        self
     }
 
     /// Ends the JWT in so many seconds.

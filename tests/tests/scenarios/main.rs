@@ -5,6 +5,7 @@
 //! private so that the compiler complains of a scenario that is not listed.
 
 mod authentication;
+mod callbacks;
 mod cancellation;
 mod concurrency;
 mod connecting;
@@ -17,7 +18,9 @@ mod failover;
 mod flushing;
 mod headers;
 mod interfaces;
+mod jwts;
 mod many_subscriptions;
+mod nkeys;
 mod offline;
 mod payloads;
 mod permissions;
@@ -266,6 +269,36 @@ macro_rules! on_every_process {
                     a_server_without_tls_if_it_is_required,
                     a_server_that_wants_tls_first_from_a_client_that_waits,
                     a_reconnect_to_a_server_with_a_foreign_certificate,
+                }
+                nkeys {
+                    the_right_key_opens_the_door_every_time,
+                    a_wrong_key_is_an_authorization_violation,
+                    what_is_no_seed_of_a_user_is_refused_with_the_reason,
+                    accounts_do_not_hear_each_other,
+                }
+                jwts {
+                    credentials_may_come_from_a_file_from_memory_and_from_a_callback,
+                    a_jwt_of_nobody_known_is_an_authorization_violation,
+                    a_bearer_token_needs_no_signature,
+                    a_file_that_is_replaced_is_read_again,
+                    a_file_that_is_missing_for_a_while_is_looked_for_again,
+                    a_file_that_is_missing_at_the_start_is_an_error_at_once,
+                    who_expires_while_connected_is_asked_anew,
+                    an_account_that_expires_takes_its_users_along,
+                    who_is_revoked_is_told_so_and_not_let_in_again,
+                    what_the_jwt_does_not_permit_is_refused_by_name,
+                    one_connection_too_many_for_the_account_is_refused_by_name,
+                    a_long_jwt_needs_a_longer_control_line_on_both_sides,
+                }
+                callbacks {
+                    a_callback_is_asked_on_every_attempt_with_another_nonce,
+                    a_callback_without_an_answer_is_dropped_in_time,
+                    a_callback_that_fails_says_why,
+                    a_callback_that_fails_for_a_while_is_asked_again,
+                    a_callback_under_way_is_dropped_with_its_client,
+                    the_same_refusal_twice_ends_the_client,
+                    refusals_may_be_ignored_until_the_password_is_right,
+                    refusals_by_different_servers_are_not_the_same,
                 }
             }
         }

@@ -1,0 +1,185 @@
+//! Credentials that the application is asked for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_channel::mpsc::unbounded;
+use futures_util::stream::StreamExt;
+use nats_client::{Auth, AuthError, ClientError, ConnectErrorKind, Event, ServerError};
+use nats_proto::connection::{ConnectError, DisconnectReason};
+use nats_tests::server::jwt::{Key, Role};
+use nats_tests::server::{Options, RealServer, Release, TestServer};
+
+use crate::support::{Env, Events, Rt, within};
+
+const USER: &str = "authorization { user: ann, password: right, timeout: 1 }";
+
+/// Tells when it is dropped.
+struct Guard(futures_channel::mpsc::UnboundedSender<()>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.unbounded_send(());
+    }
+}
+
+fn ann(password: &str) -> Auth {
+    let (username, password) = (Some("ann".to_owned()), Some(password.to_owned()));
+    Auth { username, password, ..Auth::new() }
+}
+
+pub(crate) async fn a_callback_is_asked_on_every_attempt_with_another_nonce<R: Rt>(
+    env: Env<R, Release>,
+) {
+    let key = Key::new(Role::User);
+    let mut server = RealServer::start(env.kind, &Options::new().nkey_users(&[&key.public()]));
+    let (sender, mut nonces) = unbounded();
+    let options = env.options().auth_callback(move |nonce| {
+        let (nkey, signature) = (Some(key.public()), Some(key.sign(&nonce)));
+        sender.unbounded_send(nonce).unwrap();
+        async move { Ok(Auth { nkey, signature, ..Auth::new() }) }
+    });
+    let client = options.connect(server.url()).await.unwrap();
+    let first = nonces.next().await.unwrap();
+    assert!(!first.is_empty());
+    server.restart();
+    env.connected(&client, 2).await;
+    client.force_reconnect().await.unwrap();
+    env.connected(&client, 3).await;
+    let (second, third) = (nonces.next().await.unwrap(), nonces.next().await.unwrap());
+    assert!(first != second && second != third && first != third);
+}
+
+pub(crate) async fn a_callback_without_an_answer_is_dropped_in_time<R: Rt>(env: Env<R, Release>) {
+    let server = RealServer::start(env.kind, &Options::new().extra(USER));
+    let (sender, mut dropped) = unbounded();
+    let options = env.options().auth_callback(move |_| {
+        let guard = Guard(sender.clone());
+        async move {
+            let _guard = guard;
+            std::future::pending().await
+        }
+    });
+    // This side has had enough first.
+    let (short, mut events) =
+        Events::of(options.clone().connection_timeout(Duration::from_millis(200)));
+    let error = short.connect(server.url()).await.unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");
+    within::<R, _>("the callback to be dropped", dropped.next()).await;
+    events.until(|event| *event == Event::Closed).await;
+
+    // The server has, after a second.
+    let (long, mut events) = Events::of(options.connection_timeout(Duration::from_secs(50)));
+    let error = long.connect(server.url()).await.unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");
+    assert!(error.to_string().contains("Authentication Timeout"), "{error}");
+    within::<R, _>("the callback to be dropped", dropped.next()).await;
+    let timeout = ServerError::AuthenticationTimeout;
+    events.until(|event| *event == Event::ServerError(timeout.clone())).await;
+    let reason = DisconnectReason::Server(timeout);
+    events
+        .until(|event| {
+            matches!(event, Event::ClientError(ClientError::ConnectFailed { error, .. })
+                if *error == ConnectError::Lost(reason.clone()))
+        })
+        .await;
+}
+
+pub(crate) async fn a_callback_that_fails_says_why<R: Rt>(env: Env<R, Release>) {
+    let server = RealServer::start(env.kind, &Options::new().extra(USER));
+    let options =
+        env.options().auth_callback(|_| async { Err(AuthError::new("the vault is closed")) });
+    let error = options.connect(server.url()).await.unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::Authentication, "{error}");
+    assert!(error.to_string().contains("the vault is closed"), "{error}");
+}
+
+pub(crate) async fn a_callback_that_fails_for_a_while_is_asked_again<R: Rt>(env: Env<R, Release>) {
+    let server = RealServer::start(env.kind, &Options::new().extra(USER));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let options = env.options().retry_on_initial_connect().auth_callback(move |_| {
+        let answer = match count.fetch_add(1, Ordering::Relaxed) {
+            // More often than it may be refused.
+            0..3 => Err(AuthError::new("the vault is closed")),
+            _ => Ok(ann("right")),
+        };
+        async move { answer }
+    });
+    let client = options.connect(server.url()).await.unwrap();
+    env.connected(&client, 1).await;
+    client.flush().await.unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 4);
+}
+
+pub(crate) async fn a_callback_under_way_is_dropped_with_its_client<R: Rt>(env: Env<R, Release>) {
+    let mut server = RealServer::start(
+        env.kind,
+        &Options::new().extra("authorization { user: ann, password: right, timeout: 50 }"),
+    );
+    let (asked, mut questions) = unbounded();
+    let (sender, mut dropped) = unbounded();
+    let count = AtomicUsize::new(0);
+    let options = env.options().connection_timeout(Duration::from_secs(50));
+    let options = options.auth_callback(move |_| {
+        let first = count.fetch_add(1, Ordering::Relaxed) == 0;
+        let guard = Guard(sender.clone());
+        asked.unbounded_send(()).unwrap();
+        async move {
+            let _guard = guard;
+            if !first {
+                std::future::pending::<()>().await;
+            }
+            Ok(ann("right"))
+        }
+    });
+    let client = options.connect(server.url()).await.unwrap();
+    questions.next().await.unwrap();
+    dropped.next().await.unwrap();
+    server.restart();
+    within::<R, _>("the second question", questions.next()).await.unwrap();
+    client.close().await;
+    within::<R, _>("the callback to be dropped", dropped.next()).await.unwrap();
+}
+
+pub(crate) async fn the_same_refusal_twice_ends_the_client<R: Rt>(env: Env<R, Release>) {
+    let server = RealServer::start(env.kind, &Options::new().extra(USER));
+    let (options, events) = Events::of(env.options());
+    let wrong = options.user_and_password("ann".to_owned(), "wrong".to_owned());
+    let client = wrong.retry_on_initial_connect().connect(server.url()).await.unwrap();
+    client.closed().await;
+    let seen = events.rest().await;
+    let refusal = ConnectError::Authorization(ServerError::AuthorizationViolation);
+    let refusals = seen.iter().filter(|event| {
+        matches!(event, Event::ClientError(ClientError::ConnectFailed { error, .. }) if *error == refusal)
+    });
+    assert_eq!(refusals.count(), 2, "{seen:?}");
+    let [.., Event::ClientError(last), Event::Closed] = &seen[..] else { panic!("{seen:?}") };
+    assert!(last.to_string().contains("Authorization Violation"), "{last}");
+}
+
+pub(crate) async fn refusals_may_be_ignored_until_the_password_is_right<R: Rt>(
+    env: Env<R, Release>,
+) {
+    let server = RealServer::start(env.kind, &Options::new().extra(USER));
+    let asked = AtomicUsize::new(0);
+    let options = env.options().retry_on_initial_connect().ignore_repeated_auth_errors();
+    let options = options.auth_callback(move |_| {
+        let right = asked.fetch_add(1, Ordering::Relaxed) >= 4;
+        async move { Ok(ann(if right { "right" } else { "wrong" })) }
+    });
+    let client = options.connect(server.url()).await.unwrap();
+    env.connected(&client, 1).await;
+    client.flush().await.unwrap();
+}
+
+pub(crate) async fn refusals_by_different_servers_are_not_the_same<R: Rt>(env: Env<R, Release>) {
+    let options = Options::new().extra(USER);
+    let refusing = RealServer::start(env.kind, &options);
+    let open = RealServer::start(env.kind, &Options::new());
+    let wrong = env.options().user_and_password("ann".to_owned(), "wrong".to_owned());
+    let client = wrong.retain_servers_order().connect([refusing.url(), open.url()]).await.unwrap();
+    client.flush().await.unwrap();
+    assert_eq!(client.server_info().port, open.addr().port());
+}
