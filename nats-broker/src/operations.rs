@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use bytes::Bytes;
 use nats_proto::wire::{ClientOp, Span, encoder};
-use nats_proto::{ConnectInfo, DecodeError, Instant};
+use nats_proto::{ConnectInfo, DecodeError, Instant, Protocol};
 
 use crate::Broker;
 use crate::event::SessionId;
@@ -113,7 +113,7 @@ impl Broker {
             self.refuse(id, error_text::AUTHORIZATION_VIOLATION);
             return;
         }
-        if connect.protocol > 1 {
+        if matches!(connect.protocol, Protocol::Unknown(_)) {
             self.refuse(id, error_text::INVALID_CLIENT_PROTOCOL);
             return;
         }

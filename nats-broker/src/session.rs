@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use bytes::Bytes;
 use nats_proto::wire::{ClientDecoder, OutBuf};
-use nats_proto::{ConnectInfo, Instant};
+use nats_proto::{ConnectInfo, Instant, Protocol};
 
 use crate::event::{BrokerEvent, SessionId};
 use crate::routing::SubscriptionKey;
@@ -53,7 +53,7 @@ impl Wishes {
             echo: connect.echo,
             headers: connect.headers,
             no_responders: connect.no_responders,
-            async_info: connect.protocol >= 1,
+            async_info: connect.protocol != Protocol::Original,
         }
     }
 }

@@ -27,14 +27,14 @@ pub struct ConnectInfo {
     #[serde(default)]
     pub tls_required: bool,
     /// The user's JWT. Secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jwt: Option<String>,
+    #[serde(default, rename = "jwt", skip_serializing_if = "Option::is_none")]
+    pub user_jwt: Option<String>,
     /// The user's public nkey. Not shown, like the secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nkey: Option<String>,
     /// The signed nonce, in base64url without padding. Secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sig: Option<String>,
+    #[serde(default, rename = "sig", skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// The user name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -53,15 +53,48 @@ pub struct ConnectInfo {
     /// The version of the client.
     #[serde(default)]
     pub version: String,
-    /// The version of the protocol: with 1, the server may send INFO at any time.
+    /// The version of the protocol.
     #[serde(default)]
-    pub protocol: u8,
+    pub protocol: Protocol,
     /// Whether the client understands headers.
     #[serde(default)]
     pub headers: bool,
     /// Whether the server shall answer requests that nobody listens to with status 503. Needs `headers`.
     #[serde(default)]
     pub no_responders: bool,
+}
+
+/// The version of the protocol that a client speaks: on the wire, its number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
+pub enum Protocol {
+    /// 0: the server sends INFO once.
+    #[default]
+    Original,
+    /// 1: the server may send INFO at any time, to tell of other servers or of its end.
+    Dynamic,
+    /// One that no server knows, and that servers refuse.
+    Unknown(u8),
+}
+
+impl From<u8> for Protocol {
+    fn from(version: u8) -> Self {
+        match version {
+            0 => Self::Original,
+            1 => Self::Dynamic,
+            version => Self::Unknown(version),
+        }
+    }
+}
+
+impl From<Protocol> for u8 {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Original => 0,
+            Protocol::Dynamic => 1,
+            Protocol::Unknown(version) => version,
+        }
+    }
 }
 
 impl fmt::Debug for ConnectInfo {
@@ -72,9 +105,9 @@ impl fmt::Debug for ConnectInfo {
             pedantic,
             echo,
             tls_required,
-            jwt,
+            user_jwt,
             nkey,
-            sig,
+            signature,
             user,
             pass,
             auth_token,
@@ -90,9 +123,9 @@ impl fmt::Debug for ConnectInfo {
             .field("pedantic", pedantic)
             .field("echo", echo)
             .field("tls_required", tls_required)
-            .field("jwt", &redacted(jwt))
+            .field("user_jwt", &redacted(user_jwt))
             .field("nkey", &redacted(nkey))
-            .field("sig", &redacted(sig))
+            .field("signature", &redacted(signature))
             .field("user", user)
             .field("pass", &redacted(pass))
             .field("auth_token", &redacted(auth_token))
@@ -122,9 +155,9 @@ mod tests {
     fn debug_never_shows_a_secret() {
         let secret = || Some(String::from("canary-4711"));
         let info = ConnectInfo {
-            jwt: secret(),
+            user_jwt: secret(),
             nkey: secret(),
-            sig: secret(),
+            signature: secret(),
             pass: secret(),
             auth_token: secret(),
             user: Some("derek".into()),
@@ -142,7 +175,7 @@ mod tests {
         let info: ConnectInfo = serde_json::from_str("{}").unwrap();
         assert!(info.verbose && info.pedantic && info.echo);
         assert!(!info.headers && !info.no_responders && !info.tls_required);
-        assert_eq!(info.protocol, 0);
+        assert_eq!(info.protocol, Protocol::Original);
     }
 
     #[test]
@@ -158,16 +191,16 @@ mod tests {
         let some = |text: &str| Some(String::from(text));
         let info = ConnectInfo {
             echo: true,
-            jwt: some("j"),
+            user_jwt: some("j"),
             nkey: some("n"),
-            sig: some("s"),
+            signature: some("s"),
             user: some("u\"\r\n"),
             pass: some("p"),
             auth_token: some("t"),
             name: some("c"),
             lang: "rust".into(),
             version: "0.1.0".into(),
-            protocol: 1,
+            protocol: Protocol::Dynamic,
             headers: true,
             no_responders: true,
             ..ConnectInfo::default()

@@ -175,7 +175,7 @@ mod time;
 pub mod wire;
 
 pub use auth::Auth;
-pub use connect_info::ConnectInfo;
+pub use connect_info::{ConnectInfo, Protocol};
 pub use connection::{
     Config, Connection, DialId, Event, FlushId, RequestId, State, SubscriptionId,
 };
@@ -186,5 +186,5 @@ pub use rng::Rng;
 pub use server_addr::{Scheme, ServerAddr, ServerAddrError};
 pub use server_info::ServerInfo;
 pub use status::StatusCode;
-pub use subject::{Subject, SubjectError, ToSubject};
+pub use subject::{InvalidSubject, Subject, SubjectError, ToSubject};
 pub use time::Instant;

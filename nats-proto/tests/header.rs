@@ -280,6 +280,30 @@ fn any_number_of_headers_is_read_without_comparing_all_with_all() {
 }
 
 #[test]
+fn maps_are_equal_whatever_the_order_of_names() {
+    let map = |headers: &[(&str, &str)]| {
+        let mut map = HeaderMap::new();
+        headers.iter().for_each(|(name, value)| map.append(*name, *value));
+        map
+    };
+    assert_eq!(map(&[("a", "1"), ("b", "2")]), map(&[("b", "2"), ("a", "1")]));
+    assert_ne!(map(&[("a", "1"), ("a", "2")]), map(&[("a", "2"), ("a", "1")]));
+    assert_ne!(map(&[("a", "1"), ("b", "2")]), map(&[("a", "1"), ("c", "2")]));
+    assert_ne!(map(&[("a", "1")]), map(&[("a", "1"), ("b", "2")]));
+}
+
+#[test]
+fn a_map_inside_of_a_map_is_read_and_a_header_of_that_name_as_well() {
+    let read = |json| serde_json::from_str::<HeaderMap>(json).unwrap();
+    assert_eq!(
+        read(r#"{"inner":{"b":["1","3"],"a":["2"]}}"#),
+        read(r#"{"b":["1","3"],"a":["2"]}"#)
+    );
+    assert_eq!(read(r#"{"inner":["1"]}"#).get("inner").unwrap().as_str(), "1");
+    assert!(serde_json::from_str::<HeaderMap>(r#"{"outer":{"a":["2"]}}"#).is_err());
+}
+
+#[test]
 fn is_a_map_of_lists_in_json() {
     let mut map = HeaderMap::new();
     map.append("b", "1");

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use nats_proto::subject::{
-    SubjectError, ToSubject, matches, validate_publish, validate_queue_group, validate_subscribe,
+    InvalidSubject, SubjectError, ToSubject, matches, validate_publish, validate_queue_group,
+    validate_subscribe,
 };
 use nats_proto::wire::Span;
 use nats_proto::{Subject, subject};
@@ -90,10 +91,17 @@ fn well_formed_means_tokens_without_whitespace() {
     }
     for bad in ["", ".", ".a", "a.", "a..b", "a b", "a\tb", "a\r", "\na"] {
         assert!(!Subject::from(bad).is_valid(), "{bad:?}");
-        assert!(Subject::validated(bad).is_err(), "{bad:?}");
+        assert_eq!(Subject::validated(bad), Err(SubjectError::InvalidFormat), "{bad:?}");
     }
     const CHECKED: Subject = Subject::from_static_validated("a.b");
     assert_eq!(CHECKED.as_str(), "a.b");
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_replaced_where_nothing_can_be_refused() {
+    let subject = |bytes: &'static [u8]| Subject::from_bytes_unchecked(Bytes::from_static(bytes));
+    assert_eq!(subject(b"a.b").as_str(), "a.b");
+    assert_eq!(subject(b"a.\xff").as_str(), "a.\u{fffd}");
 }
 
 #[test]
@@ -101,9 +109,9 @@ fn publishing_needs_one_word() {
     for good in ["a", "a..b", ".", "*.>", "ü"] {
         assert_eq!(validate_publish(good), Ok(()), "{good}");
     }
-    assert_eq!(validate_publish(""), Err(SubjectError::Empty));
+    assert_eq!(validate_publish(""), Err(InvalidSubject::Empty));
     for bad in ["a b", "a\tb", "a\rb", "a\nb", " a", "a "] {
-        assert_eq!(validate_publish(bad), Err(SubjectError::Whitespace { subject: bad.into() }));
+        assert_eq!(validate_publish(bad), Err(InvalidSubject::Whitespace { subject: bad.into() }));
     }
 }
 
@@ -112,36 +120,39 @@ fn subscribing_needs_tokens_and_whole_wildcards() {
     for good in ["a", "a.b", "*", ">", "*.*.>", "a.>"] {
         assert_eq!(validate_subscribe(good), Ok(()), "{good}");
     }
-    assert_eq!(validate_subscribe(""), Err(SubjectError::Empty));
+    assert_eq!(validate_subscribe(""), Err(InvalidSubject::Empty));
     for bad in ["a b", "a.\tb", "a\r\nSUB >"] {
         assert!(
-            matches!(validate_subscribe(bad), Err(SubjectError::Whitespace { subject }) if subject == bad)
+            matches!(validate_subscribe(bad), Err(InvalidSubject::Whitespace { subject }) if subject == bad)
         );
     }
     for bad in [".a", "a.", "a..b", "."] {
         assert!(
-            matches!(validate_subscribe(bad), Err(SubjectError::EmptyToken { subject }) if subject == bad)
+            matches!(validate_subscribe(bad), Err(InvalidSubject::EmptyToken { subject }) if subject == bad)
         );
     }
     for (bad, culprit) in [("a.b*", "b*"), ("**", "**"), (">>", ">>"), ("a.>b.c", ">b")] {
         assert_eq!(
             validate_subscribe(bad),
-            Err(SubjectError::PartialWildcard { subject: bad.into(), token: culprit.into() })
+            Err(InvalidSubject::PartialWildcard { subject: bad.into(), token: culprit.into() })
         );
     }
     for bad in [">.a", "a.>.b", ">.>"] {
-        assert_eq!(validate_subscribe(bad), Err(SubjectError::TailNotLast { subject: bad.into() }));
+        assert_eq!(
+            validate_subscribe(bad),
+            Err(InvalidSubject::TailNotLast { subject: bad.into() })
+        );
     }
 }
 
 #[test]
 fn a_queue_group_is_one_word() {
     assert_eq!(validate_queue_group("workers.*"), Ok(()));
-    assert_eq!(validate_queue_group(""), Err(SubjectError::EmptyQueueGroup));
+    assert_eq!(validate_queue_group(""), Err(InvalidSubject::EmptyQueueGroup));
     for bad in ["a b", "a\tb", "a\rb", "a\nb"] {
         assert_eq!(
             validate_queue_group(bad),
-            Err(SubjectError::WhitespaceInQueueGroup { queue: bad.into() })
+            Err(InvalidSubject::WhitespaceInQueueGroup { queue: bad.into() })
         );
     }
 }

@@ -11,7 +11,7 @@ use crate::auth::Auth;
 use crate::auth::{KeyPair, UserCredentials};
 use crate::servers::{self, SetServerPoolError};
 use crate::wire::Limits;
-use crate::{ServerAddr, SubjectError, subject};
+use crate::{InvalidSubject, ServerAddr, subject};
 
 /// Where the credentials of an attempt to connect come from. Never shown by `Debug`.
 ///
@@ -239,7 +239,7 @@ pub enum ConfigError {
     /// There is no server to connect to, or they do not go together.
     Servers(SetServerPoolError),
     /// The inbox prefix is not a subject.
-    InvalidInboxPrefix(SubjectError),
+    InvalidInboxPrefix(InvalidSubject),
     /// The inbox prefix has wildcards.
     WildcardInboxPrefix(String),
 }

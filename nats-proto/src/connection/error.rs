@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 use core::fmt;
 
-use crate::{DecodeError, ServerError, SubjectError};
+use crate::{DecodeError, InvalidSubject, ServerError};
 
 /// Why a byte stream could not be opened, as the caller tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,9 +177,9 @@ impl fmt::Display for DisconnectReason {
 #[non_exhaustive]
 pub enum PublishError {
     /// The subject cannot be published to.
-    InvalidSubject(SubjectError),
+    InvalidSubject(InvalidSubject),
     /// The reply subject cannot be one.
-    InvalidReply(SubjectError),
+    InvalidReply(InvalidSubject),
     /// Headers and payload are larger than the server accepts.
     MaxPayloadExceeded {
         /// Bytes of headers and payload.
@@ -229,9 +229,9 @@ impl fmt::Display for PublishError {
 #[non_exhaustive]
 pub enum SubscribeError {
     /// The subject cannot be subscribed to.
-    InvalidSubject(SubjectError),
+    InvalidSubject(InvalidSubject),
     /// The queue group is not one.
-    InvalidQueueGroup(SubjectError),
+    InvalidQueueGroup(InvalidSubject),
     /// The connection is draining.
     Draining,
     /// The connection is closed.

@@ -9,7 +9,7 @@ use super::state::{Link, Next};
 use super::{AuthError, AuthSource, ConnectError, Connection, DisconnectReason, TlsError, TlsMode};
 use crate::auth::{Auth, encode_signature};
 use crate::wire::{OutBuf, encoder};
-use crate::{ConnectInfo, Instant, Scheme, ServerAddr, ServerError, ServerInfo};
+use crate::{ConnectInfo, Instant, Protocol, Scheme, ServerAddr, ServerError, ServerInfo};
 
 /// Whether the server of this link is about to shut down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,16 +191,16 @@ impl Connection {
             pedantic: config.pedantic,
             echo: !config.no_echo,
             tls_required: upgraded,
-            jwt: auth.jwt,
+            user_jwt: auth.jwt,
             nkey: auth.nkey,
-            sig: auth.signature.as_deref().map(encode_signature),
+            signature: auth.signature.as_deref().map(encode_signature),
             user: auth.username,
             pass: auth.password,
             auth_token: auth.token,
             name: config.name.clone(),
             lang: config.lang.clone(),
             version: config.version.clone(),
-            protocol: 1,
+            protocol: Protocol::Dynamic,
             headers: true,
             no_responders: true,
         };

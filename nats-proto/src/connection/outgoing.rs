@@ -16,7 +16,7 @@ use super::{
     Connection, FlushError, PendingPolicy, PublishError, SubscribeError, UnknownSubscription,
 };
 use crate::wire::{OutBuf, encoder};
-use crate::{Instant, Outgoing, SubjectError, subject};
+use crate::{Instant, InvalidSubject, Outgoing, subject};
 
 /// More than any frame needs beside subjects, headers and payload.
 const LINE: usize = 64;
@@ -168,12 +168,12 @@ impl Connection {
 
     /// Whether two words of a control line leave room for the numbers behind them.
     #[inline]
-    fn fits_line(&self, subject: usize, other: usize) -> Result<(), SubjectError> {
+    fn fits_line(&self, subject: usize, other: usize) -> Result<(), InvalidSubject> {
         // Two lengths, and the spaces.
         const NUMBERS: usize = 32;
         let len = subject.saturating_add(other);
         let limit = self.config.max_control_line.saturating_sub(NUMBERS);
-        if len <= limit { Ok(()) } else { Err(SubjectError::TooLong { len, limit }) }
+        if len <= limit { Ok(()) } else { Err(InvalidSubject::TooLong { len, limit }) }
     }
 
     /// How many bytes may be queued.

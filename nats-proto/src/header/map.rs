@@ -6,9 +6,6 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::slice;
 
-use serde::de::MapAccess;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
 use super::{
     HeaderName, HeaderValue, IntoHeaderName, IntoHeaderValue, ParseHeaderNameError,
     ParseHeaderValueError, VERSION,
@@ -17,7 +14,7 @@ use super::{
 /// The headers of a message: names, each with one or more values (ADR-4).
 ///
 /// The order of names is that of their first values; the case of names is kept and significant. Two maps are equal
-/// if they hold the same in the same order.
+/// if they have the same names, whatever their order, each with the same values in the same order.
 ///
 /// Messages have few headers, so looking one up goes through all of them; a map is not made for thousands.
 ///
@@ -33,7 +30,7 @@ use super::{
 /// assert_eq!(headers.get_all("Via").count(), 2);
 /// assert!(headers.get("via").is_none());
 /// ```
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct HeaderMap {
     entries: Vec<(HeaderName, Values)>,
 }
@@ -211,6 +208,10 @@ impl HeaderMap {
             .map_or(&[], |(_, values)| values.as_slice())
     }
 
+    fn sorted(&self) -> BTreeMap<&HeaderName, &Values> {
+        self.entries.iter().map(|(name, values)| (name, values)).collect()
+    }
+
     fn values_mut(&mut self, name: &HeaderName) -> Option<&mut Values> {
         self.entries.iter_mut().find(|(known, _)| known == name).map(|(_, values)| values)
     }
@@ -229,6 +230,17 @@ impl HeaderMap {
         }
     }
 }
+
+impl PartialEq for HeaderMap {
+    fn eq(&self, other: &Self) -> bool {
+        if self.entries.len() != other.entries.len() {
+            return false;
+        }
+        self.entries == other.entries || self.sorted() == other.sorted()
+    }
+}
+
+impl Eq for HeaderMap {}
 
 impl fmt::Debug for HeaderMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -253,39 +265,6 @@ impl FromIterator<(HeaderName, HeaderValue)> for HeaderMap {
             builder.add(name, value);
         }
         builder.finish()
-    }
-}
-
-/// As a map from names to lists of values.
-impl Serialize for HeaderMap {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter())
-    }
-}
-
-impl<'de> Deserialize<'de> for HeaderMap {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = HeaderMap;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map from header names to lists of values")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderMap, A::Error> {
-                let mut builder = Builder::default();
-                while let Some((name, values)) = map.next_entry::<HeaderName, Vec<HeaderValue>>()? {
-                    for value in values {
-                        builder.add(name.clone(), value);
-                    }
-                }
-                Ok(builder.finish())
-            }
-        }
-
-        deserializer.deserialize_map(Visitor)
     }
 }
 
@@ -317,6 +296,14 @@ impl Builder {
             None => {
                 self.index.insert(name.clone(), position);
                 self.map.entries.push((name, Values::One(value)));
+            }
+        }
+    }
+
+    pub(super) fn add_all(&mut self, headers: BTreeMap<HeaderName, Vec<HeaderValue>>) {
+        for (name, values) in headers {
+            for value in values {
+                self.add(name.clone(), value);
             }
         }
     }

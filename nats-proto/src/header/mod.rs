@@ -7,6 +7,7 @@
 //!
 //! ```
 
+mod json;
 mod map;
 mod name;
 mod parse;

@@ -16,14 +16,15 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) use self::rules::is_plain;
-use self::rules::{Problem, problem, validate_tokens};
+use self::rules::{Problem, problem};
 use crate::text::Text;
 use crate::wire::Span;
 
 pub use crate::text::Short;
 
 pub use self::rules::{
-    SubjectError, matches, validate_publish, validate_queue_group, validate_subscribe,
+    InvalidSubject, SubjectError, matches, validate_publish, validate_queue_group,
+    validate_subscribe,
 };
 
 /// A subject: an immutable string, always UTF-8, that is cheap to clone.
@@ -89,11 +90,22 @@ impl Subject {
     /// A subject that was checked for what [`is_valid`](Self::is_valid) checks.
     ///
     /// # Errors
-    /// Names the subject and what is wrong.
+    /// It is not well formed.
     pub fn validated(subject: impl AsRef<str>) -> Result<Self, SubjectError> {
         let subject = subject.as_ref();
-        validate_tokens(subject)?;
-        Ok(Self::from(subject))
+        match problem(subject.as_bytes()) {
+            None => Ok(Self::from(subject)),
+            Some(_) => Err(SubjectError::InvalidFormat),
+        }
+    }
+
+    /// A subject from bytes that should be UTF-8. What is not is replaced by U+FFFD: unlike the name says, which
+    /// programs written for other clients use, the bytes are checked, and nothing about this is unsafe.
+    pub fn from_bytes_unchecked(bytes: Bytes) -> Self {
+        match Self::from_utf8(bytes.clone()) {
+            Ok(subject) => subject,
+            Err(_) => Self::from(String::from_utf8_lossy(&bytes).into_owned()),
+        }
     }
 
     /// From a decoded span: short ones are stored inline, long ones share `chunk`. Bytes that are not UTF-8

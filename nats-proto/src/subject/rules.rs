@@ -3,10 +3,27 @@
 use alloc::string::String;
 use core::fmt;
 
+/// A text that was checked is not a subject: what [`Subject::validated`](crate::Subject::validated) answers.
+///
+/// It says no more than that. The functions that check for one purpose, like [`validate_subscribe`], say what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubjectError {
+    /// The text is empty, has a space, tab, CR or LF, or an empty token.
+    InvalidFormat,
+}
+
+impl fmt::Display for SubjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a subject: it is empty, or has whitespace or an empty token")
+    }
+}
+
+impl core::error::Error for SubjectError {}
+
 /// Why a subject or a queue group is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum SubjectError {
+pub enum InvalidSubject {
     /// The subject is empty.
     Empty,
     /// The subject has a space, tab, CR or LF, which would change the meaning of the line it is sent in.
@@ -47,7 +64,7 @@ pub enum SubjectError {
     },
 }
 
-impl fmt::Display for SubjectError {
+impl fmt::Display for InvalidSubject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("subject is empty"),
@@ -75,7 +92,7 @@ impl fmt::Display for SubjectError {
     }
 }
 
-impl core::error::Error for SubjectError {}
+impl core::error::Error for InvalidSubject {}
 
 /// Checks a subject for publishing, or a reply subject: not empty, no space, tab, CR, LF.
 ///
@@ -85,11 +102,11 @@ impl core::error::Error for SubjectError {}
 /// # Errors
 /// Names the subject and what is wrong.
 #[inline]
-pub fn validate_publish(subject: &str) -> Result<(), SubjectError> {
+pub fn validate_publish(subject: &str) -> Result<(), InvalidSubject> {
     if subject.is_empty() {
-        Err(SubjectError::Empty)
+        Err(InvalidSubject::Empty)
     } else if has_whitespace(subject.as_bytes()) {
-        Err(SubjectError::Whitespace { subject: subject.into() })
+        Err(InvalidSubject::Whitespace { subject: subject.into() })
     } else {
         Ok(())
     }
@@ -99,15 +116,15 @@ pub fn validate_publish(subject: &str) -> Result<(), SubjectError> {
 ///
 /// # Errors
 /// Names the subject and what is wrong.
-pub fn validate_subscribe(subject: &str) -> Result<(), SubjectError> {
+pub fn validate_subscribe(subject: &str) -> Result<(), InvalidSubject> {
     validate_tokens(subject)?;
     let mut tokens = subject.split('.').peekable();
     while let Some(token) = tokens.next() {
         if token == ">" && tokens.peek().is_some() {
-            return Err(SubjectError::TailNotLast { subject: subject.into() });
+            return Err(InvalidSubject::TailNotLast { subject: subject.into() });
         }
         if token.len() > 1 && token.contains(['*', '>']) {
-            return Err(SubjectError::PartialWildcard {
+            return Err(InvalidSubject::PartialWildcard {
                 subject: subject.into(),
                 token: token.into(),
             });
@@ -120,11 +137,11 @@ pub fn validate_subscribe(subject: &str) -> Result<(), SubjectError> {
 ///
 /// # Errors
 /// Names the group and what is wrong.
-pub fn validate_queue_group(queue: &str) -> Result<(), SubjectError> {
+pub fn validate_queue_group(queue: &str) -> Result<(), InvalidSubject> {
     if queue.is_empty() {
-        Err(SubjectError::EmptyQueueGroup)
+        Err(InvalidSubject::EmptyQueueGroup)
     } else if has_whitespace(queue.as_bytes()) {
-        Err(SubjectError::WhitespaceInQueueGroup { queue: queue.into() })
+        Err(InvalidSubject::WhitespaceInQueueGroup { queue: queue.into() })
     } else {
         Ok(())
     }
@@ -162,12 +179,12 @@ pub fn matches(pattern: &str, subject: &str) -> bool {
 }
 
 /// Checks what [`Subject::is_valid`](super::Subject::is_valid) checks.
-pub(super) fn validate_tokens(subject: &str) -> Result<(), SubjectError> {
+pub(super) fn validate_tokens(subject: &str) -> Result<(), InvalidSubject> {
     match problem(subject.as_bytes()) {
         None => Ok(()),
-        Some(Problem::Empty) => Err(SubjectError::Empty),
-        Some(Problem::Whitespace) => Err(SubjectError::Whitespace { subject: subject.into() }),
-        Some(Problem::EmptyToken) => Err(SubjectError::EmptyToken { subject: subject.into() }),
+        Some(Problem::Empty) => Err(InvalidSubject::Empty),
+        Some(Problem::Whitespace) => Err(InvalidSubject::Whitespace { subject: subject.into() }),
+        Some(Problem::EmptyToken) => Err(InvalidSubject::EmptyToken { subject: subject.into() }),
     }
 }
 

@@ -5,7 +5,7 @@ use nats_proto::connection::{
     DisconnectReason, FlushError, PendingPolicy, PublishError, SubscribeError, Unfinished,
 };
 use nats_proto::wire::OutBuf;
-use nats_proto::{Event, HeaderMap, Outgoing, SubjectError};
+use nats_proto::{Event, HeaderMap, InvalidSubject, Outgoing};
 use std::time::Duration;
 
 use crate::support::{INFO, Wire, config};
@@ -52,7 +52,7 @@ fn subjects_that_would_inject_protocol_are_refused() {
 fn subjects_that_no_control_line_can_hold_are_refused() {
     let mut wire = Wire::connected(config());
     let (fits, too_long) = ("a".repeat(4064), "a".repeat(4065));
-    let error = SubjectError::TooLong { len: 4065, limit: 4064 };
+    let error = InvalidSubject::TooLong { len: 4065, limit: 4064 };
     assert!(wire.publish(&fits, "x").is_ok());
     assert_eq!(wire.publish(&too_long, "x"), Err(PublishError::InvalidSubject(error.clone())));
     assert!(wire.connection.subscribe(&fits, None).is_ok());
