@@ -13,7 +13,9 @@ use nats_proto::connection::EndReason;
 use crate::client::{PublishErrorKind, RequestErrorKind, SubscribeErrorKind};
 use crate::connection::State;
 use crate::testing::{FakeServer, Hasty, Peer, block_on, options};
-use crate::{Client, ConnectErrorKind, ConnectOptions, Event, Message, Runtime, Subscriber};
+use crate::{
+    Client, ConnectErrorKind, ConnectOptions, Event, Message, Notice, Runtime, Subscriber,
+};
 use rig::Rig;
 
 mod publishing;
@@ -274,7 +276,7 @@ fn a_slow_subscriber_loses_its_own_messages_and_no_others() {
         let _ = sender.send(event);
         async {}
     };
-    let options = options().subscription_capacity(2).event_callback(callback);
+    let options = options().subscription_capacity(2).notice_callback(callback);
     let (_server, mut peer, client) = connect(options);
     let mut slow = block_on(client.subscribe("slow")).expect("a subscription");
     let mut quick = block_on(client.subscribe("quick")).expect("a subscription");
@@ -293,9 +295,9 @@ fn a_slow_subscriber_loses_its_own_messages_and_no_others() {
     assert!(Pin::new(&mut slow).poll_next(&mut cx).is_pending());
     let sid = slow.sid();
     let mut events = events.iter();
-    assert_eq!(events.next(), Some(Event::Connected));
-    assert_eq!(events.next(), Some(Event::SlowConsumer(sid)));
-    assert_eq!(events.next(), Some(Event::SlowConsumerRecovered { sid, dropped: 3 }));
+    assert_eq!(events.next(), Some(Notice::Connected));
+    assert_eq!(events.next(), Some(Notice::SlowConsumer { sid }));
+    assert_eq!(events.next(), Some(Notice::SlowConsumerRecovered { sid, dropped: 3 }));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use nats_proto::{Instant, ServerAddr, ServerError};
 use crate::client::Client;
 use crate::driver::Driver;
 use crate::error::Error;
-use crate::event_queue::{EventHub, run_callbacks};
+use crate::hub::NoticeHub;
 use crate::options::{ConnectOptions, display_addr};
 use crate::runtime::Runtime;
 use crate::shared::{Clock, Handle, Registration, Shared};
@@ -212,6 +212,7 @@ pub async fn connect_with_options<R: Runtime>(
     let servers: Vec<ServerAddr> = addrs
         .to_server_addrs()
         .map_err(|error| ConnectError::with_source(ConnectErrorKind::ServerParse, error))?
+        .map(Into::into)
         .collect();
     check(&servers)?;
     let parts = options.into_parts(servers);
@@ -222,12 +223,12 @@ pub async fn connect_with_options<R: Runtime>(
     let clock = Clock { now: R::now, origin: R::now() };
     let conn = Connection::new(Arc::new(parts.config), seed, Instant::ZERO)
         .map_err(|error| ConnectError::with_source(ConnectErrorKind::ServerParse, error))?;
-    let events = Arc::new(EventHub::default());
-    if let Some(callback) = parts.callback {
-        R::spawn(run_callbacks(events.listen(), callback));
+    let notices = Arc::new(NoticeHub::default());
+    if !parts.callbacks.is_empty() {
+        R::spawn(parts.callbacks.run(notices.listen()));
     }
     let read_buffer = parts.settings.read_buffer;
-    let shared = Arc::new(Shared::new(conn, clock, parts.settings, events));
+    let shared = Arc::new(Shared::new(conn, clock, parts.settings, notices));
     let handle = Handle::new(Arc::clone(&shared));
     let transport = Arc::new(parts.transport);
     let shuffle = shuffle.then_some(seed);

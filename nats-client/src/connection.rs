@@ -16,6 +16,18 @@ pub enum State {
     Disconnected,
 }
 
+/// What an outgoing stream may still have to be flushed of. Only a name that programs may know: no method here takes or
+/// gives it, since the client flushes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShouldFlush {
+    /// Everything is written, and not flushed.
+    Yes,
+    /// Not everything is written.
+    May,
+    /// There is nothing to flush.
+    No,
+}
+
 impl State {
     pub(crate) fn of(conn: &Connection) -> Self {
         match conn.state() {

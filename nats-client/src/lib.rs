@@ -36,6 +36,7 @@
 //! | `tracing` | events and spans for `tracing` subscribers |
 #![forbid(unsafe_code)]
 
+mod callbacks;
 pub mod client;
 mod connect;
 pub mod connection;
@@ -44,11 +45,13 @@ pub mod context;
 mod driver;
 pub mod error;
 mod event;
-mod event_queue;
+mod hub;
 mod link;
 mod mailbox;
+mod notice;
 mod options;
 pub mod runtime;
+mod server_addr;
 mod shared;
 mod statistics;
 mod subscriber;
@@ -76,23 +79,28 @@ pub use client::{
 };
 pub use connect::{ConnectError, ConnectErrorKind, connect, connect_with_options};
 pub use error::BoxError as Error;
-pub use event::{ClientError, Event};
-pub use event_queue::Events;
-pub use nats_proto::connection::{
-    AuthError, EndReason, PendingPolicy, ReconnectToServer, Server, Unfinished,
-};
+pub use event::{CallbackError, ClientError, Event, ServerError};
+pub use hub::{Events, Notices};
+pub use nats_proto;
+pub use nats_proto::connection::{AuthError, EndReason, PendingPolicy, Unfinished};
 pub use nats_proto::{
-    Auth, HeaderMap, HeaderName, HeaderValue, Message, ServerAddr, ServerError, ServerInfo,
+    Auth, ConnectInfo, HeaderMap, HeaderName, HeaderValue, Message, Protocol, ServerInfo,
     StatusCode, Subject, SubjectError, ToSubject, header, status, subject,
 };
+pub use notice::Notice;
 pub use options::ConnectOptions;
 pub use runtime::Runtime;
 /// The version of rustls that [`ConnectOptions::tls_client_config`] speaks of.
 #[cfg(feature = "tls")]
 pub use rustls;
+pub use server_addr::{ReconnectToServer, Server, ServerAddr};
 pub use statistics::Statistics;
 pub use subscriber::{Subscriber, UnsubscribeError};
 pub use to_server_addrs::{AsServerAddr, ToServerAddrs};
+
+/// The former name of [`OutboundMessage`](message::OutboundMessage).
+#[deprecated(note = "use `message::OutboundMessage`")]
+pub type PublishMessage = message::OutboundMessage;
 
 /// Messages, received and to be published.
 pub mod message {

@@ -15,10 +15,10 @@ use nats_proto::wire::MessageFrame;
 use nats_proto::{FlushId, Instant, Outgoing, RequestId};
 
 use crate::connect::Startup;
-use crate::event::Event;
-use crate::event_queue::EventHub;
+use crate::hub::NoticeHub;
 use crate::link::Link;
 use crate::mailbox::Mailbox;
+use crate::notice::Notice;
 use crate::options::Settings;
 
 use crate::statistics::Statistics;
@@ -47,7 +47,7 @@ pub(crate) struct Shared {
     clock: Clock,
     pub(crate) settings: Settings,
     pub(crate) statistics: Arc<Statistics>,
-    pub(crate) events: Arc<EventHub>,
+    pub(crate) notices: Arc<NoticeHub>,
     /// Clients and subscribers.
     handles: AtomicUsize,
 }
@@ -227,7 +227,7 @@ impl Shared {
         conn: Connection,
         clock: Clock,
         settings: Settings,
-        events: Arc<EventHub>,
+        notices: Arc<NoticeHub>,
     ) -> Self {
         Self {
             core: Mutex::new(Core::new(conn)),
@@ -235,7 +235,7 @@ impl Shared {
             clock,
             settings,
             statistics: Arc::default(),
-            events,
+            notices,
             handles: AtomicUsize::new(0),
         }
     }
@@ -404,9 +404,9 @@ impl Shared {
     }
 
     /// Tells everyone who wants to know. Not to be called under the lock.
-    pub(crate) fn emit(&self, event: Event) {
-        trace::event(&event);
-        self.events.emit(event);
+    pub(crate) fn emit(&self, notice: Notice) {
+        trace::notice(&notice);
+        self.notices.emit(notice);
     }
 }
 

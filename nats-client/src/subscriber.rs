@@ -9,8 +9,8 @@ use futures_core::Stream;
 use nats_proto::Message;
 use nats_proto::connection::{EndReason, SubscriptionId};
 
-use crate::event::Event;
 use crate::mailbox::{Hand, Mailbox, Taken};
+use crate::notice::Notice;
 use crate::shared::{Change, Core, Handle};
 
 /// A subscription: a stream of the messages that come for it.
@@ -22,7 +22,7 @@ use crate::shared::{Change, Core, Handle};
 ///
 /// If the subscriber does not keep up, messages beyond
 /// [`subscription_capacity`](crate::ConnectOptions::subscription_capacity) are dropped, counted and told of by
-/// an [`Event`]; other subscriptions go on.
+/// a [`Notice`]; other subscriptions go on.
 pub struct Subscriber {
     handle: Handle,
     id: SubscriptionId,
@@ -99,7 +99,7 @@ impl Subscriber {
         })
     }
 
-    /// The subscription's number, as in [`Event::SlowConsumer`].
+    /// The subscription's number, as in [`Notice::SlowConsumer`].
     pub fn sid(&self) -> u64 {
         self.id.sid()
     }
@@ -141,7 +141,7 @@ impl Subscriber {
     fn recovered(&self, missed: Option<u64>) {
         if let Some(dropped) = missed {
             let sid = self.id.sid();
-            self.handle.emit(Event::SlowConsumerRecovered { sid, dropped });
+            self.handle.emit(Notice::SlowConsumerRecovered { sid, dropped });
         }
     }
 }

@@ -1,10 +1,8 @@
 //! What can be given as the address of a server, or of several.
 
-use std::borrow::Cow;
-use std::sync::Arc;
 use std::{io, option, vec};
 
-use nats_proto::ServerAddr;
+use crate::server_addr::ServerAddr;
 
 /// What names one or more servers: a URL, an address, or a list of either.
 pub trait ToServerAddrs {
@@ -19,7 +17,7 @@ pub trait ToServerAddrs {
     fn to_server_addrs(&self) -> io::Result<Self::Iter>;
 }
 
-/// What names one server, and so may be an element of a list.
+/// What names one server, and so may be an element of a list: an address, and everything that is a text.
 pub trait AsServerAddr {
     /// Parses the address.
     ///
@@ -35,29 +33,17 @@ impl AsServerAddr for ServerAddr {
     }
 }
 
-impl AsServerAddr for str {
+impl AsServerAddr for &ServerAddr {
     fn as_server_addr(&self) -> io::Result<ServerAddr> {
-        self.parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+        Ok((*self).clone())
     }
 }
 
-impl<T: AsServerAddr + ?Sized> AsServerAddr for &T {
+impl<T: AsRef<str> + ?Sized> AsServerAddr for T {
     fn as_server_addr(&self) -> io::Result<ServerAddr> {
-        (**self).as_server_addr()
+        self.as_ref().parse()
     }
 }
-
-macro_rules! text {
-    ($($text:ty),*) => {$(
-        impl AsServerAddr for $text {
-            fn as_server_addr(&self) -> io::Result<ServerAddr> {
-                str::as_server_addr(self)
-            }
-        }
-    )*};
-}
-
-text!(String, Box<str>, Arc<str>, Cow<'_, str>);
 
 macro_rules! single {
     ($($one:ty),*) => {$(

@@ -13,7 +13,7 @@ mod enabled {
     use nats_proto::{ServerAddr, ServerInfo};
     use tracing::{Instrument, Span, debug, debug_span, info, info_span, warn};
 
-    use crate::event::{ClientError, Event};
+    use crate::notice::Notice;
     use crate::options::display_addr;
 
     /// The span of everything that happens in the background for one client.
@@ -40,17 +40,19 @@ mod enabled {
         info!(server, server_name = name, version, client_id = info.client_id, "connected");
     }
 
-    pub(crate) fn event(event: &Event) {
-        match event {
+    pub(crate) fn notice(notice: &Notice) {
+        match notice {
             // It has been told with more of it.
-            Event::Connected => {}
-            Event::Disconnected | Event::Draining | Event::Closed => info!("{event}"),
-            Event::ServersDiscovered(_) => debug!("{event}"),
-            Event::SlowConsumerRecovered { .. } => info!("{event}"),
-            Event::ClientError(ClientError::ConnectFailed { server, error }) => {
-                warn!(server = display_addr(server), %error, "could not connect");
+            Notice::Connected => {}
+            Notice::Disconnected { reason } => info!(%reason, "disconnected"),
+            Notice::Draining | Notice::Closed | Notice::SlowConsumerRecovered { .. } => {
+                info!("{notice}");
             }
-            _ => warn!("{event}"),
+            Notice::ServersDiscovered(_) => debug!("{notice}"),
+            Notice::ConnectFailed { server, error } => {
+                warn!(server = display_addr(server.as_ref()), %error, "could not connect");
+            }
+            _ => warn!("{notice}"),
         }
     }
 }
@@ -59,7 +61,7 @@ mod enabled {
 mod disabled {
     use nats_proto::{ServerAddr, ServerInfo};
 
-    use crate::event::Event;
+    use crate::notice::Notice;
 
     pub(crate) struct NoSpan;
 
@@ -79,7 +81,7 @@ mod disabled {
 
     pub(crate) const fn connected(_: Option<&ServerAddr>, _: &ServerInfo) {}
 
-    pub(crate) const fn event(_: &Event) {}
+    pub(crate) const fn notice(_: &Notice) {}
 }
 
 #[cfg(all(test, feature = "tracing"))]
@@ -92,7 +94,7 @@ mod tests {
     use tracing::{Metadata, Subscriber};
 
     use super::*;
-    use crate::event::{ClientError, Event};
+    use crate::notice::Notice;
 
     /// Keeps the text of all events and spans.
     #[derive(Clone, Default)]
@@ -137,14 +139,14 @@ mod tests {
     fn the_life_of_a_connection_is_told_and_no_secret() {
         let log = Log::default();
         tracing::subscriber::with_default(log.clone(), || {
-            let server = "nats://derek:canary-4711@a:1".parse().unwrap();
+            let server: nats_proto::ServerAddr = "nats://derek:canary-4711@a:1".parse().unwrap();
             client_span(Some("orders"));
             dialling(&server);
             connected(Some(&server), &nats_proto::ServerInfo::default());
-            event(&Event::Connected);
+            notice(&Notice::Connected);
             let error = nats_proto::connection::ConnectError::TimedOut;
-            event(&Event::ClientError(ClientError::ConnectFailed { server, error }));
-            event(&Event::Closed);
+            notice(&Notice::ConnectFailed { server: server.into(), error });
+            notice(&Notice::Closed);
         });
         let lines = log.0.lock().unwrap().join("\n");
         assert!(lines.starts_with("span nats client=\"orders\"\nDEBUG"), "{lines}");

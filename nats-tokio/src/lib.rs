@@ -15,20 +15,26 @@
 
 pub mod runtime;
 
+/// The contexts of the `nats` command.
+#[cfg(feature = "context")]
+pub use nats_client::context;
 /// The version of rustls that [`ConnectOptions::tls_client_config`] speaks of.
 #[cfg(feature = "tls")]
 pub use nats_client::rustls;
 
+#[allow(deprecated, reason = "a name that programs may still use")]
+pub use nats_client::PublishMessage;
 pub use nats_client::client::{DrainError, ReconnectError};
 pub use nats_client::{
-    AsServerAddr, Auth, AuthError, Client, ClientError, ConnectError, ConnectErrorKind, EndReason,
-    Error, Event, FlushError, FlushErrorKind, HeaderMap, HeaderName, HeaderValue, Message,
-    PendingPolicy, PublishError, PublishErrorKind, ReconnectToServer, Request, RequestError,
-    RequestErrorKind, Server, ServerAddr, ServerError, ServerInfo, ServerPoolError,
-    ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind, Statistics, StatusCode,
-    Subject, SubjectError, SubscribeError, SubscribeErrorKind, Subscriber, ToServerAddrs,
-    ToSubject, TryPublishError, Unfinished, UnsubscribeError, client, connection, error, header,
-    message, status, subject,
+    AsServerAddr, Auth, AuthError, CallbackError, Client, ClientError, ConnectError,
+    ConnectErrorKind, ConnectInfo, EndReason, Error, Event, Events, FlushError, FlushErrorKind,
+    HeaderMap, HeaderName, HeaderValue, Message, Notice, Notices, PendingPolicy, Protocol,
+    PublishError, PublishErrorKind, ReconnectToServer, Request, RequestError, RequestErrorKind,
+    Server, ServerAddr, ServerError, ServerInfo, ServerPoolError, ServerPoolErrorKind,
+    SetServerPoolError, SetServerPoolErrorKind, Statistics, StatusCode, Subject, SubjectError,
+    SubscribeError, SubscribeErrorKind, Subscriber, ToServerAddrs, ToSubject, TryPublishError,
+    Unfinished, UnsubscribeError, client, connection, error, header, message, nats_proto, status,
+    subject,
 };
 pub use runtime::Tokio;
 

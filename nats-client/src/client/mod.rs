@@ -29,7 +29,7 @@ pub use request::Request;
 pub use request_many::{RequestMany, Responses, ResponsesEnd};
 
 use crate::connection::State;
-use crate::event_queue::Events;
+use crate::hub::{Events, Notices};
 use crate::mailbox::Mailbox;
 use crate::shared::{Change, Handle, Registration};
 use crate::subscriber::Subscriber;
@@ -269,9 +269,14 @@ impl Client {
 
 /// What is known.
 impl Client {
-    /// What happens from now on, without being asked for. Every call gives a stream of its own.
+    /// What happens from now on, without being asked for, in detail. Every call gives a stream of its own.
+    pub fn notices(&self) -> Notices {
+        Notices::new(&self.handle.notices)
+    }
+
+    /// Like [`notices`](Self::notices), in the words of `async-nats`.
     pub fn events(&self) -> Events {
-        Events::new(&self.handle.events)
+        Events::new(&self.handle.notices)
     }
 
     /// Whether the client is connected.

@@ -1,18 +1,17 @@
 //! The servers that a client knows.
 
-use nats_proto::ServerAddr;
-use nats_proto::connection::Server;
-
 use super::{
     Client, ServerPoolError, ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind,
 };
+use crate::server_addr::{Server, ServerAddr};
 use crate::to_server_addrs::ToServerAddrs;
 
 /// The servers.
 impl Client {
     /// The addresses of the servers that are known, given and discovered, those to be tried next first.
     pub fn servers(&self) -> Vec<ServerAddr> {
-        self.handle.lock().conn.servers()
+        let servers = self.handle.lock().conn.servers();
+        servers.into_iter().map(ServerAddr::from).collect()
     }
 
     /// The servers that are known and what is known of them, those to be tried next first.
@@ -22,10 +21,12 @@ impl Client {
     /// The client is closed.
     pub async fn server_pool(&self) -> Result<Vec<Server>, ServerPoolError> {
         let core = self.handle.lock();
-        match core.ended {
-            Some(_) => Err(ServerPoolError::new(ServerPoolErrorKind::Send)),
-            None => Ok(core.conn.server_pool()),
+        if core.ended.is_some() {
+            return Err(ServerPoolError::new(ServerPoolErrorKind::Send));
         }
+        let servers = core.conn.server_pool();
+        drop(core);
+        Ok(servers.into_iter().map(Server::from).collect())
     }
 
     /// Replaces the servers, given and discovered. What is known of those that stay is kept, and attempts are counted
@@ -47,6 +48,7 @@ impl Client {
             .map_err(|error| {
                 SetServerPoolError::with_source(SetServerPoolErrorKind::InvalidAddress, error)
             })?
+            .map(Into::into)
             .collect();
         let now = self.handle.now();
         self.handle.change(|core| {

@@ -17,6 +17,7 @@
 //!
 //! Everything here reads files, and blocks while it does.
 
+mod connect;
 mod error;
 mod fields;
 mod files;
@@ -26,7 +27,7 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use nats_proto::ServerAddr;
+use crate::server_addr::ServerAddr;
 
 pub use error::ContextError;
 use fields::Fields;
@@ -188,7 +189,7 @@ impl Context {
             name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             path: path.to_owned(),
             description: fields.text("description")?,
-            servers: fields.servers()?,
+            servers: fields.servers()?.into_iter().map(ServerAddr::from).collect(),
             socks_proxy: fields.text("socks_proxy")?,
             token: fields.secret("token")?,
             user: fields.text("user")?,

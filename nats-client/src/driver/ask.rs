@@ -5,8 +5,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use nats_proto::connection::{AuthError, ReconnectToServer, Server};
+use nats_proto::connection::{self, AuthError};
 use nats_proto::{Auth, DialId, ServerInfo};
+
+use crate::server_addr::{ReconnectToServer, Server};
 
 type Answering<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -38,7 +40,7 @@ impl fmt::Debug for Hooks {
 pub(super) enum Answer {
     Auth(DialId, Result<Auth, AuthError>),
     /// The choice, and whether it is in the pool that was shown.
-    Server(Option<ReconnectToServer>, bool),
+    Server(Option<connection::ReconnectToServer>, bool),
 }
 
 /// A question under way. The core limits its time; dropping it gives up.
@@ -59,7 +61,12 @@ impl Hooks {
     }
 
     /// Asks for the next server.
-    pub(super) fn ask_server(&self, servers: Vec<Server>, info: ServerInfo) -> Question {
+    pub(super) fn ask_server(
+        &self,
+        servers: Vec<connection::Server>,
+        info: ServerInfo,
+    ) -> Question {
+        let servers: Vec<Server> = servers.into_iter().map(Server::from).collect();
         let addrs: Vec<_> = servers.iter().map(|server| server.addr.clone()).collect();
         let answer = self.server.as_ref().map(|ask| ask(servers, info));
         Box::pin(async move {
@@ -68,7 +75,7 @@ impl Hooks {
                 None => None,
             };
             let known = choice.as_ref().is_none_or(|choice| addrs.contains(&choice.addr));
-            Answer::Server(choice, known)
+            Answer::Server(choice.map(Into::into), known)
         })
     }
 }

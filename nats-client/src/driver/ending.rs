@@ -10,7 +10,7 @@ use nats_proto::wire::OutBuf;
 use nats_proto::{Connection, Instant};
 
 use super::Driver;
-use crate::event::Event;
+use crate::notice::Notice;
 use crate::runtime::Runtime;
 use crate::shared::wake_all;
 
@@ -42,8 +42,8 @@ impl<R: Runtime> Driver<R> {
         self.router.finish_all(&EndReason::Closed, wakers);
         drop((garbage, driver));
         wake_all(wakers);
-        self.shared.emit(Event::Closed);
-        self.shared.events.close();
+        self.shared.emit(Notice::Closed);
+        self.shared.notices.close();
     }
 }
 

@@ -1,16 +1,15 @@
 //! What the core tells the application.
 
-use nats_proto::connection::{ConnectError, DisconnectReason, Event as CoreEvent};
+use nats_proto::connection::Event as CoreEvent;
 
 use super::Driver;
-use crate::event::{ClientError, Event};
+use crate::notice::Notice;
 use crate::runtime::Runtime;
 use crate::trace;
 
 impl<R: Runtime> Driver<R> {
     /// Tells the callback and the subscribers. Not to be called under the lock.
     pub(super) fn react(&mut self, event: CoreEvent) {
-        let lost = |error| Event::ClientError(error);
         let shared = &self.shared;
         match event {
             CoreEvent::Connected { info, .. } => {
@@ -18,14 +17,9 @@ impl<R: Runtime> Driver<R> {
                     let server = shared.lock().conn.current_server().cloned();
                     trace::connected(server.as_ref(), &info);
                 }
-                shared.emit(Event::Connected);
+                shared.emit(Notice::Connected);
             }
-            CoreEvent::Disconnected { reason } => {
-                if reason != DisconnectReason::Requested {
-                    shared.emit(lost(ClientError::ConnectionLost(reason)));
-                }
-                shared.emit(Event::Disconnected);
-            }
+            CoreEvent::Disconnected { reason } => shared.emit(Notice::Disconnected { reason }),
             CoreEvent::Authenticate { id, nonce, .. } => {
                 self.question = Some(self.hooks.ask_auth(id, nonce));
                 self.begun = true;
@@ -36,26 +30,21 @@ impl<R: Runtime> Driver<R> {
                 self.begun = true;
             }
             CoreEvent::ConnectFailed { server, error } => {
-                shared.emit(lost(ClientError::ConnectFailed { server, error }));
+                shared.emit(Notice::ConnectFailed { server: server.into(), error });
             }
             CoreEvent::ServersDiscovered(servers) => {
-                shared.emit(Event::ServersDiscovered(servers));
+                let servers = servers.into_iter().map(Into::into).collect();
+                shared.emit(Notice::ServersDiscovered(servers));
             }
             CoreEvent::SubscriptionEnded { subscription, reason } => {
                 self.router.finish(subscription, reason, &mut self.batch.wakers)
             }
-            CoreEvent::LameDuck => shared.emit(Event::LameDuckMode),
-            CoreEvent::ServerError(error) => shared.emit(Event::ServerError(error)),
-            CoreEvent::Dropped { count } => shared.emit(Event::Dropped(count)),
-            CoreEvent::Draining => shared.emit(Event::Draining),
+            CoreEvent::LameDuck => shared.emit(Notice::LameDuckMode),
+            CoreEvent::ServerError(error) => shared.emit(Notice::ServerError(error)),
+            CoreEvent::Dropped { count } => shared.emit(Notice::Dropped { messages: count }),
+            CoreEvent::Draining => shared.emit(Notice::Draining),
             CoreEvent::SubscriptionsDrained => (self.draining, self.begun) = (true, true),
-            CoreEvent::Closed { error, .. } => match error {
-                None => {}
-                Some(ConnectError::MaxReconnects) => {
-                    shared.emit(lost(ClientError::MaxReconnects));
-                }
-                Some(error) => shared.emit(lost(ClientError::Other(error.to_string()))),
-            },
+            CoreEvent::Closed { error: Some(error), .. } => shared.emit(Notice::GivenUp { error }),
             _ => {}
         }
     }

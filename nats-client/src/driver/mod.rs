@@ -28,8 +28,8 @@ use nats_proto::connection::{
 use nats_proto::wire::ServerOps;
 use nats_proto::{DecodeError, DialId, Instant, Rng};
 
-use crate::event::{ClientError, Event};
 use crate::link::{Link, Stream};
+use crate::notice::Notice;
 use crate::runtime::Runtime;
 use crate::shared::{Core, Reply, Shared, wake_all};
 use crate::transport::Transport;
@@ -230,7 +230,7 @@ impl<R: Runtime> Driver<R> {
         {
             self.question = None;
             if matches!(answer, Answer::Server(_, false)) {
-                self.shared.emit(Event::ClientError(ClientError::ServerNotInPool));
+                self.shared.emit(Notice::ServerNotInPool);
             }
             self.news.answer = Some(answer);
         }
@@ -322,7 +322,7 @@ impl<R: Runtime> Driver<R> {
         batch.chunk = Bytes::new();
         batch.ops.clear();
         for sid in batch.slow.drain(..) {
-            self.shared.emit(Event::SlowConsumer(sid));
+            self.shared.emit(Notice::SlowConsumer { sid });
         }
         let mut closed = None;
         let mut events = mem::take(&mut self.batch.events);

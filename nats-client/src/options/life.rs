@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nats_proto::ServerInfo;
-use nats_proto::connection::{ReconnectToServer, Server};
 
 use super::ConnectOptions;
 use crate::event::Event;
+use crate::notice::Notice;
+use crate::server_addr::{ReconnectToServer, Server};
 
 /// How the connection is kept up.
 impl<R> ConnectOptions<R> {
@@ -126,7 +127,19 @@ impl<R> ConnectOptions<R> {
         F: Fn(Event) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.callback = Some(Arc::new(move |event| Box::pin(callback(event))));
+        self.callbacks.event = Some(Arc::new(move |event| Box::pin(callback(event))));
+        self
+    }
+
+    /// Calls `callback` for every [`Notice`]: what [`event_callback`](Self::event_callback) is told, with the details and
+    /// with what no [`Event`] tells. Each happening is given to this callback first if both are set; they take turns in
+    /// one task.
+    pub fn notice_callback<F, Fut>(mut self, callback: F) -> Self
+    where
+        F: Fn(Notice) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.callbacks.notice = Some(Arc::new(move |notice| Box::pin(callback(notice))));
         self
     }
 }

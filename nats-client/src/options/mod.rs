@@ -17,10 +17,10 @@ use std::time::Duration;
 use nats_proto::ServerAddr;
 use nats_proto::connection::Config;
 
+use crate::callbacks::Callbacks;
 use crate::client::Client;
 use crate::connect::{ConnectError, connect_with_options};
 use crate::driver::Hooks;
-use crate::event_queue::EventCallback;
 use crate::runtime::Runtime;
 use crate::to_server_addrs::ToServerAddrs;
 use crate::transport::Transport;
@@ -31,7 +31,7 @@ pub struct ConnectOptions<R> {
     config: Config,
     settings: Settings,
     transport: Transport,
-    callback: Option<EventCallback>,
+    callbacks: Callbacks,
     hooks: Hooks,
     runtime: PhantomData<fn() -> R>,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) settings: Settings,
     pub(crate) transport: Transport,
-    pub(crate) callback: Option<EventCallback>,
+    pub(crate) callbacks: Callbacks,
     pub(crate) hooks: Hooks,
 }
 
@@ -81,7 +81,7 @@ impl<R> Default for ConnectOptions<R> {
                 read_buffer: 64 * 1024,
             },
             transport: Transport::default(),
-            callback: None,
+            callbacks: Callbacks::default(),
             hooks: Hooks::default(),
             runtime: PhantomData,
         }
@@ -94,7 +94,7 @@ impl<R> Clone for ConnectOptions<R> {
             config: self.config.clone(),
             settings: self.settings.clone(),
             transport: self.transport.clone(),
-            callback: self.callback.clone(),
+            callbacks: self.callbacks.clone(),
             hooks: self.hooks.clone(),
             runtime: PhantomData,
         }
@@ -136,7 +136,7 @@ impl<R: Runtime> ConnectOptions<R> {
             config,
             settings: self.settings,
             transport: self.transport,
-            callback: self.callback,
+            callbacks: self.callbacks,
             hooks: self.hooks,
         }
     }

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use nats_proto::ServerAddr;
 
 use super::ConnectOptions;
 use crate::link::Stream;
+use crate::server_addr::ServerAddr;
 
 /// How a server is reached.
 impl<R> ConnectOptions<R> {
@@ -43,7 +43,7 @@ impl<R> ConnectOptions<R> {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         self.transport.dialer = Some(Arc::new(move |server| {
-            let dialing = dialer(server);
+            let dialing = dialer(server.into());
             Box::pin(async move { Ok(Box::new(dialing.await?) as Box<dyn Stream>) })
         }));
         self

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_channel::mpsc::unbounded;
 use futures_util::stream::StreamExt;
-use nats_client::{Auth, AuthError, ClientError, ConnectErrorKind, Event, ServerError};
+use nats_client::{Auth, AuthError, ConnectErrorKind, Notice};
+use nats_proto::ServerError;
 use nats_proto::connection::{ConnectError, DisconnectReason};
 use nats_tests::server::jwt::{Key, Role};
 use nats_tests::server::{Options, RealServer, Release, TestServer};
@@ -63,24 +64,24 @@ pub(crate) async fn a_callback_without_an_answer_is_dropped_in_time<R: Rt>(env: 
     });
     // This side has had enough first.
     let (short, mut events) =
-        Events::of(options.clone().connection_timeout(Duration::from_millis(200)));
+        Events::in_detail(options.clone().connection_timeout(Duration::from_millis(200)));
     let error = short.connect(server.url()).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");
     within::<R, _>("the callback to be dropped", dropped.next()).await;
-    events.until(|event| *event == Event::Closed).await;
+    events.until(|event| *event == Notice::Closed).await;
 
     // The server has, after a second.
-    let (long, mut events) = Events::of(options.connection_timeout(Duration::from_secs(50)));
+    let (long, mut events) = Events::in_detail(options.connection_timeout(Duration::from_secs(50)));
     let error = long.connect(server.url()).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");
     assert!(error.to_string().contains("Authentication Timeout"), "{error}");
     within::<R, _>("the callback to be dropped", dropped.next()).await;
     let timeout = ServerError::AuthenticationTimeout;
-    events.until(|event| *event == Event::ServerError(timeout.clone())).await;
+    events.until(|event| *event == Notice::ServerError(timeout.clone())).await;
     let reason = DisconnectReason::Server(timeout);
     events
         .until(|event| {
-            matches!(event, Event::ClientError(ClientError::ConnectFailed { error, .. })
+            matches!(event, Notice::ConnectFailed { error, .. }
                 if *error == ConnectError::Lost(reason.clone()))
         })
         .await;
@@ -145,17 +146,19 @@ pub(crate) async fn a_callback_under_way_is_dropped_with_its_client<R: Rt>(env: 
 
 pub(crate) async fn the_same_refusal_twice_ends_the_client<R: Rt>(env: Env<R, Release>) {
     let server = RealServer::start(env.kind, &Options::new().extra(USER));
-    let (options, events) = Events::of(env.options());
+    let (options, events) = Events::in_detail(env.options());
     let wrong = options.user_and_password("ann".to_owned(), "wrong".to_owned());
     let client = wrong.retry_on_initial_connect().connect(server.url()).await.unwrap();
     client.closed().await;
     let seen = events.rest().await;
     let refusal = ConnectError::Authorization(ServerError::AuthorizationViolation);
-    let refusals = seen.iter().filter(|event| {
-        matches!(event, Event::ClientError(ClientError::ConnectFailed { error, .. }) if *error == refusal)
-    });
+    let refusals = seen
+        .iter()
+        .filter(|event| matches!(event, Notice::ConnectFailed { error, .. } if *error == refusal));
     assert_eq!(refusals.count(), 2, "{seen:?}");
-    let [.., Event::ClientError(last), Event::Closed] = &seen[..] else { panic!("{seen:?}") };
+    let [.., Notice::GivenUp { error: last }, Notice::Closed] = &seen[..] else {
+        panic!("{seen:?}")
+    };
     assert!(last.to_string().contains("Authorization Violation"), "{last}");
 }
 

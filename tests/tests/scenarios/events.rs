@@ -2,16 +2,13 @@
 
 use futures_channel::mpsc::unbounded;
 use futures_util::stream::StreamExt;
-use nats_client::{ClientError, Event};
+use nats_client::{ClientError, Event, Notice};
+use nats_proto::connection::DisconnectReason;
 
 use crate::support::{Env, Events, Rt, next, text};
 
-fn is_lost(event: &Event) -> bool {
-    matches!(event, Event::ClientError(ClientError::ConnectionLost(_)))
-}
-
 fn is_failed_attempt(event: &Event) -> bool {
-    matches!(event, Event::ClientError(ClientError::ConnectFailed { .. }))
+    matches!(event, Event::ClientError(ClientError::Other(_)))
 }
 
 pub(crate) async fn the_life_of_a_connection_is_told_in_order<R: Rt>(env: Env<R>) {
@@ -21,7 +18,6 @@ pub(crate) async fn the_life_of_a_connection_is_told_in_order<R: Rt>(env: Env<R>
     assert_eq!(events.next().await, Event::Connected);
 
     server.kill();
-    assert!(is_lost(&events.next().await));
     assert_eq!(events.next().await, Event::Disconnected);
     // The server is not there: some attempt fails before it comes back.
     assert!(is_failed_attempt(&events.next().await));
@@ -55,6 +51,29 @@ pub(crate) async fn every_stream_of_events_sees_what_happens_to_the_end<R: Rt>(e
     assert!(!seen.contains(&Event::Connected), "{seen:?}");
     assert_eq!(seen.last(), Some(&Event::Closed));
     assert_eq!(client.events().next().await, None);
+}
+
+pub(crate) async fn notices_tell_more_than_events<R: Rt>(env: Env<R>) {
+    let mut server = env.start();
+    let (options, mut notices) = Events::in_detail(env.options());
+    let (options, mut events) = Events::of(options);
+    let client = env.connect_with(&*server, options).await;
+    assert_eq!(notices.next().await, Notice::Connected);
+    server.kill();
+    let lost = notices.next().await;
+    assert!(
+        matches!(&lost, Notice::Disconnected { reason } if *reason != DisconnectReason::Requested),
+        "{lost:?}"
+    );
+    let failed = notices.next().await;
+    let Notice::ConnectFailed { server: tried, error } = &failed else { panic!("{failed:?}") };
+    assert_eq!(tried.port(), server.addr().port());
+    assert!(failed.to_string().ends_with(&error.to_string()), "{failed}");
+    // The same, in fewer words.
+    assert_eq!(events.next().await, Event::Connected);
+    assert_eq!(events.next().await, Event::Disconnected);
+    assert_eq!(Some(events.next().await), Event::of(&failed));
+    client.close().await;
 }
 
 pub(crate) async fn a_callback_that_waits_delays_nothing<R: Rt>(env: Env<R>) {

@@ -1,6 +1,6 @@
 //! Servers that stand in for each other.
 
-use nats_client::{Client, Event};
+use nats_client::{Client, Notice};
 use nats_tests::server::{Cluster, EmbeddedServer, Options, ServerKind, TestServer};
 
 use crate::support::{Env, Events, Rt, next, text};
@@ -66,10 +66,10 @@ pub(crate) async fn the_other_server_of_a_list_takes_over<R: Rt>(env: Env<R>) {
 pub(crate) async fn a_discovered_server_takes_over<R: Rt>(env: Env<R>) {
     let mut pair = Pair::start(env.kind);
     let (known, told) = (pair.node(0).addr().port(), pair.node(1).addr().port());
-    let (options, mut events) = Events::of(env.options());
+    let (options, mut notices) = Events::in_detail(env.options());
     let client = env.connect_with(pair.node(0), options).await;
-    let seen = events.until(|event| matches!(event, Event::ServersDiscovered(_))).await;
-    let Some(Event::ServersDiscovered(servers)) = seen.last() else {
+    let seen = notices.until(|notice| matches!(notice, Notice::ServersDiscovered(_))).await;
+    let Some(Notice::ServersDiscovered(servers)) = seen.last() else {
         panic!("{seen:?}");
     };
     assert_eq!(servers.iter().map(|server| server.port()).collect::<Vec<_>>(), [told]);

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::stream::StreamExt;
-use nats_client::{
-    Auth, AuthError, ClientError, ConnectErrorKind, ConnectOptions, EndReason, Event, ServerError,
-};
+use nats_client::{Auth, AuthError, ConnectErrorKind, ConnectOptions, EndReason, Notice};
 use nats_proto::PermissionTarget;
+use nats_proto::ServerError;
 use nats_proto::auth::UserCredentials;
 use nats_proto::connection::{ConnectError, DisconnectReason};
 use nats_tests::server::jwt::{Account, Operator, User};
@@ -44,13 +43,13 @@ impl Realm {
     }
 }
 
-fn is_refused(event: &Event) -> bool {
-    let Event::ClientError(ClientError::ConnectFailed { error, .. }) = event else { return false };
+fn is_refused(event: &Notice) -> bool {
+    let Notice::ConnectFailed { error, .. } = event else { return false };
     *error == ConnectError::Authorization(ServerError::AuthorizationViolation)
 }
 
-fn is_lost_by(event: &Event, wanted: &ServerError) -> bool {
-    let Event::ClientError(ClientError::ConnectionLost(reason)) = event else { return false };
+fn is_lost_by(event: &Notice, wanted: &ServerError) -> bool {
+    let Notice::Disconnected { reason } = event else { return false };
     *reason == DisconnectReason::Server(wanted.clone())
 }
 
@@ -117,7 +116,7 @@ pub(crate) async fn a_file_that_is_replaced_is_read_again<R: Rt>(env: Env<R, Rel
     let mut realm = Realm::new(env.kind, Account::new());
     let (old, new) = (User::new(), User::new());
     let path = realm.write(&realm.account.credentials(&old));
-    let (options, mut events) = Events::of(env.options());
+    let (options, mut events) = Events::in_detail(env.options());
     let options = options.credentials_file(&path).await.unwrap();
     let client = options.connect(realm.server.url()).await.unwrap();
     let mut subscriber = client.subscribe("still").await.unwrap();
@@ -126,7 +125,7 @@ pub(crate) async fn a_file_that_is_replaced_is_read_again<R: Rt>(env: Env<R, Rel
     realm.write(&realm.account.credentials(&new));
     realm.push(realm.account.clone().revoke(&old));
     events.until(|event| is_lost_by(event, &ServerError::UserAuthenticationRevoked)).await;
-    let seen = events.until(|event| *event == Event::Connected).await;
+    let seen = events.until(|event| *event == Notice::Connected).await;
     assert!(!seen.iter().any(is_refused), "{seen:?}");
     client.publish("still", "here".into()).await.unwrap();
     assert_eq!(text(&next(&mut subscriber).await), "here");
@@ -138,14 +137,14 @@ pub(crate) async fn a_file_that_is_missing_for_a_while_is_looked_for_again<R: Rt
     let mut realm = Realm::new(env.kind, Account::new());
     let credentials = realm.account.credentials(&User::new());
     let path = realm.write(&credentials);
-    let (options, mut events) = Events::of(env.options());
+    let (options, mut events) = Events::in_detail(env.options());
     let options = options.credentials_file(&path).await.unwrap();
     let client = options.connect(realm.server.url()).await.unwrap();
 
     fs::remove_file(&path).unwrap();
     realm.server.restart();
-    let missing = |event: &Event| {
-        let Event::ClientError(ClientError::ConnectFailed { error, .. }) = event else {
+    let missing = |event: &Notice| {
+        let Notice::ConnectFailed { error, .. } = event else {
             return false;
         };
         // It says which file.
@@ -182,19 +181,19 @@ pub(crate) async fn who_expires_while_connected_is_asked_anew<R: Rt>(env: Env<R,
         let nonce = String::from_utf8(nonce).unwrap();
         async move { Ok(credentials.map_err(AuthError::new)?.auth(&nonce)) }
     });
-    let (options, mut events) = Events::of(options);
+    let (options, mut events) = Events::in_detail(options);
     let client = options.connect(realm.server.url()).await.unwrap();
     let expired = ServerError::UserAuthenticationExpired;
     let seen = events.until(|event| is_lost_by(event, &expired)).await;
-    assert!(seen.contains(&Event::ServerError(expired)), "{seen:?}");
-    events.until(|event| *event == Event::Connected).await;
+    assert!(seen.contains(&Notice::ServerError(expired)), "{seen:?}");
+    events.until(|event| *event == Notice::Connected).await;
     client.flush().await.unwrap();
 }
 
 pub(crate) async fn an_account_that_expires_takes_its_users_along<R: Rt>(env: Env<R, Release>) {
     let mut realm = Realm::new(env.kind, Account::new());
     let credentials = realm.account.credentials(&User::new());
-    let (options, mut events) = Events::of(env.options());
+    let (options, mut events) = Events::in_detail(env.options());
     let options = options.credentials(&credentials).unwrap();
     let client = options.connect(realm.server.url()).await.unwrap();
     realm.push(realm.account.clone().expires_in(2));
@@ -204,13 +203,13 @@ pub(crate) async fn an_account_that_expires_takes_its_users_along<R: Rt>(env: En
     client.closed().await;
     let seen = events.rest().await;
     assert_eq!(seen.iter().filter(|event| is_refused(event)).count(), 2, "{seen:?}");
-    assert_eq!(seen.last(), Some(&Event::Closed));
+    assert_eq!(seen.last(), Some(&Notice::Closed));
 }
 
 pub(crate) async fn who_is_revoked_is_told_so_and_not_let_in_again<R: Rt>(env: Env<R, Release>) {
     let mut realm = Realm::new(env.kind, Account::new());
     let user = User::new();
-    let (options, mut events) = Events::of(env.options());
+    let (options, mut events) = Events::in_detail(env.options());
     let options = options.credentials(&realm.account.credentials(&user)).unwrap();
     let client = options.connect(realm.server.url()).await.unwrap();
     realm.push(realm.account.clone().revoke(&user));
@@ -223,7 +222,7 @@ pub(crate) async fn who_is_revoked_is_told_so_and_not_let_in_again<R: Rt>(env: E
 pub(crate) async fn what_the_jwt_does_not_permit_is_refused_by_name<R: Rt>(env: Env<R, Release>) {
     let realm = Realm::new(env.kind, Account::new());
     let user = User::new().publishes(&["open.>"]).subscribes(&["open.>", "_INBOX.>"]);
-    let (options, mut events) = Events::of(env.options());
+    let (options, mut events) = Events::in_detail(env.options());
     let options = options.credentials(&realm.account.credentials(&user)).unwrap();
     let client = options.connect(realm.server.url()).await.unwrap();
     let mut open = client.subscribe("open.door").await.unwrap();
@@ -233,12 +232,12 @@ pub(crate) async fn what_the_jwt_does_not_permit_is_refused_by_name<R: Rt>(env: 
     let target = PermissionTarget::Subscription { subject, queue, sid: None };
     let error = ServerError::PermissionsViolation(target);
     assert_eq!(closed.end_reason(), Some(EndReason::Refused(error.clone())));
-    events.until(|event| *event == Event::ServerError(error.clone())).await;
+    events.until(|event| *event == Notice::ServerError(error.clone())).await;
 
     client.publish("closed.door", "knock".into()).await.unwrap();
     let subject = String::from("closed.door");
     let error = ServerError::PermissionsViolation(PermissionTarget::Publish { subject });
-    events.until(|event| *event == Event::ServerError(error.clone())).await;
+    events.until(|event| *event == Notice::ServerError(error.clone())).await;
 
     client.publish("open.door", "come in".into()).await.unwrap();
     assert_eq!(text(&next(&mut open).await), "come in");
@@ -252,12 +251,12 @@ pub(crate) async fn one_connection_too_many_for_the_account_is_refused_by_name<R
     let credentials = realm.account.credentials(&User::new());
     let options = env.options().credentials(&credentials).unwrap();
     let first = options.clone().connect(realm.server.url()).await.unwrap();
-    let (options, mut events) = Events::of(options);
+    let (options, mut events) = Events::in_detail(options);
     let error = options.connect(realm.server.url()).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::Io, "{error}");
     assert!(error.to_string().contains("maximum account active connections exceeded"), "{error}");
     let exceeded = ServerError::MaximumAccountConnectionsExceeded;
-    events.until(|event| *event == Event::ServerError(exceeded.clone())).await;
+    events.until(|event| *event == Notice::ServerError(exceeded.clone())).await;
     first.flush().await.unwrap();
 }
 
@@ -282,9 +281,9 @@ pub(crate) async fn a_long_jwt_needs_a_longer_control_line_on_both_sides<R: Rt>(
         assert!(error.to_string().contains("at most 4096"), "{error}");
     }
     // The server is not told what the client takes for its limit.
-    let (events_of, mut events) = Events::of(options().max_control_line(LONG));
+    let (events_of, mut events) = Events::in_detail(options().max_control_line(LONG));
     events_of.connect(short.url()).await.unwrap_err();
-    let exceeded = Event::ServerError(ServerError::MaximumControlLineExceeded);
+    let exceeded = Notice::ServerError(ServerError::MaximumControlLineExceeded);
     events.until(|event| *event == exceeded).await;
 
     let client = options().max_control_line(LONG).connect(long.url()).await.unwrap();

@@ -187,6 +187,7 @@ macro_rules! on_every_server {
                 events {
                     the_life_of_a_connection_is_told_in_order,
                     every_stream_of_events_sees_what_happens_to_the_end,
+                    notices_tell_more_than_events,
                     a_callback_that_waits_delays_nothing,
                     a_callback_that_panics_harms_nobody_else,
                 }

@@ -1,7 +1,8 @@
 //! What a server does not allow.
 
 use futures_util::stream::StreamExt;
-use nats_client::{EndReason, Event, ServerError};
+use nats_client::{EndReason, Event, Notice};
+use nats_proto::ServerError;
 use nats_tests::server::{Options, RealServer, Release, TestServer};
 
 use crate::support::{Env, Events, Rt, next, text};
@@ -33,11 +34,11 @@ pub(crate) async fn a_refused_subscription_ends_and_says_why<R: Rt>(env: Env<R, 
 
 pub(crate) async fn a_refused_publish_is_an_event<R: Rt>(env: Env<R, Release>) {
     let server = RealServer::start(env.kind, &Options::new().extra(PERMISSIONS));
-    let (options, mut events) = Events::of(env.options());
+    let (options, mut notices) = Events::in_detail(env.options());
     let client = options.connect(url(&server)).await.unwrap();
     client.publish("closed.door", "knock".into()).await.unwrap();
-    let seen = events.until(|event| matches!(event, Event::ServerError(_))).await;
-    let Some(Event::ServerError(error)) = seen.last() else { panic!("{seen:?}") };
+    let seen = notices.until(|notice| matches!(notice, Notice::ServerError(_))).await;
+    let Some(Notice::ServerError(error)) = seen.last() else { panic!("{seen:?}") };
     assert!(matches!(error, ServerError::PermissionsViolation(_)), "{error:?}");
     assert!(error.to_string().contains("closed.door"), "{error}");
     client.flush().await.unwrap();

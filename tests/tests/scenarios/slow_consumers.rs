@@ -1,13 +1,13 @@
 //! Subscribers that do not keep up.
 
-use nats_client::Event;
+use nats_client::Notice;
 
 use crate::support::{Env, Events, Rt, next, numbers, take, text};
 
 pub(crate) async fn a_subscriber_that_never_reads_loses_alone<R: Rt>(env: Env<R>) {
     const COUNT: usize = 1_000;
     let server = env.start();
-    let (options, events) = Events::of(env.options().subscription_capacity(10));
+    let (options, notices) = Events::in_detail(env.options().subscription_capacity(10));
     let client = env.connect_with(&*server, options).await;
     let mut slow = client.subscribe("flood").await.unwrap();
     let mut reads = client.subscribe("flood").await.unwrap();
@@ -25,16 +25,14 @@ pub(crate) async fn a_subscriber_that_never_reads_loses_alone<R: Rt>(env: Env<R>
     client.publish("flood", "again".into()).await.unwrap();
     assert_eq!(text(&next(&mut slow).await), "again");
     client.close().await;
-    let events = events.rest().await;
-    let slow_events: Vec<&Event> = events
-        .iter()
-        .filter(|event| {
-            matches!(event, Event::SlowConsumer(_) | Event::SlowConsumerRecovered { .. })
-        })
-        .collect();
+    let notices = notices.rest().await;
+    let of_slowness = |notice: &&Notice| {
+        matches!(notice, Notice::SlowConsumer { .. } | Notice::SlowConsumerRecovered { .. })
+    };
+    let told: Vec<&Notice> = notices.iter().filter(of_slowness).collect();
     let (sid, dropped) = (slow.sid(), slow.dropped());
-    let expected = [&Event::SlowConsumer(sid), &Event::SlowConsumerRecovered { sid, dropped }];
-    assert_eq!(slow_events, expected);
+    let expected = [&Notice::SlowConsumer { sid }, &Notice::SlowConsumerRecovered { sid, dropped }];
+    assert_eq!(told, expected);
 }
 
 pub(crate) async fn bytes_are_limited_as_messages_are<R: Rt>(env: Env<R>) {

@@ -4,27 +4,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use nats_client::{ClientError, Event};
+use nats_client::Notice;
 use nats_proto::connection::DisconnectReason;
 use nats_tests::server::{Options, RealServer, Release, TestServer};
 
 use crate::support::{Env, Events, Rt, next, text, until};
 
-fn is_stale(event: &Event) -> bool {
-    *event == Event::ClientError(ClientError::ConnectionLost(DisconnectReason::Stale))
+fn is_stale(notice: &Notice) -> bool {
+    *notice == Notice::Disconnected { reason: DisconnectReason::Stale }
 }
 
 pub(crate) async fn a_frozen_server_is_given_up_and_found_again<R: Rt>(env: Env<R, Release>) {
     let mut server = RealServer::start(env.kind, &Options::new());
     let options = env.options().ping_interval(Duration::from_millis(50));
-    let (options, mut events) = Events::of(options);
+    let (options, mut events) = Events::in_detail(options);
     let client = options.connect(server.url()).await.unwrap();
     let mut subscriber = client.subscribe("frozen").await.unwrap();
     client.flush().await.unwrap();
     server.pause();
     events.until(is_stale).await;
     server.resume();
-    events.until(|event| *event == Event::Connected).await;
+    events.until(|notice| *notice == Notice::Connected).await;
     client.publish("frozen", "thawed".into()).await.unwrap();
     assert_eq!(text(&next(&mut subscriber).await), "thawed");
 }
@@ -33,7 +33,7 @@ pub(crate) async fn a_frozen_server_is_given_up_and_found_again<R: Rt>(env: Env<
 pub(crate) async fn a_frozen_server_is_noticed_while_publishing<R: Rt>(env: Env<R, Release>) {
     let mut server = RealServer::start(env.kind, &Options::new());
     let options = env.options().ping_interval(Duration::from_millis(50));
-    let (options, mut events) = Events::of(options);
+    let (options, mut events) = Events::in_detail(options);
     let client = options.connect(server.url()).await.unwrap();
     let (done, publisher) = (Arc::new(AtomicBool::new(false)), client.clone());
     let told = Arc::clone(&done);

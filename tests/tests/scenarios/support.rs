@@ -9,7 +9,7 @@ use futures_channel::mpsc::{UnboundedReceiver, unbounded};
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::StreamExt;
 use nats_async_std::AsyncStd;
-use nats_client::{Client, ConnectOptions, Event, Message, Runtime, Subscriber};
+use nats_client::{Client, ConnectOptions, Event, Message, Notice, Runtime, Subscriber};
 use nats_tests::server::{Options, ServerKind, TestServer};
 use nats_tokio::Tokio;
 
@@ -116,8 +116,8 @@ impl<R: Rt> Env<R> {
     }
 }
 
-/// The events of a client, in order.
-pub(crate) struct Events(UnboundedReceiver<Event>);
+/// The events of a client, or its notices, in order.
+pub(crate) struct Events<E = Event>(UnboundedReceiver<E>);
 
 impl Events {
     /// Makes `options` tell of events here.
@@ -130,14 +130,29 @@ impl Events {
         });
         (options, Self(receiver))
     }
+}
 
+impl Events<Notice> {
+    /// Makes `options` tell of notices here.
+    pub(crate) fn in_detail<R: Rt>(options: ConnectOptions<R>) -> (ConnectOptions<R>, Self) {
+        let (sender, receiver) = unbounded();
+        let options = options.notice_callback(move |notice| {
+            // A test that has seen enough does not listen any more.
+            let _ = sender.unbounded_send(notice);
+            std::future::ready(())
+        });
+        (options, Self(receiver))
+    }
+}
+
+impl<E> Events<E> {
     /// The next event.
-    pub(crate) async fn next(&mut self) -> Event {
+    pub(crate) async fn next(&mut self) -> E {
         self.0.next().await.expect("an event")
     }
 
     /// The events up to and with the first that is `wanted`.
-    pub(crate) async fn until(&mut self, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
+    pub(crate) async fn until(&mut self, wanted: impl Fn(&E) -> bool) -> Vec<E> {
         let mut seen = Vec::new();
         while !seen.last().is_some_and(&wanted) {
             seen.push(self.next().await);
@@ -146,7 +161,7 @@ impl Events {
     }
 
     /// All events to the end of the client.
-    pub(crate) async fn rest(self) -> Vec<Event> {
+    pub(crate) async fn rest(self) -> Vec<E> {
         self.0.collect().await
     }
 }

@@ -7,7 +7,7 @@ use nats_client::connection::State;
 use nats_client::rustls::crypto::ring;
 use nats_client::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use nats_client::rustls::{ClientConfig, RootCertStore};
-use nats_client::{Client, ConnectOptions, Event};
+use nats_client::{Client, ConnectOptions, Notice};
 use nats_tests::certificates::{Authority, Certificate, Files};
 use nats_tests::server::{Cluster, Options, RealServer, Release, TestServer};
 
@@ -267,14 +267,14 @@ pub(crate) async fn a_server_discovered_by_its_address_is_checked_by_name<R: Rt>
     // Not for 127.0.0.1, which is what the servers tell of each other.
     let setup = Setup::with(|authority| authority.issue(&["localhost"]));
     let mut cluster = Cluster::start(env.kind, 2, &setup.options(""));
-    let (options, mut events) = Events::of(setup.trusting(&env));
+    let (options, mut events) = Events::in_detail(setup.trusting(&env));
     let url = url("tls", "localhost", cluster.node(0));
     let client = options.connect(url).await.unwrap();
     let told = cluster.node(1).addr();
-    let seen = events.until(|event| matches!(event, Event::ServersDiscovered(_))).await;
-    let Some(Event::ServersDiscovered(servers)) = seen.last() else { panic!("{seen:?}") };
+    let seen = events.until(|event| matches!(event, Notice::ServersDiscovered(_))).await;
+    let Some(Notice::ServersDiscovered(servers)) = seen.last() else { panic!("{seen:?}") };
     let host = servers.iter().find(|server| server.port() == told.port()).unwrap();
-    assert_eq!((host.host(), host.tls_name()), ("127.0.0.1", "localhost"));
+    assert_eq!((host.host(), host.as_ref().tls_name()), ("127.0.0.1", "localhost"));
     cluster.node(0).kill();
     env.connected(&client, 2).await;
     works(&client).await;

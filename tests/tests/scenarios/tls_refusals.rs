@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use nats_client::{ClientError, ConnectErrorKind, ConnectOptions, Event};
+use nats_client::{ConnectErrorKind, ConnectOptions, Notice};
 use nats_tests::certificates::{Authority, Certificate, Validity};
 use nats_tests::server::{Options, RawConnection, RealServer, Release, TestServer};
 
@@ -100,15 +100,13 @@ pub(crate) async fn a_reconnect_to_a_server_with_a_foreign_certificate<R: Rt>(
 ) {
     let setup = Setup::new();
     let mut server = setup.start(env.kind);
-    let (options, mut events) = Events::of(setup.trusting(&env));
+    let (options, mut events) = Events::in_detail(setup.trusting(&env));
     let client = options.connect(url("tls", "localhost", &server)).await.unwrap();
     let foreign = Authority::new("foreign").issue(&["localhost"]);
     setup.files.write_certificate("server", &foreign);
     server.restart();
-    let failed = |event: &Event| match event {
-        Event::ClientError(ClientError::ConnectFailed { error, .. }) => {
-            error.to_string().contains("add_root_certificates")
-        }
+    let failed = |event: &Notice| match event {
+        Notice::ConnectFailed { error, .. } => error.to_string().contains("add_root_certificates"),
         _ => false,
     };
     events.until(failed).await;

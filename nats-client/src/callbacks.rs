@@ -1,0 +1,50 @@
+//! The callbacks that are told what happens.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::event::Event;
+use crate::hub::NoticeQueue;
+use crate::notice::Notice;
+
+/// A callback without its types.
+pub(crate) type Callback<T> =
+    Arc<dyn Fn(T) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// Whom to tell what happens.
+#[derive(Clone, Default)]
+pub(crate) struct Callbacks {
+    pub(crate) notice: Option<Callback<Notice>>,
+    pub(crate) event: Option<Callback<Event>>,
+}
+
+impl fmt::Debug for Callbacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callbacks")
+            .field("notice", &self.notice.is_some())
+            .field("event", &self.event.is_some())
+            .finish()
+    }
+}
+
+impl Callbacks {
+    /// Whether there is nobody to tell.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.notice.is_none() && self.event.is_none()
+    }
+
+    /// Tells of one notice after the other, until the client is closed.
+    pub(crate) async fn run(self, queue: Arc<NoticeQueue>) {
+        while let Some(notice) = queue.next().await {
+            let event = self.event.as_ref().zip(Event::of(&notice));
+            if let Some(callback) = &self.notice {
+                callback(notice).await;
+            }
+            if let Some((callback, event)) = event {
+                callback(event).await;
+            }
+        }
+    }
+}

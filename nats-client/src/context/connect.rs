@@ -1,0 +1,103 @@
+//! From a context to a client.
+
+use std::path::Path;
+
+use nats_proto::Auth;
+use nats_proto::auth::{KeyPair, UserCredentials};
+use nats_proto::connection::AuthError;
+
+use super::{Context, ContextAuth, ContextError};
+use crate::client::Client;
+use crate::connect::ConnectError;
+use crate::options::ConnectOptions;
+use crate::runtime::Runtime;
+
+impl Context {
+    /// The options that the context stands for, over the defaults: credentials, certificates and the prefix of inboxes.
+    /// [`servers`](Self::servers) has the addresses to connect to with them.
+    ///
+    /// Files with keys and credentials are read on every attempt to connect.
+    ///
+    /// # Errors
+    ///
+    /// The context wants a SOCKS proxy, for which a program needs a
+    /// [`dialer`](crate::ConnectOptions::dialer) of its own, or the certificate store of Windows.
+    pub fn options<R>(&self) -> Result<ConnectOptions<R>, ContextError> {
+        let unsupported =
+            |field, scheme| ContextError::Unsupported { path: self.path.clone(), field, scheme };
+        if self.socks_proxy.is_some() {
+            return Err(unsupported("socks_proxy", "socks5"));
+        }
+        if self.windows_cert_store.is_some() {
+            return Err(unsupported("windows_cert_store", "windows"));
+        }
+        let mut options = match self.auth() {
+            ContextAuth::None => ConnectOptions::new(),
+            ContextAuth::UserPassword { user, password } => {
+                ConnectOptions::with_user_and_password(user.into(), password.into())
+            }
+            ContextAuth::Credentials(file) => {
+                ConnectOptions::new().credentials_path(file.to_owned())
+            }
+            ContextAuth::NKey(file) => {
+                let file = file.to_owned();
+                ConnectOptions::with_auth_callback(move |nonce| {
+                    let auth = sign(&file, &nonce);
+                    async move { auth }
+                })
+            }
+            ContextAuth::Jwt { jwt, seed: None } => {
+                let auth = Auth { jwt: Some(jwt.into()), ..Auth::new() };
+                ConnectOptions::with_auth_callback(move |_| {
+                    let auth = auth.clone();
+                    async move { Ok(auth) }
+                })
+            }
+            ContextAuth::Jwt { jwt, seed: Some(seed) } => {
+                let credentials = UserCredentials::from_parts(jwt, seed).map_err(AuthError::new);
+                ConnectOptions::with_auth_callback(move |nonce| {
+                    let nonce = String::from_utf8_lossy(&nonce);
+                    let auth = credentials.as_ref().map(|credentials| credentials.auth(&nonce));
+                    let auth = auth.map_err(Clone::clone);
+                    async move { auth }
+                })
+            }
+            ContextAuth::Token(token) => ConnectOptions::with_token(token.into()),
+        };
+        if let Some(ca) = &self.ca {
+            options = options.add_root_certificates(ca.clone());
+        }
+        if let (Some(certificate), Some(key)) = (&self.cert, &self.key) {
+            options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
+        if self.tls_first {
+            options = options.tls_first();
+        }
+        if let Some(prefix) = &self.inbox_prefix {
+            options = options.custom_inbox_prefix(prefix);
+        }
+        Ok(options)
+    }
+
+    /// Connects as the context says.
+    ///
+    /// # Errors
+    ///
+    /// As of [`options`](Self::options), or as of [`connect_with_options`](crate::connect_with_options).
+    pub async fn connect<R: Runtime>(&self) -> Result<Client, ConnectError> {
+        let options = self.options::<R>().map_err(|error| {
+            ConnectError::with_source(crate::ConnectErrorKind::ServerParse, error)
+        })?;
+        options.connect(self.servers.clone()).await
+    }
+}
+
+/// Signs with the key in a file.
+fn sign(file: &Path, nonce: &[u8]) -> Result<Auth, AuthError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        AuthError::new(format!("key file {}: {error}", file.display()))
+    };
+    let seed = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
+    let key = KeyPair::from_decorated_seed(&seed).map_err(|error| failed(&error))?;
+    Ok(key.auth(&String::from_utf8_lossy(nonce)))
+}

@@ -1,0 +1,250 @@
+//! The way of notices from the driver to those who want to know.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use futures_core::Stream;
+
+use crate::event::Event;
+use crate::notice::Notice;
+
+/// Notices that wait for a slow listener. Newer ones are lost when there are more.
+const QUEUE_LIMIT: usize = 4096;
+
+/// Everyone who wants to know of notices.
+#[derive(Debug, Default)]
+pub(crate) struct NoticeHub {
+    /// Whether anybody does: most clients have none.
+    listening: AtomicBool,
+    listeners: Mutex<Listeners>,
+}
+
+#[derive(Debug, Default)]
+struct Listeners {
+    queues: Vec<Arc<NoticeQueue>>,
+    closed: bool,
+}
+
+impl NoticeHub {
+    /// A queue of all that happens from now on, up to the end of the client.
+    pub(crate) fn listen(&self) -> Arc<NoticeQueue> {
+        let queue = Arc::new(NoticeQueue::default());
+        let mut listeners = self.lock();
+        if listeners.closed {
+            queue.lock().closed = true;
+        } else {
+            listeners.queues.push(Arc::clone(&queue));
+            self.listening.store(true, Ordering::Release);
+        }
+        drop(listeners);
+        queue
+    }
+
+    fn leave(&self, queue: &Arc<NoticeQueue>) {
+        self.lock().queues.retain(|other| !Arc::ptr_eq(other, queue));
+    }
+
+    /// Tells everyone. Wakes tasks: not to be called under a lock.
+    pub(crate) fn emit(&self, notice: Notice) {
+        if !self.listening.load(Ordering::Acquire) {
+            return;
+        }
+        let queues = self.lock().queues.clone();
+        for queue in queues {
+            queue.push(notice.clone());
+        }
+    }
+
+    /// Lets everyone end who has seen all notices. Wakes tasks.
+    pub(crate) fn close(&self) {
+        let mut listeners = self.lock();
+        listeners.closed = true;
+        let queues = std::mem::take(&mut listeners.queues);
+        drop(listeners);
+        for queue in queues {
+            queue.close();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The notices that one listener has not seen yet.
+#[derive(Debug, Default)]
+pub(crate) struct NoticeQueue {
+    inner: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    notices: VecDeque<Notice>,
+    waker: Option<Waker>,
+    closed: bool,
+}
+
+impl NoticeQueue {
+    fn push(&self, notice: Notice) {
+        let mut queue = self.lock();
+        if queue.notices.len() >= QUEUE_LIMIT && notice != Notice::Closed {
+            return;
+        }
+        queue.notices.push_back(notice);
+        let waker = queue.waker.take();
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn close(&self) {
+        let mut queue = self.lock();
+        queue.closed = true;
+        let waker = queue.waker.take();
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The next notice; `None` after the last.
+    pub(crate) async fn next(&self) -> Option<Notice> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Notice>> {
+        let mut queue = self.lock();
+        match queue.notices.pop_front() {
+            Some(notice) => Poll::Ready(Some(notice)),
+            None if queue.closed => Poll::Ready(None),
+            None => {
+                let old = queue.waker.replace(cx.waker().clone());
+                drop(queue);
+                drop(old);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What happens to a client from [`Client::notices`](crate::Client::notices) on, up to and with [`Notice::Closed`],
+/// after which the stream ends.
+///
+/// It does not keep the client alive. When 4,096 notices wait, newer ones are missed, except [`Notice::Closed`].
+pub struct Notices {
+    hub: Arc<NoticeHub>,
+    queue: Arc<NoticeQueue>,
+}
+
+impl Notices {
+    pub(crate) fn new(hub: &Arc<NoticeHub>) -> Self {
+        Self { hub: Arc::clone(hub), queue: hub.listen() }
+    }
+}
+
+impl Stream for Notices {
+    type Item = Notice;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Notice>> {
+        self.queue.poll_next(cx)
+    }
+}
+
+impl Drop for Notices {
+    fn drop(&mut self) {
+        self.hub.leave(&self.queue);
+    }
+}
+
+impl fmt::Debug for Notices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notices").field("waiting", &self.queue.lock().notices.len()).finish()
+    }
+}
+
+/// Like [`Notices`], in the words of `async-nats`: see [`Client::events`](crate::Client::events).
+#[derive(Debug)]
+pub struct Events(Notices);
+
+impl Events {
+    pub(crate) fn new(hub: &Arc<NoticeHub>) -> Self {
+        Self(Notices::new(hub))
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        loop {
+            match ready!(Pin::new(&mut self.0).poll_next(cx)) {
+                None => return Poll::Ready(None),
+                Some(notice) => {
+                    if let Some(event) = Event::of(&notice) {
+                        return Poll::Ready(Some(event));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(notices: &mut Notices) -> Vec<Notice> {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut seen = Vec::new();
+        while let Poll::Ready(Some(notice)) = Pin::new(&mut *notices).poll_next(&mut cx) {
+            seen.push(notice);
+        }
+        seen
+    }
+
+    #[test]
+    fn every_listener_gets_what_happens_while_it_listens() {
+        let hub = Arc::new(NoticeHub::default());
+        hub.emit(Notice::Connected);
+        let mut first = Notices::new(&hub);
+        hub.emit(Notice::LameDuckMode);
+        let mut second = Notices::new(&hub);
+        hub.emit(Notice::Connected);
+        assert_eq!(waiting(&mut first), [Notice::LameDuckMode, Notice::Connected]);
+        assert_eq!(waiting(&mut second), [Notice::Connected]);
+        drop(first);
+        assert_eq!(hub.lock().queues.len(), 1);
+    }
+
+    #[test]
+    fn a_slow_listener_misses_newer_notices_but_never_the_end() {
+        let hub = Arc::new(NoticeHub::default());
+        let mut notices = Notices::new(&hub);
+        for _ in 0..QUEUE_LIMIT + 10 {
+            hub.emit(Notice::Connected);
+        }
+        hub.emit(Notice::Closed);
+        hub.close();
+        let seen = waiting(&mut notices);
+        assert_eq!((seen.len(), seen.last()), (QUEUE_LIMIT + 1, Some(&Notice::Closed)));
+    }
+
+    #[test]
+    fn who_comes_after_the_end_gets_nothing_and_does_not_wait() {
+        let hub = Arc::new(NoticeHub::default());
+        hub.close();
+        let mut late = Notices::new(&hub);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(Pin::new(&mut late).poll_next(&mut cx), Poll::Ready(None));
+    }
+}

@@ -1,0 +1,100 @@
+//! What happens to a client without being asked for, in detail.
+
+use std::fmt;
+
+use nats_proto::ServerError;
+use nats_proto::connection::{ConnectError, DisconnectReason};
+
+use crate::options::display_addr;
+use crate::server_addr::ServerAddr;
+
+/// What happens to a client without being asked for, with its details: see
+/// [`ConnectOptions::notice_callback`](crate::ConnectOptions::notice_callback).
+///
+/// [`Event`](crate::Event) is the same in the words of `async-nats`, which has fewer of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A connection is up, the first one or a later one.
+    Connected,
+    /// A connection is lost, or given up because this side wished it.
+    Disconnected {
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// An attempt to connect has failed; the next one follows if the settings allow it.
+    ConnectFailed {
+        /// The server.
+        server: ServerAddr,
+        /// Why.
+        error: ConnectError,
+    },
+    /// The server told of servers that were not known.
+    ServersDiscovered(Vec<ServerAddr>),
+    /// The server is about to shut down and asks its clients to leave.
+    LameDuckMode,
+    /// The server reported an error.
+    ServerError(ServerError),
+    /// A subscription has more messages waiting than it may: newer ones are dropped until
+    /// [`SlowConsumerRecovered`](Self::SlowConsumerRecovered). Once an episode.
+    SlowConsumer {
+        /// The subscription's number.
+        sid: u64,
+    },
+    /// The subscriber has caught up: at most half of what may wait is waiting.
+    SlowConsumerRecovered {
+        /// The subscription's number.
+        sid: u64,
+        /// Messages dropped in this episode.
+        dropped: u64,
+    },
+    /// Buffered publishes were given up: too large for the server that is connected now, or pushed out by newer ones.
+    Dropped {
+        /// How many.
+        messages: u64,
+    },
+    /// The server that
+    /// [`reconnect_to_server_callback`](crate::ConnectOptions::reconnect_to_server_callback) chose is not in the pool:
+    /// the pool has decided.
+    ServerNotInPool,
+    /// Draining has begun.
+    Draining,
+    /// No further attempt to connect is made.
+    GivenUp {
+        /// Why.
+        error: ConnectError,
+    },
+    /// The client is at its end. Nothing follows.
+    Closed,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected => f.write_str("connected"),
+            Self::Disconnected { reason } => write!(f, "disconnected: {reason}"),
+            Self::ConnectFailed { server, error } => {
+                write!(f, "could not connect to {}: {error}", display_addr(server.as_ref()))
+            }
+            Self::ServersDiscovered(servers) => {
+                f.write_str("servers discovered:")?;
+                servers
+                    .iter()
+                    .try_for_each(|server| write!(f, " {}", display_addr(server.as_ref())))
+            }
+            Self::LameDuckMode => f.write_str("the server is going to shut down (lame duck mode)"),
+            Self::ServerError(error) => write!(f, "server error: {error}"),
+            Self::SlowConsumer { sid } => {
+                write!(f, "subscription {sid} is too slow and loses messages")
+            }
+            Self::SlowConsumerRecovered { sid, dropped } => {
+                write!(f, "subscription {sid} has caught up after losing {dropped} messages")
+            }
+            Self::Dropped { messages } => write!(f, "{messages} buffered messages dropped"),
+            Self::ServerNotInPool => f.write_str("the server chosen is not in the pool"),
+            Self::Draining => f.write_str("draining"),
+            Self::GivenUp { error } => write!(f, "no connection any more: {error}"),
+            Self::Closed => f.write_str("closed"),
+        }
+    }
+}
