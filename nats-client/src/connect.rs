@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use nats_proto::connection::{Connection, DialError, DisconnectReason};
-use nats_proto::{Instant, ServerAddr, ServerError};
+use nats_proto::{Instant, Scheme, ServerAddr, ServerError};
 
 use crate::client::Client;
 use crate::driver::Driver;
@@ -216,6 +216,10 @@ pub async fn connect_with_options<R: Runtime>(
         .collect();
     check(&servers)?;
     let parts = options.into_parts(servers);
+    parts
+        .transport
+        .check()
+        .map_err(|problem| ConnectError::with_source(ConnectErrorKind::ServerParse, problem))?;
     let retries = parts.config.retry_on_initial_connect;
     let shuffle = !parts.config.retain_servers_order;
     let seed = seed();
@@ -253,15 +257,18 @@ async fn started(shared: &Shared) -> Result<(), ConnectError> {
 /// Refuses at once what no attempt could reach.
 fn check(servers: &[ServerAddr]) -> Result<(), ConnectError> {
     for server in servers {
-        let problem = if server.is_websocket() {
-            "WebSocket addresses are not supported by this version; use nats://"
-        } else if server.tls_required() && cfg!(not(feature = "tls")) {
-            TLS_REQUIRED
-        } else {
-            continue;
+        let (kind, problem) = match server.scheme_kind() {
+            Scheme::Ws | Scheme::Wss if cfg!(not(feature = "websocket")) => (
+                ConnectErrorKind::ServerParse,
+                "this needs the feature \"websocket\" of this crate",
+            ),
+            Scheme::Tls | Scheme::Wss if cfg!(not(feature = "tls")) => {
+                (ConnectErrorKind::Tls, TLS_REQUIRED)
+            }
+            _ => continue,
         };
         return Err(ConnectError::with_source(
-            ConnectErrorKind::Tls,
+            kind,
             format!("{}: {problem}", display_addr(server)),
         ));
     }

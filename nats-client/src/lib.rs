@@ -66,6 +66,8 @@ mod trace;
 mod transport;
 mod turns;
 mod waiters;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 #[cfg(test)]
 mod client_tests;

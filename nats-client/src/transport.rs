@@ -25,19 +25,36 @@ pub(crate) struct Transport {
     pub(crate) tls: Arc<TlsSettings>,
     pub(crate) local_address: Option<SocketAddr>,
     pub(crate) dialer: Option<Dialer>,
+    #[cfg(feature = "websocket")]
+    pub(crate) websocket: crate::websocket::Settings,
 }
 
 impl Default for Transport {
     fn default() -> Self {
-        Self { tls: Arc::new(TlsSettings::new()), local_address: None, dialer: None }
+        Self {
+            tls: Arc::new(TlsSettings::new()),
+            local_address: None,
+            dialer: None,
+            #[cfg(feature = "websocket")]
+            websocket: Default::default(),
+        }
     }
 }
 
 impl Transport {
     /// Refuses an address of a kind that no attempt could reach, before anything is opened.
     pub(crate) fn supports(&self, server: &ServerAddr) -> Result<(), DialError> {
-        if server.is_websocket() {
+        if server.is_websocket() && cfg!(not(feature = "websocket")) {
             return Err(DialError::Unsupported(server.scheme().to_string()));
+        }
+        Ok(())
+    }
+
+    /// Refuses settings that cannot work.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        #[cfg(feature = "websocket")]
+        for (name, value) in &self.websocket.headers {
+            crate::websocket::check_header(name, value)?;
         }
         Ok(())
     }
@@ -46,8 +63,16 @@ impl Transport {
     pub(crate) async fn wrap(
         &self,
         stream: Box<dyn Stream>,
-        _server: &ServerAddr,
+        server: &ServerAddr,
     ) -> Result<Box<dyn Stream>, DialError> {
+        #[cfg(feature = "websocket")]
+        if server.is_websocket() {
+            return match crate::websocket::upgrade(stream, server, &self.websocket).await {
+                Ok(stream) => Ok(Box::new(stream)),
+                Err(error) => Err(DialError::Io(error.to_string())),
+            };
+        }
+        debug_assert!(!server.is_websocket(), "refused before");
         Ok(stream)
     }
 }

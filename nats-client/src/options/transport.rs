@@ -49,3 +49,33 @@ impl<R> ConnectOptions<R> {
         self
     }
 }
+
+/// How a server behind a `ws://` address is reached.
+#[cfg(feature = "websocket")]
+impl<R> ConnectOptions<R> {
+    /// HTTP headers, as names and values, that go out with the request for a WebSocket, for gateways that ask for some.
+    /// Replaces those given before. Default: none but those of the handshake.
+    ///
+    /// They are checked by [`connect`](Self::connect): a name that is not one, a value with a line end or another
+    /// control character, and the headers of the handshake itself (`Host`, `Upgrade`, `Sec-WebSocket-Key` and so on)
+    /// make it fail. `Debug` does not show them.
+    pub fn websocket_headers<N, V>(mut self, headers: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        self.transport.websocket.headers =
+            headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        self
+    }
+
+    /// Offers to compress what goes through a WebSocket (permessage-deflate); the server may decline. Default: false.
+    ///
+    /// It saves traffic, costs about 350 KiB of memory a connection, and takes time on both sides. Whether offered or
+    /// not, a message of more than 128 MiB, as it is on the wire or inflated, ends the connection; what is inflated is
+    /// never kept but in the read buffer.
+    pub fn websocket_compression(mut self, compression: bool) -> Self {
+        self.transport.websocket.compression = compression;
+        self
+    }
+}

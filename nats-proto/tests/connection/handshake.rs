@@ -256,4 +256,13 @@ fn settings_that_cannot_work_are_refused() {
     assert!(matches!(refused(with_prefix.clone()), Some(ConfigError::InvalidInboxPrefix(_))));
     with_prefix.inbox_prefix = "a.*".into();
     assert_eq!(refused(with_prefix), Some(ConfigError::WildcardInboxPrefix("a.*".into())));
+    let mut mixed = config();
+    mixed.servers = vec![addr("nats://u:canary@a:1"), addr("wss://b:2")];
+    let error = refused(mixed).expect("one transport in a pool");
+    assert!(matches!(error, ConfigError::MixedTransports { .. }));
+    let text = error.to_string();
+    assert!(
+        text.contains("a:1") && text.contains("wss://b:2") && !text.contains("canary"),
+        "{text}"
+    );
 }

@@ -118,6 +118,7 @@ impl TestServer for EmbeddedServer {
 
 fn config(options: &Options) -> ServerConfig {
     assert_eq!(options.extra, "", "only a real server has a configuration file");
+    assert_eq!(options.websocket, None, "only a real server speaks WebSocket");
     let mut config = ServerConfig::default();
     let broker = &mut config.broker;
     broker.auth = match &options.auth {

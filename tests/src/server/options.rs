@@ -35,6 +35,8 @@ pub struct Options {
     pub ping_interval: Option<Duration>,
     /// Unanswered probes after which the server ends a connection.
     pub ping_max: Option<u32>,
+    /// Whether a real server listens for WebSocket clients on a port of its own, and if so, whether it compresses.
+    pub websocket: Option<bool>,
     /// Lines for the configuration file of a real server, for what only a real server can do.
     pub extra: String,
 }
@@ -78,6 +80,13 @@ impl Options {
     pub fn pings(mut self, interval: Duration, max: u32) -> Self {
         self.ping_interval = Some(interval);
         self.ping_max = Some(max);
+        self
+    }
+
+    /// Sets [`websocket`](Self::websocket).
+    #[must_use]
+    pub fn websocket(mut self, compression: bool) -> Self {
+        self.websocket = Some(compression);
         self
     }
 

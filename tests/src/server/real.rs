@@ -86,6 +86,7 @@ pub struct RealServer {
     /// Unique among all servers: a foreign server on the same port is not taken for this one.
     name: String,
     port: ReservedPort,
+    websocket: ReservedPort,
     directory: PathBuf,
     process: Option<Child>,
     /// How often the process was started.
@@ -115,13 +116,20 @@ impl RealServer {
         let directory = std::env::temp_dir().join(&name);
         fs::create_dir_all(&directory)
             .unwrap_or_else(|error| panic!("cannot create {}: {error}", directory.display()));
-        Self { executable, name, port: ReservedPort::new(), directory, process: None, launches: 0 }
+        let (port, websocket) = (ReservedPort::new(), ReservedPort::new());
+        Self { executable, name, port, websocket, directory, process: None, launches: 0 }
     }
 
     /// Writes the configuration, which the next start reads.
     pub fn configure(&self, options: &Options) {
+        let websocket = options.websocket.map_or_else(String::new, |compression| {
+            let port = self.websocket.port();
+            format!(
+                "websocket {{ listen: \"127.0.0.1:{port}\", no_tls: true, compression: {compression} }}\n"
+            )
+        });
         let config = format!(
-            "server_name: \"{}\"\nlisten: \"{}\"\n{}",
+            "server_name: \"{}\"\nlisten: \"{}\"\n{websocket}{}",
             self.name,
             self.addr(),
             options.config_lines()
@@ -201,6 +209,11 @@ impl RealServer {
             assert!(!refused, "the server does not reload:\n{log}");
             thread::sleep(POLL);
         }
+    }
+
+    /// Where WebSocket clients connect, with [`Options::websocket`]. It stays the same over restarts.
+    pub fn websocket_url(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.websocket.port())
     }
 
     /// Stops the process as if the machine had frozen: connections stay open and nothing answers.

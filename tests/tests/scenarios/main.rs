@@ -36,6 +36,7 @@ mod support;
 mod tls;
 mod tls_refusals;
 mod unsubscribing;
+mod websocket;
 mod wildcards;
 
 use nats_async_std::AsyncStd;
@@ -246,6 +247,12 @@ macro_rules! on_every_process {
                     connections_come_from_the_local_address,
                     a_local_port_is_used_again_by_a_reconnect,
                 }
+                websocket {
+                    messages_and_requests_go_both_ways,
+                    large_payloads_arrive_whole,
+                    a_reconnect_goes_through_the_websocket_again,
+                    pings_of_the_protocol_and_many_small_messages_pass,
+                }
                 permissions {
                     a_refused_subscription_ends_and_says_why,
                     a_refused_publish_is_an_event,
@@ -324,6 +331,13 @@ macro_rules! without_a_server {
                     what_is_no_address_is_refused_at_once,
                     a_server_that_never_speaks_is_given_up_in_time,
                     a_flush_that_is_not_answered_ends_in_time,
+                }
+                websocket {
+                    path_and_headers_are_sent_with_the_request,
+                    a_refused_request_is_told_with_its_status,
+                    a_bomb_ends_the_connection_and_nothing_else,
+                    transports_are_not_mixed,
+                    headers_that_cannot_be_sent_are_refused_at_once,
                 }
                 dialling {
                     a_dialler_that_fails_is_quoted_and_one_that_hangs_is_dropped,

@@ -1,0 +1,432 @@
+//! A WebSocket whose other end a test plays.
+
+use std::collections::VecDeque;
+use std::io::{self, Cursor};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use tungstenite::protocol::frame::FrameHeader;
+
+use super::deflate::{Deflater, Inflater};
+use super::error::WebSocketError;
+use super::output::{FRAME, apply_mask};
+use super::stream::WebSocket;
+
+mod handshake;
+
+/// The stream below, which a test fills and empties.
+#[derive(Default)]
+struct Wire {
+    incoming: VecDeque<u8>,
+    ended: bool,
+    /// Bytes given at a time; zero for all.
+    step: usize,
+    outgoing: Vec<u8>,
+    /// Bytes that it takes.
+    room: usize,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.incoming.is_empty() && !self.ended {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let most = if self.step == 0 { buf.len() } else { self.step.min(buf.len()) };
+        let count = most.min(self.incoming.len());
+        for (to, from) in buf.iter_mut().zip(self.incoming.drain(..count)) {
+            *to = from;
+        }
+        Poll::Ready(Ok(count))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let count = buf.len().min(self.room);
+        if count == 0 {
+            self.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        self.room -= count;
+        self.outgoing.extend_from_slice(&buf[..count]);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+const BINARY: u8 = 0x82;
+const TEXT: u8 = 0x81;
+const PING: u8 = 0x89;
+const CLOSE: u8 = 0x88;
+const COMPRESSED: u8 = 0xc2;
+
+/// A frame of a server, whose first byte is given.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match payload.len() {
+        len @ 0..=125 => bytes.push(len as u8),
+        len @ 126..=0xffff => {
+            bytes.push(126);
+            bytes.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            bytes.push(127);
+            bytes.extend((len as u64).to_be_bytes());
+        }
+    }
+    bytes.extend(payload);
+    bytes
+}
+
+/// The frames of the client: first byte and payload of each.
+fn frames(bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+    let mut frames = Vec::new();
+    let mut cursor = Cursor::new(bytes);
+    while let Some((header, length)) = FrameHeader::parse(&mut cursor).unwrap() {
+        let at = cursor.position() as usize;
+        let mut payload = bytes[at..at + length as usize].to_vec();
+        apply_mask(&mut payload, header.mask.expect("clients mask"));
+        frames.push((bytes[at - header.len(length)], payload));
+        cursor.set_position((at + length as usize) as u64);
+    }
+    assert_eq!(cursor.position() as usize, bytes.len());
+    frames
+}
+
+const LIMIT: u64 = 1_000_000;
+
+struct Rig {
+    /// What the stream has read or has to read; nothing else knows the state below.
+    socket: WebSocket<Shared>,
+    wire: Shared,
+}
+
+/// The wire, for both of its ends.
+#[derive(Clone)]
+struct Shared(Arc<std::sync::Mutex<Wire>>);
+
+impl Shared {
+    fn with<T>(&self, change: impl FnOnce(&mut Wire) -> T) -> T {
+        change(&mut self.0.lock().unwrap())
+    }
+}
+
+impl AsyncRead for Shared {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.with(|wire| Pin::new(wire).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Shared {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.with(|wire| Pin::new(wire).poll_write(cx, buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|wire| Pin::new(wire).poll_flush(cx))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|wire| Pin::new(wire).poll_close(cx))
+    }
+}
+
+fn shared(step: usize) -> Shared {
+    Shared(Arc::new(std::sync::Mutex::new(Wire { room: usize::MAX, step, ..Wire::default() })))
+}
+
+fn rig(step: usize) -> Rig {
+    let wire = shared(step);
+    Rig { socket: WebSocket::with_limit(wire.clone(), b"", true, LIMIT), wire }
+}
+
+impl Rig {
+    fn feed(&self, bytes: &[u8]) {
+        self.wire.with(|wire| wire.incoming.extend(bytes));
+    }
+
+    /// Reads until there is nothing more now, with a buffer of so many bytes.
+    fn read(&mut self, size: usize) -> Result<Vec<u8>, io::Error> {
+        let mut all = Vec::new();
+        let mut buf = vec![0; size];
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(count) = Pin::new(&mut self.socket).poll_read(&mut cx, &mut buf) {
+            match count? {
+                0 => break,
+                count => all.extend_from_slice(&buf[..count]),
+            }
+        }
+        Ok(all)
+    }
+
+    fn sent(&self) -> Vec<(u8, Vec<u8>)> {
+        frames(&self.wire.with(|wire| std::mem::take(&mut wire.outgoing)))
+    }
+
+    /// What reading says, and with which code the server is told.
+    fn refused(&mut self, bytes: &[u8]) -> (WebSocketError, u16) {
+        self.feed(bytes);
+        let error = self.read(100).expect_err("this is refused");
+        let again = self.read(100).expect_err("and stays so");
+        assert_eq!(error.to_string(), again.to_string());
+        let [(CLOSE, code)] = &self.sent()[..] else { panic!("one close frame") };
+        let error = error.get_ref().and_then(|error| error.downcast_ref()).cloned();
+        (error.expect("a typed error"), u16::from_be_bytes([code[0], code[1]]))
+    }
+}
+
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    Deflater::new().deflate([bytes].into_iter()).unwrap().to_vec()
+}
+
+#[test]
+fn frames_are_joined_wherever_the_stream_is_cut() {
+    let large = vec![b'l'; 70_000];
+    let mut bytes = frame(BINARY, b"INFO {}\r\n");
+    bytes.extend(frame(BINARY, b""));
+    // In parts, with a PING between them.
+    bytes.extend(frame(0x02, b"PI"));
+    bytes.extend(frame(PING, b"there?"));
+    bytes.extend(frame(0x00, b"N"));
+    bytes.extend(frame(0x80, b"G\r\n"));
+    bytes.extend(frame(COMPRESSED, &deflate(b"compressed")));
+    // Compressed and in parts.
+    let (one, two) = (deflate(&large), 10);
+    bytes.extend(frame(0x42, &one[..two]));
+    bytes.extend(frame(0x80, &one[two..]));
+    bytes.extend(frame(BINARY, &large));
+    let mut expected = b"INFO {}\r\nPING\r\ncompressed".to_vec();
+    expected.extend(&large);
+    expected.extend(&large);
+    for step in [0, 1, 3, 1000, 20_000] {
+        for size in [1, 100, 50_000] {
+            let mut rig = rig(step);
+            rig.feed(&bytes);
+            assert_eq!(rig.read(size).unwrap(), expected, "{size} bytes in steps of {step}");
+            assert_eq!(rig.sent(), [(0x8a, b"there?".to_vec())]);
+        }
+    }
+}
+
+#[test]
+fn what_is_cut_off_is_an_error_and_an_end_between_messages_is_not() {
+    let bytes = frame(BINARY, b"hello");
+    for cut in 1..bytes.len() {
+        let mut rig = rig(0);
+        rig.feed(&bytes[..cut]);
+        rig.wire.with(|wire| wire.ended = true);
+        let error = rig.read(100).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+    let mut rig = rig(0);
+    rig.feed(&bytes);
+    rig.wire.with(|wire| wire.ended = true);
+    assert_eq!(rig.read(100).unwrap(), b"hello");
+}
+
+#[test]
+fn what_breaks_the_rules_is_refused_and_the_server_told_why() {
+    assert_eq!(rig(0).refused(&frame(TEXT, b"hello")), (WebSocketError::Text, 1003));
+    let mut masked = frame(BINARY, b"abcd");
+    masked[1] |= 0x80;
+    masked.extend(b"hell");
+    for bytes in [
+        masked,
+        // Reserved bits and kinds.
+        frame(0xa2, b""),
+        frame(0x92, b""),
+        frame(0x83, b""),
+        frame(0x8b, b""),
+        // A continuation of nothing, a message within a message, a part that is compressed anew.
+        frame(0x80, b""),
+        [frame(0x02, b"a"), frame(BINARY, b"b")].concat(),
+        [frame(0x42, b""), frame(0xc0, b"b")].concat(),
+        // Control frames in parts, compressed, too long.
+        frame(0x09, b""),
+        frame(0xc9, b""),
+        frame(PING, &[0; 126]),
+        frame(CLOSE, b"x"),
+    ] {
+        let (error, code) = rig(0).refused(&bytes);
+        assert!(matches!(error, WebSocketError::Frame(_)), "{error:?}");
+        assert_eq!(code, 1002);
+    }
+    let (error, code) = rig(0).refused(&frame(COMPRESSED, b"\x07nonsense"));
+    assert_eq!((error, code), (WebSocketError::Corrupt, 1007));
+}
+
+#[test]
+fn a_bomb_is_refused_before_it_is_inflated() {
+    let bomb = deflate(&vec![0; LIMIT as usize + 1]);
+    assert!(bomb.len() < 10_000);
+    let mut rig1 = rig(0);
+    rig1.feed(&frame(COMPRESSED, &bomb));
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut buf = vec![0; 4096];
+    let mut inflated = 0;
+    let error = loop {
+        match Pin::new(&mut rig1.socket).poll_read(&mut cx, &mut buf) {
+            Poll::Ready(Ok(count)) => inflated += count,
+            Poll::Ready(Err(error)) => break error,
+            Poll::Pending => panic!("the whole frame is there"),
+        }
+    };
+    assert_eq!(inflated as u64, LIMIT);
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<WebSocketError>());
+    assert_eq!(error, Some(&WebSocketError::TooLarge { size: LIMIT + 1, limit: LIMIT }));
+    let [(CLOSE, code)] = &rig1.sent()[..] else { panic!("one close frame") };
+    assert_eq!(code[..], 1009_u16.to_be_bytes());
+    // As much as fits is no bomb.
+    let mut rig2 = rig(0);
+    rig2.feed(&frame(COMPRESSED, &deflate(&vec![0; LIMIT as usize])));
+    rig2.feed(&frame(BINARY, b"next"));
+    assert_eq!(rig2.read(4096).unwrap().len() as u64, LIMIT + 4);
+}
+
+#[test]
+fn lengths_beyond_the_limit_are_refused_before_their_bytes_come() {
+    for length in [LIMIT + 1, u64::from(u32::MAX), u64::MAX] {
+        let mut bytes = vec![BINARY, 127];
+        bytes.extend(length.to_be_bytes());
+        let (error, code) = rig(0).refused(&bytes);
+        assert_eq!((error, code), (WebSocketError::TooLarge { size: length, limit: LIMIT }, 1009));
+    }
+    // Nor does it help to send it in parts.
+    let mut rig = rig(0);
+    let part = vec![0; 600_000];
+    rig.feed(&frame(0x02, &part));
+    assert_eq!(rig.read(4096).unwrap().len(), part.len());
+    let (error, _) = rig.refused(&frame(0x80, &part));
+    assert_eq!(error, WebSocketError::TooLarge { size: 1_200_000, limit: LIMIT });
+}
+
+#[test]
+fn a_close_frame_is_the_end_and_is_answered_with_its_code() {
+    let mut rig = rig(0);
+    rig.feed(&frame(BINARY, b"last"));
+    rig.feed(&frame(CLOSE, b"\x03\xe9going away"));
+    assert_eq!(rig.read(100).unwrap(), b"last");
+    assert_eq!(rig.sent(), [(CLOSE, b"\x03\xe9".to_vec())]);
+    let mut cx = Context::from_waker(Waker::noop());
+    let result = Pin::new(&mut rig.socket).poll_write(&mut cx, b"late");
+    assert!(matches!(result, Poll::Ready(Err(_))), "{result:?}");
+}
+
+#[test]
+fn pings_are_answered_when_nobody_writes_and_the_newest_counts() {
+    let mut rig = rig(0);
+    rig.wire.with(|wire| wire.room = 0);
+    for number in 0..1000 {
+        rig.feed(&frame(PING, format!("{number}").as_bytes()));
+    }
+    assert_eq!(rig.read(100).unwrap(), b"");
+    // The reader is woken when there is room again.
+    assert!(rig.wire.with(|wire| wire.writer.is_some()));
+    rig.wire.with(|wire| wire.room = usize::MAX);
+    rig.read(100).unwrap();
+    let sent = rig.sent();
+    assert_eq!(sent.len(), 2, "the one that had begun, and the newest");
+    assert_eq!(sent.last(), Some(&(0x8a, b"999".to_vec())));
+}
+
+#[test]
+fn writing_in_another_task_leaves_the_reader_its_waker() {
+    let mut rig = rig(0);
+    let (reader, writer) = (Arc::new(Bell::default()), Arc::new(Bell::default()));
+    let (reads, writes) = (Waker::from(Arc::clone(&reader)), Waker::from(Arc::clone(&writer)));
+    let (mut reads, mut writes) = (Context::from_waker(&reads), Context::from_waker(&writes));
+    let mut buf = [0; 10];
+    assert!(Pin::new(&mut rig.socket).poll_read(&mut reads, &mut buf).is_pending());
+    for room in [usize::MAX, 3, 0] {
+        rig.wire.with(|wire| wire.room = room);
+        let _ = Pin::new(&mut rig.socket).poll_write(&mut writes, b"PING\r\n");
+        let _ = Pin::new(&mut rig.socket).poll_flush(&mut writes);
+    }
+    rig.wire.with(|wire| wire.reader.take()).expect("somebody reads").wake();
+    assert_eq!(reader.0.load(Ordering::SeqCst), 1);
+    rig.wire.with(|wire| wire.writer.take()).expect("somebody writes").wake();
+    assert_eq!(writer.0.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn what_is_written_goes_out_in_masked_frames_of_bounded_size() {
+    let wire = shared(0);
+    let mut socket = WebSocket::new(wire.clone(), b"", false);
+    let mut cx = Context::from_waker(Waker::noop());
+    let bytes: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
+    let slices: Vec<_> = bytes.chunks(1001).map(io::IoSlice::new).collect();
+    let result = Pin::new(&mut socket).poll_write_vectored(&mut cx, &slices);
+    assert!(matches!(result, Poll::Ready(Ok(FRAME))), "{result:?}");
+    let sent = frames(&wire.with(|wire| wire.outgoing.clone()));
+    assert_eq!(sent, [(BINARY, bytes[..FRAME].to_vec())]);
+    assert_ne!(wire.with(|wire| wire.outgoing[14..30].to_vec()), bytes[..16]);
+}
+
+#[test]
+fn what_was_accepted_goes_out_with_a_flush_and_nothing_is_accepted_before() {
+    let mut rig = rig(0);
+    let mut cx = Context::from_waker(Waker::noop());
+    let text = b"PUB a 4\r\nPUB?\r\n".repeat(100);
+    rig.wire.with(|wire| wire.room = 5);
+    let Poll::Ready(Ok(count)) = Pin::new(&mut rig.socket).poll_write(&mut cx, &text) else {
+        panic!("a frame is accepted");
+    };
+    assert_eq!(count, text.len());
+    assert!(Pin::new(&mut rig.socket).poll_flush(&mut cx).is_pending());
+    assert!(Pin::new(&mut rig.socket).poll_write(&mut cx, &text).is_pending());
+    rig.wire.with(|wire| wire.room = usize::MAX);
+    assert!(Pin::new(&mut rig.socket).poll_flush(&mut cx).is_ready());
+    let [(COMPRESSED, payload)] = &rig.sent()[..] else { panic!("one compressed frame") };
+    let mut out = vec![0; 10_000];
+    let inflated = Inflater::new(10_000).inflate(payload, &mut out).unwrap();
+    assert_eq!(out[..inflated.produced], text);
+}
+
+#[test]
+fn masks_fit_at_any_length() {
+    for length in 0..40_u8 {
+        let mut bytes: Vec<u8> = (0..length).collect();
+        apply_mask(&mut bytes, [1, 2, 3, 4]);
+        let expected: Vec<u8> = (0..length).map(|n| n ^ [1, 2, 3, 4][usize::from(n % 4)]).collect();
+        assert_eq!(bytes, expected);
+    }
+}

@@ -1,0 +1,138 @@
+//! The handshake, with a server that the test plays.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
+use futures_io::AsyncRead;
+use tungstenite::handshake::derive_accept_key;
+
+use super::super::error::WebSocketError;
+use super::super::{Settings, check_header, upgrade};
+use super::{BINARY, frame, shared};
+use crate::testing::block_on;
+
+/// Plays the server of a handshake: the answer is made of the request's key.
+fn handshake(
+    url: &str,
+    settings: &Settings,
+    answer: fn(&str) -> String,
+) -> (String, io::Result<Vec<u8>>) {
+    let wire = shared(0);
+    let server = url.parse().unwrap();
+    let mut attempt = Box::pin(upgrade(wire.clone(), &server, settings));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(attempt.as_mut().poll(&mut cx).is_pending());
+    let request = wire.with(|wire| String::from_utf8(std::mem::take(&mut wire.outgoing)).unwrap());
+    let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap().lines().next().unwrap();
+    let mut bytes = answer(&derive_accept_key(key.as_bytes())).into_bytes();
+    bytes.extend(frame(BINARY, b"INFO"));
+    wire.with(|wire| {
+        wire.incoming.extend(&bytes);
+        wire.ended = true;
+    });
+    let result = block_on(async {
+        let mut socket = attempt.await?;
+        let mut buf = [0; 100];
+        let count =
+            std::future::poll_fn(|cx| Pin::new(&mut socket).poll_read(cx, &mut buf)).await?;
+        Ok(buf[..count].to_vec())
+    });
+    (request, result)
+}
+
+fn accepted(accept: &str, more: &str) -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n{more}\r\n"
+    )
+}
+
+#[test]
+fn the_request_has_path_host_and_headers() {
+    let settings = Settings { headers: vec![("X-Key".into(), "secret".into())], compression: true };
+    let (request, result) =
+        handshake("ws://[::1]:8080/nats?a=b", &settings, |accept| accepted(accept, ""));
+    assert_eq!(result.unwrap(), b"INFO", "what comes right behind the answer is not lost");
+    assert!(request.starts_with("GET /nats?a=b HTTP/1.1\r\nHost: [::1]:8080\r\n"), "{request}");
+    assert!(request.contains("\r\nX-Key: secret\r\n"), "{request}");
+    assert!(request.contains("\r\nSec-WebSocket-Extensions: permessage-deflate; server_no"));
+    let (request, _) =
+        handshake("ws://me:pw@example.com", &Settings::default(), |accept| accepted(accept, ""));
+    assert!(request.starts_with("GET / HTTP/1.1\r\nHost: example.com\r\n"), "{request}");
+    assert!(!request.contains("pw") && !request.contains("Extensions"), "{request}");
+    let (request, _) =
+        handshake("ws://example.com?q", &Settings::default(), |accept| accepted(accept, ""));
+    assert!(request.starts_with("GET /?q HTTP/1.1\r\n"), "{request}");
+}
+
+#[test]
+fn answers_that_do_not_fit_are_refused() {
+    let offered = Settings { compression: true, ..Settings::default() };
+    let refused = |settings: &Settings, answer| {
+        let (_, result) = handshake("ws://example.com", settings, answer);
+        let error = result.unwrap_err();
+        error.get_ref().and_then(|error| error.downcast_ref::<WebSocketError>()).cloned().unwrap()
+    };
+    let plain = Settings::default();
+    let status = refused(&plain, |_| "HTTP/1.1 404 Not Found\r\n\r\n".into());
+    assert_eq!(status, WebSocketError::Refused(404));
+    let answers: [fn(&str) -> String; 5] = [
+        |_| accepted("bm9uc2Vuc2U=", ""),
+        |_| "HTTP/1.1 101 Switching\r\n\r\n".into(),
+        |_| "nonsense\r\n\r\n".into(),
+        |_| "\0".repeat(100),
+        |accept| accepted(accept, "Sec-WebSocket-Protocol: nats\r\n"),
+    ];
+    for answer in answers {
+        let error = refused(&plain, answer);
+        assert!(matches!(error, WebSocketError::Handshake(_)), "{error:?}");
+    }
+    let endless = refused(&plain, |_| format!("HTTP/1.1 101 Ok\r\nX: {}", "x".repeat(100_000)));
+    assert!(matches!(endless, WebSocketError::AnswerTooLong(_)), "{endless:?}");
+    let extensions: [fn(&str) -> String; 4] = [
+        |accept| accepted(accept, "Sec-WebSocket-Extensions: x\r\n"),
+        |accept| accepted(accept, "Sec-WebSocket-Extensions: permessage-deflate\r\n"),
+        |accept| {
+            accepted(
+                accept,
+                "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; server_max_window_bits=9\r\n",
+            )
+        },
+        |accept| {
+            let one = "permessage-deflate; server_no_context_takeover";
+            accepted(accept, &format!("Sec-WebSocket-Extensions: {one}, {one}\r\n"))
+        },
+    ];
+    for answer in extensions {
+        let error = refused(&offered, answer);
+        assert!(matches!(error, WebSocketError::Extension(_)), "{error:?}");
+    }
+    let unasked = refused(&plain, |accept| {
+        accepted(
+            accept,
+            "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n",
+        )
+    });
+    assert!(matches!(unasked, WebSocketError::Extension(_)), "{unasked:?}");
+}
+
+#[test]
+fn headers_cannot_smuggle_others_in_and_secrets_are_not_quoted() {
+    assert_eq!(check_header("Authorization", "Bearer x y"), Ok(()));
+    for (name, value) in [
+        ("", "x"),
+        ("a b", "x"),
+        ("a:", "x"),
+        ("a\r\nb", "x"),
+        ("a", "canary\r\nb: c"),
+        ("a", "canary\nb"),
+        ("a", "canary\0"),
+        ("Host", "x"),
+        ("sec-websocket-KEY", "x"),
+        ("Upgrade", "x"),
+    ] {
+        let error = check_header(name, value).unwrap_err();
+        assert!(!error.contains("canary"), "{error}");
+    }
+}
