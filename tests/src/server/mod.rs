@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 pub use cluster::Cluster;
 pub use embedded::{EmbeddedServer, Host};
 pub use options::{Auth, Options, nkey_user, user};
+pub use port::ReservedPort;
 pub use raw::RawConnection;
 pub use real::{RealServer, Release};
 

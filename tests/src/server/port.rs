@@ -15,7 +15,7 @@ const COUNT: u16 = 12_000;
 /// The reservation is the UDP port of the same number. It needs no file, cannot be left behind by a process
 /// that dies, and does not hinder a server that binds the TCP port.
 #[derive(Debug)]
-pub(super) struct ReservedPort {
+pub struct ReservedPort {
     port: u16,
     _reservation: UdpSocket,
 }
@@ -25,7 +25,8 @@ impl ReservedPort {
     ///
     /// # Panics
     /// There is none.
-    pub(super) fn new() -> Self {
+    #[allow(clippy::new_without_default, reason = "no two are the same")]
+    pub fn new() -> Self {
         // Processes that start together begin their search at different places.
         let start = RandomState::new().hash_one(std::process::id());
         for offset in 0..u64::from(COUNT) {
@@ -42,7 +43,8 @@ impl ReservedPort {
         panic!("no free port from {FIRST} to {}", FIRST + (COUNT - 1));
     }
 
-    pub(super) fn port(&self) -> u16 {
+    /// Its number.
+    pub fn port(&self) -> u16 {
         self.port
     }
 }

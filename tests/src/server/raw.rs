@@ -74,6 +74,15 @@ impl RawConnection {
         }
     }
 
+    /// The next line, without its CR LF, or nothing if the peer has closed the connection instead.
+    pub fn try_read_line(&mut self) -> Option<String> {
+        match self.stream.fill_buf() {
+            Ok([]) => None,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+            _ => Some(self.read_line()),
+        }
+    }
+
     /// The next line that is not a PING, which is answered.
     ///
     /// A server probes a new client of its own accord after a while, which has nothing to do with most tests.

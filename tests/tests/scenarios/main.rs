@@ -24,11 +24,14 @@ mod nkeys;
 mod offline;
 mod payloads;
 mod permissions;
+mod played;
 mod publishing;
 mod queue_groups;
 mod reconnecting;
+mod refusals;
 mod request_many;
 mod requests;
+mod secrets;
 mod server_pool;
 mod slow_consumers;
 mod stale;
@@ -278,6 +281,14 @@ macro_rules! on_every_process {
                     a_server_that_wants_tls_first_from_a_client_that_waits,
                     a_reconnect_to_a_server_with_a_foreign_certificate,
                 }
+                refusals {
+                    every_error_that_can_be_provoked_is_known,
+                    one_connection_too_many_is_refused_by_name,
+                    the_ports_of_other_servers_are_told_from_that_of_clients,
+                    one_subscription_too_many_is_an_event_and_the_others_stay,
+                    a_line_that_is_too_long_for_the_server_ends_the_connection_by_name,
+                    a_bad_subject_in_verbose_and_pedantic_mode_is_an_event,
+                }
                 nkeys {
                     the_right_key_opens_the_door_every_time,
                     a_wrong_key_is_an_authorization_violation,
@@ -348,6 +359,16 @@ macro_rules! without_a_server {
                     plain_bytes_behind_info_are_an_attack,
                     a_handshake_that_stalls_ends_in_time,
                     certificates_that_cannot_be_read_are_named,
+                }
+                secrets {
+                    no_setting_shows_a_secret,
+                    no_refused_setting_shows_a_secret,
+                    no_failed_attempt_shows_a_secret,
+                }
+                played {
+                    every_error_of_a_connection_that_is_up_is_typed,
+                    every_error_before_a_connection_is_up_fails_the_attempt,
+                    no_echo_needs_a_server_that_knows_it,
                 }
             }
         }
