@@ -28,13 +28,13 @@ pub use nats_client::client::{DrainError, ReconnectError};
 pub use nats_client::{
     AsServerAddr, Auth, AuthError, CallbackError, Client, ClientError, ConnectError,
     ConnectErrorKind, ConnectInfo, EndReason, Error, Event, Events, FlushError, FlushErrorKind,
-    HeaderMap, HeaderName, HeaderValue, Message, Notice, Notices, PendingPolicy, Protocol,
-    PublishError, PublishErrorKind, ReconnectToServer, Request, RequestError, RequestErrorKind,
-    Server, ServerAddr, ServerError, ServerInfo, ServerPoolError, ServerPoolErrorKind,
-    SetServerPoolError, SetServerPoolErrorKind, Statistics, StatusCode, Subject, SubjectError,
-    SubscribeError, SubscribeErrorKind, Subscriber, ToServerAddrs, ToSubject, TryPublishError,
-    Unfinished, UnsubscribeError, client, connection, error, header, message, nats_proto, status,
-    subject,
+    HeaderMap, HeaderName, HeaderValue, Message, NewSubscription, Notice, Notices, PendingPolicy,
+    PermissionTarget, Protocol, PublishError, PublishErrorKind, ReconnectToServer, Request,
+    RequestError, RequestErrorKind, Server, ServerAddr, ServerError, ServerInfo, ServerPoolError,
+    ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind, Statistics, StatusCode,
+    Subject, SubjectError, SubscribeError, SubscribeErrorKind, Subscriber, SubscriberStatistics,
+    ToServerAddrs, ToSubject, TryPublishError, Unfinished, UnsubscribeError, WhenFull, client,
+    connection, error, header, message, nats_proto, status, subject,
 };
 pub use runtime::AsyncStd;
 

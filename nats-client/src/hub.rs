@@ -92,7 +92,8 @@ struct Queue {
 impl NoticeQueue {
     fn push(&self, notice: Notice) {
         let mut queue = self.lock();
-        if queue.notices.len() >= QUEUE_LIMIT && notice != Notice::Closed {
+        let is_full = queue.notices.len() >= QUEUE_LIMIT && notice != Notice::Closed;
+        if is_full || queue.closed {
             return;
         }
         queue.notices.push_back(notice);

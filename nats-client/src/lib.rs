@@ -75,19 +75,20 @@ mod client_tests;
 mod testing;
 
 pub use client::{
-    Client, FlushError, FlushErrorKind, PublishError, PublishErrorKind, Request, RequestError,
-    RequestErrorKind, ServerPoolError, ServerPoolErrorKind, SetServerPoolError,
+    Client, FlushError, FlushErrorKind, NewSubscription, PublishError, PublishErrorKind, Request,
+    RequestError, RequestErrorKind, ServerPoolError, ServerPoolErrorKind, SetServerPoolError,
     SetServerPoolErrorKind, SubscribeError, SubscribeErrorKind, TryPublishError,
 };
 pub use connect::{ConnectError, ConnectErrorKind, connect, connect_with_options};
 pub use error::BoxError as Error;
 pub use event::{CallbackError, ClientError, Event, ServerError};
 pub use hub::{Events, Notices};
+pub use mailbox::{SubscriberStatistics, WhenFull};
 pub use nats_proto;
 pub use nats_proto::connection::{AuthError, EndReason, PendingPolicy, Unfinished};
 pub use nats_proto::{
-    Auth, ConnectInfo, HeaderMap, HeaderName, HeaderValue, Message, Protocol, ServerInfo,
-    StatusCode, Subject, SubjectError, ToSubject, header, status, subject,
+    Auth, ConnectInfo, HeaderMap, HeaderName, HeaderValue, Message, PermissionTarget, Protocol,
+    ServerInfo, StatusCode, Subject, SubjectError, ToSubject, header, status, subject,
 };
 pub use notice::Notice;
 pub use options::ConnectOptions;

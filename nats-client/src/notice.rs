@@ -35,13 +35,13 @@ pub enum Notice {
     LameDuckMode,
     /// The server reported an error.
     ServerError(ServerError),
-    /// A subscription has more messages waiting than it may: newer ones are dropped until
+    /// A subscription has more messages waiting than it may: some are dropped until
     /// [`SlowConsumerRecovered`](Self::SlowConsumerRecovered). Once an episode.
     SlowConsumer {
         /// The subscription's number.
         sid: u64,
     },
-    /// The subscriber has caught up: at most half of what may wait is waiting.
+    /// The subscriber has caught up (at most half of what may wait is waiting), or the subscription has ended.
     SlowConsumerRecovered {
         /// The subscription's number.
         sid: u64,

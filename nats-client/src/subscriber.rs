@@ -9,8 +9,7 @@ use futures_core::Stream;
 use nats_proto::Message;
 use nats_proto::connection::{EndReason, SubscriptionId};
 
-use crate::mailbox::{Hand, Mailbox, Taken};
-use crate::notice::Notice;
+use crate::mailbox::{Hand, Mailbox, SubscriberStatistics, Taken};
 use crate::shared::{Change, Core, Handle};
 
 /// A subscription: a stream of the messages that come for it.
@@ -22,7 +21,7 @@ use crate::shared::{Change, Core, Handle};
 ///
 /// If the subscriber does not keep up, messages beyond
 /// [`subscription_capacity`](crate::ConnectOptions::subscription_capacity) are dropped, counted and told of by
-/// a [`Notice`]; other subscriptions go on.
+/// a [`Notice`](crate::Notice), and other subscriptions go on; unless another [`WhenFull`](crate::WhenFull) is chosen.
 pub struct Subscriber {
     handle: Handle,
     id: SubscriptionId,
@@ -67,7 +66,8 @@ impl Subscriber {
             }
         })?;
         // Nobody but this subscriber can be waiting here, and it is not.
-        self.mailbox.finish(None, &mut Vec::new());
+        let missed = self.mailbox.finish(None, &mut Vec::new());
+        self.recovered(missed);
         Ok(())
     }
 
@@ -99,14 +99,19 @@ impl Subscriber {
         })
     }
 
-    /// The subscription's number, as in [`Notice::SlowConsumer`].
+    /// The subscription's number, as in [`Notice::SlowConsumer`](crate::Notice::SlowConsumer).
     pub fn sid(&self) -> u64 {
         self.id.sid()
     }
 
     /// Messages that were dropped because too many were waiting.
     pub fn dropped(&self) -> u64 {
-        self.mailbox.dropped()
+        self.statistics().dropped
+    }
+
+    /// How many messages wait, were given out, and were dropped: exactly, and at one instant.
+    pub fn statistics(&self) -> SubscriberStatistics {
+        self.mailbox.statistics()
     }
 
     /// Why nothing more comes; `None` before the end and after [`unsubscribe`](Self::unsubscribe).
@@ -139,10 +144,7 @@ impl Subscriber {
     }
 
     fn recovered(&self, missed: Option<u64>) {
-        if let Some(dropped) = missed {
-            let sid = self.id.sid();
-            self.handle.emit(Notice::SlowConsumerRecovered { sid, dropped });
-        }
+        self.handle.emit_recovered(self.id.sid(), missed);
     }
 }
 
@@ -187,7 +189,8 @@ impl Stream for Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.mailbox.abandon();
+        let missed = self.mailbox.abandon();
+        self.recovered(missed);
         let id = self.id;
         self.handle.change(|core| {
             if core.ended.is_none() && core.conn.unsubscribe(id).is_ok() {

@@ -7,6 +7,7 @@ mod request;
 mod request_many;
 mod servers;
 mod sink;
+mod subscribe;
 pub mod traits;
 
 use std::future::poll_fn;
@@ -27,17 +28,16 @@ pub use errors::{
 pub use publish::{Full, Plain, Publish};
 pub use request::Request;
 pub use request_many::{RequestMany, Responses, ResponsesEnd};
+pub use subscribe::NewSubscription;
 
 use crate::connection::State;
 use crate::hub::{Events, Notices};
-use crate::mailbox::Mailbox;
-use crate::shared::{Change, Handle, Registration};
-use crate::subscriber::Subscriber;
+use crate::shared::{Handle, Registration};
 
 /// A handle to a connection. Clones share it; all of its methods can be called from any thread.
 ///
 /// A message that is accepted while there is no connection is kept and sent on the next one, within
-/// [`pending_limit`](crate::ConnectOptions::pending_limit). When the last client and the last [`Subscriber`]
+/// [`pending_limit`](crate::ConnectOptions::pending_limit). When the last client and the last [`Subscriber`](crate::Subscriber)
 /// are dropped, what is buffered still goes out (for at most 5 s), and the connection ends.
 #[derive(Debug)]
 pub struct Client {
@@ -146,59 +146,6 @@ impl Client {
         self.handle
             .publish(Outgoing::new(&subject.subject_text(), &payload))
             .map_err(|error| TryPublishError { error, payload })
-    }
-}
-
-/// Subscribing.
-impl Client {
-    /// Subscribes to a subject, which may have wildcards. The subscription survives reconnects.
-    ///
-    /// Returns at once, before the server knows of it; what this client publishes afterwards comes after it. To
-    /// be sure of messages of other clients, [`flush`](Self::flush) first.
-    ///
-    /// # Errors
-    ///
-    /// The subject is not one, or the client is closed or draining.
-    pub async fn subscribe<S: ToSubject>(&self, subject: S) -> Result<Subscriber, SubscribeError> {
-        self.subscribe_with(&subject.to_subject(), None)
-    }
-
-    /// Like [`subscribe`](Self::subscribe), as a member of a queue group: each message goes to one of them.
-    ///
-    /// # Errors
-    ///
-    /// As for [`subscribe`](Self::subscribe), or the name of the group is not one.
-    pub async fn queue_subscribe<S: ToSubject>(
-        &self,
-        subject: S,
-        queue_group: String,
-    ) -> Result<Subscriber, SubscribeError> {
-        self.subscribe_with(&subject.to_subject(), Some(&queue_group))
-    }
-
-    fn subscribe_with(
-        &self,
-        subject: &str,
-        queue: Option<&str>,
-    ) -> Result<Subscriber, SubscribeError> {
-        let settings = &self.handle.settings;
-        let mailbox =
-            Arc::new(Mailbox::new(settings.subscription_messages, settings.subscription_bytes));
-        let known = Arc::clone(&mailbox);
-        let id = self.handle.change(|core| {
-            if core.ended.is_some() {
-                return Err(connection::SubscribeError::Closed);
-            }
-            let id = core.conn.subscribe(subject, queue)?;
-            core.changes.push(Change::Added(id, known));
-            Ok(id)
-        })?;
-        Ok(Subscriber::new(self.handle.clone(), id, mailbox))
-    }
-
-    /// A subject that nobody else has, to receive replies.
-    pub fn new_inbox(&self) -> String {
-        self.handle.lock().conn.new_inbox()
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use nats_proto::SubscriptionId;
 use nats_proto::connection::{Delivery, EndReason, Route};
 
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Mailbox, Pushed};
 use crate::shared::Change;
 
 /// The driver's own table of mailboxes, so that finding one takes neither a lock nor a reference count.
@@ -17,7 +17,12 @@ pub(super) struct Router {
     mailboxes: Vec<Option<(u64, Arc<Mailbox>)>>,
     /// Mailboxes of ended subscriptions from which something is still to be taken.
     finishing: Vec<Arc<Mailbox>>,
+    /// Mailboxes for which nothing is read.
+    blocking: Vec<Arc<Mailbox>>,
 }
+
+/// The number of a subscription with an episode of dropped messages, and its mailbox or what the episode has cost.
+pub(super) type Slow<T> = Vec<(u64, T)>;
 
 impl Router {
     /// Learns of new subscriptions and forgets old ones.
@@ -39,68 +44,85 @@ impl Router {
         }
     }
 
-    /// Leaves the messages of a batch for the subscriptions, in runs of the same one. Returns the numbers of
-    /// those that have become slow through `slow`.
+    /// Leaves the messages of a batch for the subscriptions, in runs of the same one. Returns those that have
+    /// become slow through `slow`.
     pub(super) fn deliver(
-        &self,
+        &mut self,
         chunk: &Bytes,
         deliveries: &[Delivery],
         wakers: &mut Vec<Waker>,
-        slow: &mut Vec<u64>,
+        slow: &mut Slow<Arc<Mailbox>>,
     ) {
         for run in deliveries.chunk_by(|a, b| a.route == b.route) {
             let Some(Route::Subscription(id)) = run.first().map(|delivery| delivery.route) else {
                 continue;
             };
-            if let Some(mailbox) = self.mailbox(id)
-                && mailbox.push(chunk, run, wakers)
-            {
-                slow.push(id.sid());
+            let Some(mailbox) = mailbox(&self.mailboxes, id) else {
+                continue;
+            };
+            match mailbox.push(chunk, run, wakers) {
+                Pushed::Done => {}
+                Pushed::Slow => slow.push((id.sid(), Arc::clone(mailbox))),
+                Pushed::Blocks => self.blocking.push(Arc::clone(mailbox)),
             }
         }
     }
 
-    /// Tells a subscriber that nothing more comes.
+    /// Whether nothing is to be read, because some subscriber must catch up first.
+    pub(super) fn is_blocking(&mut self) -> bool {
+        self.blocking.retain(|mailbox| mailbox.is_blocking());
+        !self.blocking.is_empty()
+    }
+
+    /// Tells a subscriber that nothing more comes. Gives the number of messages dropped in an episode that ends
+    /// with it.
     pub(super) fn finish(
         &mut self,
         id: SubscriptionId,
         reason: EndReason,
         wakers: &mut Vec<Waker>,
-    ) {
-        let Some(mailbox) = self.remove(id) else {
-            return;
-        };
-        mailbox.finish(Some(reason), wakers);
+    ) -> Option<u64> {
+        let mailbox = self.remove(id)?;
+        let missed = mailbox.finish(Some(reason), wakers);
         self.finishing.retain(|mailbox| !mailbox.is_consumed());
         if !mailbox.is_consumed() {
             self.finishing.push(mailbox);
         }
+        missed
     }
 
-    /// Tells all subscribers that nothing more comes.
-    pub(super) fn finish_all(&mut self, reason: &EndReason, wakers: &mut Vec<Waker>) {
-        for (_, mailbox) in self.mailboxes.drain(..).flatten() {
-            mailbox.finish(Some(reason.clone()), wakers);
-        }
+    /// Tells all subscribers that nothing more comes. Gives the episodes that end with it.
+    pub(super) fn finish_all(&mut self, reason: &EndReason, wakers: &mut Vec<Waker>) -> Slow<u64> {
         self.finishing.clear();
+        self.blocking.clear();
+        let mailboxes = self.mailboxes.drain(..).flatten();
+        let missed = mailboxes.filter_map(|(sid, mailbox)| {
+            Some((sid, mailbox.finish(Some(reason.clone()), wakers)?))
+        });
+        missed.collect()
     }
 
     /// Whether every subscriber has taken everything, or is gone.
     pub(super) fn is_consumed(&self) -> bool {
-        let open = self.mailboxes.iter().flatten().map(|(_, mailbox)| mailbox);
-        open.chain(&self.finishing).all(|mailbox| mailbox.is_consumed())
+        self.all().all(|mailbox| mailbox.is_consumed())
     }
 
-    fn mailbox(&self, id: SubscriptionId) -> Option<&Mailbox> {
-        match self.mailboxes.get(id.index())? {
-            Some((sid, mailbox)) if *sid == id.sid() => Some(mailbox),
-            _ => None,
-        }
+    fn all(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
+        let open = self.mailboxes.iter().flatten().map(|(_, mailbox)| mailbox);
+        open.chain(&self.finishing)
     }
 
     fn remove(&mut self, id: SubscriptionId) -> Option<Arc<Mailbox>> {
         let place = self.mailboxes.get_mut(id.index())?;
         let (_, mailbox) = place.take_if(|(sid, _)| *sid == id.sid())?;
+        self.blocking.retain(|blocking| !Arc::ptr_eq(blocking, &mailbox));
         Some(mailbox)
+    }
+}
+
+fn mailbox(mailboxes: &[Option<(u64, Arc<Mailbox>)>], id: SubscriptionId) -> Option<&Arc<Mailbox>> {
+    match mailboxes.get(id.index())? {
+        Some((sid, mailbox)) if *sid == id.sid() => Some(mailbox),
+        _ => None,
     }
 }

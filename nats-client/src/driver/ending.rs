@@ -39,9 +39,12 @@ impl<R: Runtime> Driver<R> {
         core.timers.fire(Instant::from_nanos(u64::MAX), wakers);
         self.router.apply(&mut core.changes);
         drop(core);
-        self.router.finish_all(&EndReason::Closed, wakers);
+        let missed = self.router.finish_all(&EndReason::Closed, wakers);
         drop((garbage, driver));
         wake_all(wakers);
+        for (sid, dropped) in missed {
+            self.shared.emit_recovered(sid, Some(dropped));
+        }
         self.shared.emit(Notice::Closed);
         self.shared.notices.close();
     }

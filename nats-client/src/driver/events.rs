@@ -37,7 +37,8 @@ impl<R: Runtime> Driver<R> {
                 shared.emit(Notice::ServersDiscovered(servers));
             }
             CoreEvent::SubscriptionEnded { subscription, reason } => {
-                self.router.finish(subscription, reason, &mut self.batch.wakers)
+                let missed = self.router.finish(subscription, reason, &mut self.batch.wakers);
+                shared.emit_recovered(subscription.sid(), missed);
             }
             CoreEvent::LameDuck => shared.emit(Notice::LameDuckMode),
             CoreEvent::ServerError(error) => shared.emit(Notice::ServerError(error)),

@@ -23,12 +23,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nats_proto::connection::{
-    Delivery, DialError, DisconnectReason, Event as CoreEvent, Route, TlsError,
+    Delivery, DialError, DisconnectReason, Event as CoreEvent, Route, State, TlsError,
 };
 use nats_proto::wire::ServerOps;
 use nats_proto::{DecodeError, DialId, Instant, Rng};
 
 use crate::link::{Link, Stream};
+use crate::mailbox::Mailbox;
 use crate::notice::Notice;
 use crate::runtime::Runtime;
 use crate::shared::{Core, Reply, Shared, wake_all};
@@ -36,7 +37,7 @@ use crate::transport::Transport;
 pub(crate) use ask::Hooks;
 use ask::{Answer, Question};
 use dial::Dial;
-use dispatch::Router;
+use dispatch::{Router, Slow};
 use read::Reader;
 use secure::Handshake;
 use socket::Garbage;
@@ -70,6 +71,10 @@ pub(crate) struct Driver<R: Runtime> {
     draining: bool,
     /// Something has begun that the next round must look at.
     begun: bool,
+    /// Whether messages can come: only then may a subscriber hold up reading.
+    up: bool,
+    /// Nothing is read, until a subscriber has caught up.
+    paused: bool,
     /// This round has woken several tasks.
     crowd: bool,
     /// For the order of a server's addresses.
@@ -98,7 +103,7 @@ struct Batch {
     wakers: Vec<Waker>,
     /// Publishers for whom there is room, to be woken after the write: see [`Driver::book`].
     publishers: Vec<Waker>,
-    slow: Vec<u64>,
+    slow: Slow<Arc<Mailbox>>,
 }
 
 // The futures in it are boxed, and nothing is pinned in place.
@@ -128,6 +133,8 @@ impl<R: Runtime> Driver<R> {
             batch: Batch::default(),
             draining: false,
             begun: false,
+            up: false,
+            paused: false,
             crowd: false,
             rng: seed.map(Rng::from_seed),
             released: false,
@@ -181,6 +188,10 @@ impl<R: Runtime> Driver<R> {
         let mut core = shared.lock();
         self.router.apply(&mut core.changes);
         self.tell(&mut core, link, now);
+        match self.paused {
+            true => core.conn.handle_pause(),
+            false => core.conn.handle_resume(now),
+        }
         if self.draining && self.router.is_consumed() {
             self.draining = false;
             core.conn.handle_drained(now);
@@ -197,6 +208,7 @@ impl<R: Runtime> Driver<R> {
             core.turns.end(&mut self.batch.publishers);
         }
         shared.statistics.store(&core.conn.statistics());
+        self.up = matches!(core.conn.state(), State::Connected | State::Draining);
         let deadline = core.deadline();
         // A timer that is set for an earlier time is left as it is.
         core.armed = deadline.map(|deadline| match &self.sleep {
@@ -321,8 +333,9 @@ impl<R: Runtime> Driver<R> {
         batch.deliveries.clear();
         batch.chunk = Bytes::new();
         batch.ops.clear();
-        for sid in batch.slow.drain(..) {
+        for (sid, mailbox) in batch.slow.drain(..) {
             self.shared.emit(Notice::SlowConsumer { sid });
+            self.shared.emit_recovered(sid, mailbox.told());
         }
         let mut closed = None;
         let mut events = mem::take(&mut self.batch.events);
@@ -365,7 +378,7 @@ impl<R: Runtime> Future for Driver<R> {
             let mut link = shared.link();
             let mut again = this.poll_dial(&mut link, cx);
             again |= this.poll_handshake(&mut link, cx);
-            again |= this.poll_read(&mut link, cx);
+            again |= this.read_unless_blocked(&mut link, cx);
             read += this.news.inbound;
             let (deadline, listening) = this.book(&shared, &mut link, cx);
             drop(link);
@@ -377,6 +390,8 @@ impl<R: Runtime> Future for Driver<R> {
                 return Poll::Ready(());
             }
             again |= mem::take(&mut this.begun) || !listening;
+            // Subscribers wake this task if they catch up after this; what they did before is seen here.
+            again |= this.must_pause() != this.paused;
             // Those woken may all be about to send something. An executor that runs next what was woken last would
             // have this task write each on its own; behind all of them, it writes them together.
             if mem::take(&mut this.crowd) || read >= TURN {

@@ -36,8 +36,29 @@ impl<R: Runtime> Driver<R> {
         true
     }
 
+    /// Whether nothing is to be read, because a subscriber must catch up first.
+    pub(super) fn must_pause(&mut self) -> bool {
+        self.router.is_blocking() && self.up
+    }
+
+    /// Reads and decodes once, unless a subscriber holds that up. True if something came.
+    pub(super) fn read_unless_blocked(&mut self, link: &mut Link, cx: &mut Context<'_>) -> bool {
+        self.paused = self.must_pause();
+        if !self.paused {
+            return self.poll_read(link, cx);
+        }
+        // What a broken stream still has is given up: publishers that wait for the next one may be what the
+        // subscriber waits for.
+        let Some(broken) = link.broken.take() else {
+            return false;
+        };
+        self.news.lost = Some(broken);
+        self.closed = link.close();
+        true
+    }
+
     /// Reads and decodes once. True if something came.
-    pub(super) fn poll_read(&mut self, link: &mut Link, cx: &mut Context<'_>) -> bool {
+    fn poll_read(&mut self, link: &mut Link, cx: &mut Context<'_>) -> bool {
         let Some(stream) = &mut link.stream else {
             return false;
         };

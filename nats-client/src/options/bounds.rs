@@ -5,6 +5,7 @@ use std::time::Duration;
 use nats_proto::connection::PendingPolicy;
 
 use super::ConnectOptions;
+use crate::mailbox::WhenFull;
 
 /// Timeouts and bounds.
 impl<R> ConnectOptions<R> {
@@ -27,16 +28,24 @@ impl<R> ConnectOptions<R> {
         self
     }
 
-    /// Messages that may wait for one subscriber; newer ones are dropped and counted. Default: 65,536.
+    /// Messages that may wait for one subscriber, if the subscription itself does not
+    /// [say](crate::NewSubscription::capacity). Default: 65,536.
     pub fn subscription_capacity(mut self, messages: usize) -> Self {
-        self.settings.subscription_messages = messages;
+        self.settings.subscription.messages = messages;
         self
     }
 
-    /// Bytes of messages (subject, reply, headers, payload) that may wait for one subscriber; newer ones are
-    /// dropped and counted. Default: 64 MiB.
+    /// Bytes of messages (subject, reply, headers, payload) that may wait for one subscriber, if the subscription
+    /// itself does not [say](crate::NewSubscription::byte_capacity). Default: 64 MiB.
     pub fn subscription_byte_capacity(mut self, bytes: usize) -> Self {
-        self.settings.subscription_bytes = bytes;
+        self.settings.subscription.bytes = bytes;
+        self
+    }
+
+    /// What happens to more messages than may wait for one subscriber, if the subscription itself does not
+    /// [say](crate::NewSubscription::when_full). Default: the newest are dropped and counted.
+    pub fn subscription_policy(mut self, when_full: WhenFull) -> Self {
+        self.settings.subscription.when_full = when_full;
         self
     }
 

@@ -21,6 +21,7 @@ use crate::callbacks::Callbacks;
 use crate::client::Client;
 use crate::connect::{ConnectError, connect_with_options};
 use crate::driver::Hooks;
+use crate::mailbox::Bounds;
 use crate::runtime::Runtime;
 use crate::to_server_addrs::ToServerAddrs;
 use crate::transport::Transport;
@@ -41,8 +42,7 @@ pub struct ConnectOptions<R> {
 pub(crate) struct Settings {
     pub(crate) request_timeout: Option<Duration>,
     pub(crate) flush_timeout: Duration,
-    pub(crate) subscription_messages: usize,
-    pub(crate) subscription_bytes: usize,
+    pub(crate) subscription: Bounds,
     pub(crate) wait_while_disconnected: bool,
     pub(crate) read_buffer: usize,
 }
@@ -75,8 +75,7 @@ impl<R> Default for ConnectOptions<R> {
             settings: Settings {
                 request_timeout: Some(Duration::from_secs(10)),
                 flush_timeout: Duration::from_secs(10),
-                subscription_messages: 64 * 1024,
-                subscription_bytes: 64 * 1024 * 1024,
+                subscription: Bounds::default(),
                 wait_while_disconnected: true,
                 read_buffer: 64 * 1024,
             },

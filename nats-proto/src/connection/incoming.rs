@@ -42,6 +42,20 @@ impl Connection {
         }
     }
 
+    /// The caller reads nothing for now, because somebody must catch up first. So nothing can come in, and no
+    /// more is asked of the peer than to take what is written. Ends with
+    /// [`handle_resume`](Self::handle_resume), or with the link. Calling it again is harmless.
+    pub fn handle_pause(&mut self) {
+        self.keepalive.pause();
+    }
+
+    /// The caller reads again. Harmless if it did all the time.
+    pub fn handle_resume(&mut self, now: Instant) {
+        if self.keepalive.resume(now) {
+            self.wake.attention();
+        }
+    }
+
     /// Handles a decoded batch. Messages for somebody are appended to `deliveries`, in order, with spans of
     /// `ops.chunk`, which stays; everything else turns into events and is taken out of `ops.items`.
     ///

@@ -15,8 +15,18 @@ pub(super) enum Probe {
     Stale,
 }
 
-/// Sends a probe each interval, whatever else is going on. Only bytes that come in count as life: a full
-/// socket buffer takes writes for minutes after the peer has died.
+/// What shows that a peer is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// Bytes that come in, and nothing else: a full socket buffer takes writes for minutes after the peer has
+    /// died.
+    Inbound,
+    /// While nothing is read there is nothing better than that everything can be written.
+    Outbound,
+}
+
+/// Sends a probe each interval, whatever else is going on: also while nothing is read, because a server counts
+/// it as life of ours.
 ///
 /// A silent peer is found within `interval * (max_outstanding + 1)`.
 #[derive(Clone, Copy, Debug)]
@@ -25,15 +35,17 @@ pub(super) struct Keepalive {
     max_outstanding: u32,
     outstanding: u32,
     next: Option<Instant>,
+    life: Life,
 }
 
 impl Keepalive {
     pub(super) fn new(interval: Duration, max_outstanding: u32) -> Self {
-        Self { interval, max_outstanding, outstanding: 0, next: None }
+        Self { interval, max_outstanding, outstanding: 0, next: None, life: Life::Inbound }
     }
 
     /// A connection came up.
     pub(super) fn start(&mut self, now: Instant) {
+        self.life = Life::Inbound;
         self.outstanding = 0;
         self.next = (!self.interval.is_zero()).then(|| now + self.interval);
     }
@@ -46,6 +58,29 @@ impl Keepalive {
     /// Bytes came in.
     pub(super) fn heard(&mut self) {
         self.outstanding = 0;
+    }
+
+    /// Nothing is read from now on.
+    pub(super) fn pause(&mut self) {
+        self.life = Life::Outbound;
+    }
+
+    /// What has come meanwhile is read from now on. Says whether the next probe is at another time now.
+    pub(super) fn resume(&mut self, now: Instant) -> bool {
+        if self.life == Life::Inbound {
+            return false;
+        }
+        self.life = Life::Inbound;
+        self.outstanding = 0;
+        self.next = self.next.map(|_| now + self.interval);
+        true
+    }
+
+    /// Everything that was handed out is written.
+    pub(super) fn wrote(&mut self) {
+        if self.life == Life::Outbound {
+            self.outstanding = 0;
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -94,6 +129,32 @@ mod tests {
             assert_eq!(keepalive.handle_timeout(at(second)), Probe::Ping);
             keepalive.heard();
         }
+    }
+
+    #[test]
+    fn while_nothing_is_read_a_peer_that_takes_what_is_written_is_alive() {
+        let mut keepalive = Keepalive::new(SECOND, 1);
+        keepalive.start(at(0));
+        keepalive.pause();
+        for second in 1..100 {
+            assert_eq!(keepalive.handle_timeout(at(second)), Probe::Ping);
+            keepalive.wrote();
+        }
+        assert_eq!(keepalive.handle_timeout(at(100)), Probe::Ping);
+        assert_eq!(keepalive.handle_timeout(at(101)), Probe::Stale);
+    }
+
+    #[test]
+    fn when_reading_goes_on_a_peer_has_all_the_time_again() {
+        let mut keepalive = Keepalive::new(SECOND, 1);
+        keepalive.start(at(0));
+        keepalive.pause();
+        assert_eq!(keepalive.handle_timeout(at(1)), Probe::Ping);
+        keepalive.resume(Instant::from_millis(1_900));
+        assert_eq!(keepalive.handle_timeout(at(2)), Probe::Wait);
+        assert_eq!(keepalive.handle_timeout(at(3)), Probe::Ping);
+        keepalive.wrote();
+        assert_eq!(keepalive.handle_timeout(at(4)), Probe::Stale, "writing is no life any more");
     }
 
     #[test]

@@ -388,6 +388,7 @@ impl Connection {
             return false;
         }
         self.handed_out = 0;
+        self.keepalive.wrote();
         let source = match self.link {
             Link::AwaitPong { .. } | Link::Connected if !self.urgent.is_empty() => {
                 self.pongs = 0;

@@ -184,6 +184,11 @@ macro_rules! on_every_server {
                 slow_consumers {
                     a_subscriber_that_never_reads_loses_alone,
                     bytes_are_limited_as_messages_are,
+                    limits_can_be_set_for_each_subscription,
+                    the_oldest_make_room_if_so_chosen,
+                    every_episode_has_a_beginning_and_an_end,
+                    the_connection_waits_if_so_chosen,
+                    who_is_waited_for_can_leave,
                 }
                 many_subscriptions {
                     ten_thousand_get_their_messages_also_after_a_restart,

@@ -3,8 +3,11 @@
 use nats_proto::connection::Route;
 use nats_proto::{Subject, SubscriptionId, wire::ServerDecoder, wire::ServerOp, wire::ServerOps};
 
+use super::batch::SHARED_SEGMENTS;
 use super::*;
 use bytes::BytesMut;
+
+mod policies;
 
 /// A subscription number, from a connection that is never driven.
 fn subscription() -> SubscriptionId {
@@ -61,14 +64,24 @@ fn next(mailbox: &Mailbox, hand: &mut Hand) -> Option<String> {
     }
 }
 
+/// True if an episode of dropped messages begins, which is told.
 fn push(mailbox: &Mailbox, payloads: &[String]) -> bool {
     let (chunk, deliveries) = batch(payloads);
-    mailbox.push(&chunk, &deliveries, &mut Vec::new())
+    let slow = mailbox.push(&chunk, &deliveries, &mut Vec::new()) == Pushed::Slow;
+    if slow {
+        assert_eq!(mailbox.told(), None, "it is not over yet");
+    }
+    slow
+}
+
+/// A mailbox that drops the newest messages.
+fn mailbox(messages: usize, bytes: usize) -> Mailbox {
+    Mailbox::new(Bounds { messages, bytes, when_full: WhenFull::DropNewest })
 }
 
 #[test]
 fn messages_come_out_in_order_over_many_chunks() {
-    let mailbox = Mailbox::new(10_000, 1 << 20);
+    let mailbox = mailbox(10_000, 1 << 20);
     let mut hand = Hand::default();
     let mut expected = 0..;
     for round in 0..20 {
@@ -85,11 +98,11 @@ fn messages_come_out_in_order_over_many_chunks() {
 
 #[test]
 fn what_exceeds_the_number_of_messages_is_dropped_and_counted() {
-    let mailbox = Mailbox::new(5, 1 << 20);
+    let mailbox = mailbox(5, 1 << 20);
     assert!(!push(&mailbox, &numbers(0..4)));
     assert!(push(&mailbox, &numbers(4..7)), "an episode begins");
     assert!(!push(&mailbox, &numbers(7..9)), "it has begun already");
-    assert_eq!(mailbox.dropped(), 4);
+    assert_eq!(mailbox.statistics().dropped, 4);
     let mut hand = Hand::default();
     let got: Vec<_> = std::iter::from_fn(|| next(&mailbox, &mut hand)).collect();
     assert_eq!(got, numbers(0..5));
@@ -98,27 +111,27 @@ fn what_exceeds_the_number_of_messages_is_dropped_and_counted() {
 #[test]
 fn what_exceeds_the_number_of_bytes_is_dropped_and_counted() {
     // Each message costs a byte of subject and ten of payload.
-    let mailbox = Mailbox::new(100, 35);
+    let mailbox = mailbox(100, 35);
     let payloads = vec!["0123456789".to_string(); 4];
     assert!(push(&mailbox, &payloads));
-    assert_eq!(mailbox.dropped(), 1);
+    assert_eq!(mailbox.statistics().dropped, 1);
 }
 
 #[test]
 fn messages_in_hand_count_until_they_are_given_out() {
-    let mailbox = Mailbox::new(4, 1 << 20);
+    let mailbox = mailbox(4, 1 << 20);
     push(&mailbox, &numbers(0..4));
     let mut hand = Hand::default();
     assert_eq!(next(&mailbox, &mut hand).as_deref(), Some("0"));
     push(&mailbox, &numbers(4..6));
-    assert_eq!(mailbox.dropped(), 1, "three in hand leave room for one");
+    assert_eq!(mailbox.statistics().dropped, 1, "three in hand leave room for one");
     let got: Vec<_> = std::iter::from_fn(|| next(&mailbox, &mut hand)).collect();
     assert_eq!(got, numbers(1..5));
 }
 
 #[test]
 fn an_episode_of_slowness_ends_once_with_its_own_count() {
-    let mailbox = Mailbox::new(4, 1 << 20);
+    let mailbox = mailbox(4, 1 << 20);
     let mut hand = Hand::default();
     for _ in 0..2 {
         assert!(push(&mailbox, &numbers(0..7)));
@@ -129,24 +142,24 @@ fn an_episode_of_slowness_ends_once_with_its_own_count() {
         let quiet = mailbox.take(&mut hand, Waker::noop());
         assert!(matches!(quiet, Taken::Nothing(None)));
     }
-    assert_eq!(mailbox.dropped(), 6);
+    assert_eq!(mailbox.statistics().dropped, 6);
 }
 
 #[test]
 fn a_waiting_subscriber_is_woken_once_a_batch() {
-    let mailbox = Mailbox::new(100, 1 << 20);
+    let mailbox = mailbox(100, 1 << 20);
     let mut hand = Hand::default();
     assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Nothing(None)));
     let (chunk, deliveries) = batch(&numbers(0..10));
     let mut wakers = Vec::new();
-    mailbox.push(&chunk, &deliveries[..5], &mut wakers);
-    mailbox.push(&chunk, &deliveries[5..], &mut wakers);
+    let _ = mailbox.push(&chunk, &deliveries[..5], &mut wakers);
+    let _ = mailbox.push(&chunk, &deliveries[5..], &mut wakers);
     assert_eq!(wakers.len(), 1);
 }
 
 #[test]
 fn the_end_comes_after_the_last_message_and_keeps_its_first_reason() {
-    let mailbox = Mailbox::new(100, 1 << 20);
+    let mailbox = mailbox(100, 1 << 20);
     let mut hand = Hand::default();
     push(&mailbox, &numbers(0..2));
     mailbox.finish(Some(EndReason::MaxReached), &mut Vec::new());
@@ -162,13 +175,13 @@ fn the_end_comes_after_the_last_message_and_keeps_its_first_reason() {
 
 #[test]
 fn a_lagging_subscriber_does_not_keep_chunks_that_are_mostly_others() {
-    let mailbox = Mailbox::new(10_000, 1 << 20);
+    let mailbox = mailbox(10_000, 1 << 20);
     let mut others = numbers(0..2_000);
     others.push("mine".to_string());
     let mut chunks = Vec::new();
     for _ in 0..100 {
         let (chunk, deliveries) = batch(&others);
-        mailbox.push(&chunk, &deliveries[2_000..], &mut Vec::new());
+        let _ = mailbox.push(&chunk, &deliveries[2_000..], &mut Vec::new());
         chunks.push(chunk);
     }
     let kept = chunks.iter().filter(|chunk| !chunk.is_unique()).count();
@@ -180,11 +193,11 @@ fn a_lagging_subscriber_does_not_keep_chunks_that_are_mostly_others() {
 
 #[test]
 fn an_abandoned_mailbox_takes_nothing() {
-    let mailbox = Mailbox::new(100, 1 << 20);
+    let mailbox = mailbox(100, 1 << 20);
     let (chunk, deliveries) = batch(&numbers(0..3));
-    mailbox.push(&chunk, &deliveries, &mut Vec::new());
+    let _ = mailbox.push(&chunk, &deliveries, &mut Vec::new());
     mailbox.abandon();
-    mailbox.push(&chunk, &deliveries, &mut Vec::new());
+    let _ = mailbox.push(&chunk, &deliveries, &mut Vec::new());
     drop(deliveries);
     assert!(chunk.is_unique());
     assert!(mailbox.is_consumed());
@@ -192,13 +205,13 @@ fn an_abandoned_mailbox_takes_nothing() {
 
 #[test]
 fn a_small_message_that_is_kept_does_not_keep_its_chunk() {
-    let mailbox = Mailbox::new(1_000, 1_000_000);
+    let mailbox = mailbox(1_000, 1_000_000);
     let long = "s".repeat(100);
     let wire = format!(
         "MSG a 1 2\r\nhi\r\nMSG {long} 1 {long} 2\r\nho\r\nHMSG a 1 18 19\r\nNATS/1.0\r\nA: b\r\n\r\nx\r\n"
     );
     let (chunk, deliveries) = decoded(&wire);
-    mailbox.push(&chunk, &deliveries, &mut Vec::new());
+    let _ = mailbox.push(&chunk, &deliveries, &mut Vec::new());
     let mut hand = Hand::default();
     assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
     assert_eq!(hand.advance(&mailbox), Some(false));

@@ -1,0 +1,145 @@
+//! Subscribing.
+
+use std::future::{IntoFuture, Ready, ready};
+use std::sync::Arc;
+
+use nats_proto::connection;
+use nats_proto::{Subject, ToSubject};
+
+use super::{Client, SubscribeError};
+use crate::mailbox::{Bounds, Mailbox, WhenFull};
+use crate::shared::{Change, Handle};
+use crate::subscriber::Subscriber;
+
+/// Subscribing.
+impl Client {
+    /// Subscribes to a subject, which may have wildcards. The subscription survives reconnects.
+    ///
+    /// Returns at once, before the server knows of it; what this client publishes afterwards comes after it. To
+    /// be sure of messages of other clients, [`flush`](Self::flush) first.
+    ///
+    /// # Errors
+    ///
+    /// The subject is not one, or the client is closed or draining.
+    pub async fn subscribe<S: ToSubject>(&self, subject: S) -> Result<Subscriber, SubscribeError> {
+        self.subscription(subject).subscribe()
+    }
+
+    /// Like [`subscribe`](Self::subscribe), as a member of a queue group: each message goes to one of them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`subscribe`](Self::subscribe), or the name of the group is not one.
+    pub async fn queue_subscribe<S: ToSubject>(
+        &self,
+        subject: S,
+        queue_group: String,
+    ) -> Result<Subscriber, SubscribeError> {
+        self.subscription(subject).queue_group(queue_group).subscribe()
+    }
+
+    /// A subscription with limits or a policy of its own, to be awaited:
+    ///
+    /// ```no_run
+    /// # async fn example(client: nats_client::Client) -> Result<(), nats_client::SubscribeError> {
+    /// use nats_client::WhenFull;
+    ///
+    /// let mut prices = client
+    ///     .subscription("prices.*")
+    ///     .capacity(1_000)
+    ///     .when_full(WhenFull::DropOldest)
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscription<S: ToSubject>(&self, subject: S) -> NewSubscription<'_> {
+        NewSubscription {
+            handle: &self.handle,
+            subject: subject.to_subject(),
+            queue_group: None,
+            bounds: self.handle.settings.subscription,
+            max_messages: None,
+        }
+    }
+
+    /// A subject that nobody else has, to receive replies.
+    pub fn new_inbox(&self) -> String {
+        self.handle.lock().conn.new_inbox()
+    }
+}
+
+/// A subscription that is not made yet: see [`Client::subscription`].
+///
+/// Awaiting it is like [`Client::subscribe`].
+#[derive(Debug)]
+#[must_use = "nothing is subscribed to before this is awaited"]
+pub struct NewSubscription<'a> {
+    handle: &'a Handle,
+    subject: Subject,
+    queue_group: Option<String>,
+    bounds: Bounds,
+    max_messages: Option<u64>,
+}
+
+impl NewSubscription<'_> {
+    /// Makes it a member of a queue group: each message goes to one of them. Default: none.
+    pub fn queue_group(mut self, name: impl Into<String>) -> Self {
+        self.queue_group = Some(name.into());
+        self
+    }
+
+    /// Messages that may wait for the subscriber. Default:
+    /// [`ConnectOptions::subscription_capacity`](crate::ConnectOptions::subscription_capacity).
+    pub fn capacity(mut self, messages: usize) -> Self {
+        self.bounds.messages = messages;
+        self
+    }
+
+    /// Bytes of messages (subject, reply, headers, payload) that may wait for the subscriber. Default:
+    /// [`ConnectOptions::subscription_byte_capacity`](crate::ConnectOptions::subscription_byte_capacity).
+    pub fn byte_capacity(mut self, bytes: usize) -> Self {
+        self.bounds.bytes = bytes;
+        self
+    }
+
+    /// What happens to more messages than may wait. Default:
+    /// [`ConnectOptions::subscription_policy`](crate::ConnectOptions::subscription_policy).
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.bounds.when_full = when_full;
+        self
+    }
+
+    /// Ends the subscription when it has got so many messages, dropped ones among them, as
+    /// [`Subscriber::unsubscribe_after`] does. Default: it does not end by itself.
+    pub fn max_messages(mut self, count: u64) -> Self {
+        self.max_messages = Some(count);
+        self
+    }
+
+    fn subscribe(self) -> Result<Subscriber, SubscribeError> {
+        let mailbox = Arc::new(Mailbox::new(self.bounds));
+        let known = Arc::clone(&mailbox);
+        let id = self.handle.change(|core| {
+            if core.ended.is_some() {
+                return Err(connection::SubscribeError::Closed);
+            }
+            let id = core.conn.subscribe(&self.subject, self.queue_group.as_deref())?;
+            core.changes.push(Change::Added(id, known));
+            if let Some(max) = self.max_messages {
+                // It exists.
+                let _ = core.conn.unsubscribe_after(id, max);
+            }
+            Ok(id)
+        })?;
+        Ok(Subscriber::new(self.handle.clone(), id, mailbox))
+    }
+}
+
+impl IntoFuture for NewSubscription<'_> {
+    type Output = Result<Subscriber, SubscribeError>;
+    type IntoFuture = Ready<Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        ready(self.subscribe())
+    }
+}

@@ -1,0 +1,180 @@
+//! Messages that wait, and the chunks they lie in.
+
+use std::mem;
+
+use bytes::Bytes;
+use nats_proto::connection::Delivery;
+use nats_proto::wire::{MessageFrame, Span};
+
+/// A mailbox whose subscriber lags behind by so many chunks copies small runs of messages out of their chunk,
+/// which would otherwise keep a whole read buffer alive for each of them.
+pub(super) const SHARED_SEGMENTS: usize = 8;
+
+/// What a small run is, in bytes: an eighth of the usual read buffer.
+const SMALL_RUN: usize = 8 * 1024;
+
+/// Descriptors for which an idle mailbox keeps its memory.
+const KEPT_FRAMES: usize = 16 * 1024;
+
+/// Messages given up at the front before their descriptors are, at least.
+const GAP: usize = 64;
+
+/// Messages of one subscription, in order.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) frames: Vec<MessageFrame>,
+    pub(super) segments: Vec<Segment>,
+    /// What its messages count for.
+    pub(super) bytes: usize,
+    /// The first frame that was not given up, and its segment. Both are zero but where the oldest are dropped.
+    first: u32,
+    first_segment: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) chunk: Bytes,
+    /// The first frame that is not of this chunk any more.
+    pub(super) end: usize,
+}
+
+fn spans(frame: &MessageFrame) -> [Span; 4] {
+    [frame.subject, frame.reply, frame.headers, frame.payload]
+}
+
+/// What a message counts for in the limit of bytes.
+pub(super) fn cost(frame: &MessageFrame) -> usize {
+    spans(frame).iter().fold(0, |sum, span| sum.saturating_add(span.len as usize))
+}
+
+impl Batch {
+    /// Appends a run of messages that lie in `chunk`.
+    pub(super) fn append(&mut self, chunk: &Bytes, run: &[Delivery]) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            return;
+        };
+        let Some((start, end)) = extent(&first.frame, &last.frame) else {
+            return;
+        };
+        let segments = self.segments.len().saturating_sub(self.first_segment as usize);
+        let small = end - start < SMALL_RUN && segments >= SHARED_SEGMENTS;
+        let same = self.segments.last().is_some_and(|last| {
+            last.chunk.as_ptr() == chunk.as_ptr() && last.chunk.len() == chunk.len()
+        });
+        self.bytes =
+            run.iter().fold(self.bytes, |sum, delivery| sum.saturating_add(cost(&delivery.frame)));
+        if small && !same {
+            self.frames.extend(run.iter().map(|delivery| moved(&delivery.frame, start)));
+            let copy = Bytes::copy_from_slice(chunk.get(start..end).unwrap_or_default());
+            self.segments.push(Segment { chunk: copy, end: self.frames.len() });
+            return;
+        }
+        self.frames.extend(run.iter().map(|delivery| delivery.frame));
+        let end = self.frames.len();
+        match self.segments.last_mut() {
+            Some(last) if same => last.end = end,
+            _ => self.segments.push(Segment { chunk: chunk.clone(), end }),
+        }
+    }
+
+    /// Messages.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.frames.len().saturating_sub(self.first as usize)
+    }
+
+    /// Gives up the oldest message.
+    pub(super) fn drop_first(&mut self) {
+        let Some(frame) = self.frames.get(self.first as usize) else {
+            return;
+        };
+        self.bytes = self.bytes.saturating_sub(cost(frame));
+        self.first += 1;
+        self.let_go();
+    }
+
+    /// Moves the oldest messages to `to`, which must be empty: one at least, and no more than either limit says.
+    pub(super) fn move_first(&mut self, (messages, bytes): (usize, usize), to: &mut Self) {
+        let start = self.first as usize;
+        for frame in self.frames.get(start..).unwrap_or_default().iter().take(messages) {
+            let sum = to.bytes.saturating_add(cost(frame));
+            if sum > bytes && !to.frames.is_empty() {
+                break;
+            }
+            to.frames.push(*frame);
+            to.bytes = sum;
+        }
+        let end = start.saturating_add(to.frames.len());
+        for segment in self.segments.iter().skip(self.first_segment as usize) {
+            let chunk = segment.chunk.clone();
+            to.segments.push(Segment { chunk, end: segment.end.min(end).saturating_sub(start) });
+            if segment.end >= end {
+                break;
+            }
+        }
+        self.bytes = self.bytes.saturating_sub(to.bytes);
+        self.first = end as u32;
+        self.let_go();
+    }
+
+    /// Gives up everything.
+    pub(super) fn clear(&mut self) {
+        self.frames.clear();
+        self.segments.clear();
+        self.bytes = 0;
+        self.first = 0;
+        self.first_segment = 0;
+    }
+
+    /// Lets go of the chunks, and from time to time of the descriptors, of what was given up.
+    fn let_go(&mut self) {
+        let first = self.first as usize;
+        if first >= self.frames.len() {
+            return self.clear();
+        }
+        while let Some(segment) = self.segments.get_mut(self.first_segment as usize)
+            && segment.end <= first
+        {
+            segment.chunk = Bytes::new();
+            self.first_segment += 1;
+        }
+        // Half of them at least: so it costs little for each.
+        if first >= GAP && first >= self.frames.len() / 2 {
+            self.frames.drain(..first);
+            self.segments.drain(..self.first_segment as usize);
+            self.segments.iter_mut().for_each(|segment| segment.end -= first);
+            self.first = 0;
+            self.first_segment = 0;
+        }
+    }
+
+    /// Takes out the memory of an empty batch if it is more than an idle one should have.
+    pub(super) fn shrink(&mut self) -> Option<Self> {
+        (self.frames.capacity() > KEPT_FRAMES).then(|| mem::take(self))
+    }
+}
+
+/// Where the messages from `first` to `last` begin and end in their chunk.
+pub(super) fn extent(first: &MessageFrame, last: &MessageFrame) -> Option<(usize, usize)> {
+    let used = |span: &Span| !span.is_empty();
+    let start = spans(first).into_iter().filter(used);
+    let end = spans(last).into_iter().filter(used);
+    let start = start.map(|span| span.start as usize).min()?;
+    let end = end.map(|span| (span.start as usize).saturating_add(span.len as usize)).max()?;
+    (start <= end).then_some((start, end))
+}
+
+/// The same message in a chunk that begins at `start` of the old one.
+pub(super) fn moved(frame: &MessageFrame, start: usize) -> MessageFrame {
+    let moved = |span: Span| Span {
+        start: (span.start as usize).saturating_sub(start) as u32,
+        len: span.len,
+    };
+    MessageFrame {
+        sid: frame.sid,
+        subject: moved(frame.subject),
+        reply: moved(frame.reply),
+        headers: moved(frame.headers),
+        payload: moved(frame.payload),
+    }
+}

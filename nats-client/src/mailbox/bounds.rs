@@ -1,0 +1,60 @@
+//! How much may wait for one subscriber.
+
+/// What happens to messages for a subscriber for whom as many wait as may.
+///
+/// See [`ConnectOptions::subscription_policy`](crate::ConnectOptions::subscription_policy) and
+/// [`NewSubscription::when_full`](crate::NewSubscription::when_full).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// The new message is dropped and counted.
+    #[default]
+    DropNewest,
+    /// The oldest of those that wait are dropped and counted, to make room for the new one. A message that is
+    /// larger than all of the room is dropped itself. A few messages that the subscriber has begun to give out
+    /// (at most 16, and a quarter of what may wait) stay.
+    DropOldest,
+    /// Nothing is dropped: the client reads nothing more from the server until at most half of what may wait
+    /// is left. What one read has brought is taken in, so that the limits may be exceeded by one read buffer.
+    ///
+    /// Meanwhile *nothing* comes in on the connection: no message for any other subscription, no reply, no end of
+    /// a flush. A server keeps only so much for a client that does not read (a `nats-server` by default 64 MiB,
+    /// for 10 s) and then hangs up; what it had kept is lost then. Whether the server is alive is judged
+    /// meanwhile by whether it takes what is written.
+    ///
+    /// Reading goes on when the subscriber catches up, unsubscribes or is dropped, and when the client closes.
+    /// Draining waits for the subscriber, until its deadline.
+    Block,
+}
+
+/// How much may wait for one subscriber, and what happens beyond that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    pub(crate) when_full: WhenFull,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { messages: 64 * 1024, bytes: 64 * 1024 * 1024, when_full: WhenFull::default() }
+    }
+}
+
+impl Bounds {
+    /// Whether so much leaves half of the room.
+    pub(super) fn is_half(&self, messages: usize, bytes: usize) -> bool {
+        messages <= self.messages / 2 && bytes <= self.bytes / 2
+    }
+
+    /// Whether so much leaves no room.
+    pub(super) fn is_full(&self, messages: usize, bytes: usize) -> bool {
+        messages >= self.messages || bytes >= self.bytes
+    }
+
+    /// How much a subscriber takes at once where the oldest are dropped: what it has taken stays.
+    pub(super) fn portion(&self) -> (usize, usize) {
+        const MOST: usize = 16;
+        ((self.messages / 4).clamp(1, MOST), self.bytes / 4)
+    }
+}

@@ -1,0 +1,411 @@
+//! What lies between the driver and one subscriber.
+//!
+//! The driver leaves descriptors of messages and the chunks of input that they point into; the subscriber takes
+//! all that is there under one lock and builds the messages on its own thread, one after the other. So the
+//! driver neither allocates nor touches a reference count for each message, and nobody waits for anybody: unless a
+//! subscription is to [hold up](WhenFull::Block) the connection.
+
+mod batch;
+mod bounds;
+mod hand;
+#[cfg(test)]
+mod tests;
+
+use std::mem;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use bytes::Bytes;
+use nats_proto::connection::{Delivery, EndReason};
+
+use batch::{Batch, cost};
+pub(crate) use bounds::Bounds;
+pub use bounds::WhenFull;
+pub(crate) use hand::Hand;
+
+/// Messages on their way from the driver to one subscriber.
+///
+/// Lock order: the lock of `Shared` may be held when this one is taken, never the other way round.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    inbox: Mutex<Inbox>,
+    /// What the subscriber has taken and not yet given out; written by it alone.
+    held: Held,
+    /// What the driver waits for, outside the lock for `Mailbox::hold`: [`FINISHED`] and [`BLOCKS`].
+    watched: AtomicU8,
+    bounds: Bounds,
+}
+
+/// Nothing more comes: the driver may wait for the last message to be given out.
+const FINISHED: u8 = 1;
+
+/// The driver reads nothing until there is room.
+const BLOCKS: u8 = 2;
+
+#[derive(Debug, Default)]
+struct Held {
+    messages: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    batch: Batch,
+    waker: Option<Waker>,
+    /// Messages that were not dropped.
+    kept: u64,
+    /// What most mailboxes never have.
+    rare: Option<Box<Rare>>,
+    /// The subscriber is gone.
+    abandoned: bool,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
+    episode: Episode,
+    /// Messages dropped in all.
+    dropped: u64,
+    reason: Option<EndReason>,
+}
+
+/// A time in which messages are dropped, with their number.
+///
+/// It is over when the subscriber has caught up, or nothing more can come. That must not be told before its
+/// beginning is, which the driver does after it has let go of the lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Episode {
+    #[default]
+    None,
+    /// The driver is going to tell.
+    Begun(u64),
+    /// The driver has told.
+    Told(u64),
+}
+
+/// What became of a run of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Pushed {
+    /// Nothing that the driver need know.
+    Done,
+    /// An episode of dropped messages has begun: tell of it, and then call [`Mailbox::told`].
+    Slow,
+    /// The driver must not read until [`Mailbox::is_blocking`] is false.
+    Blocks,
+}
+
+/// What a subscriber finds when it looks for more. The numbers tell of an episode of dropped messages that has ended,
+/// and how many they were.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// There are messages now.
+    Messages(Option<u64>),
+    /// Nothing; the waker is registered.
+    Nothing(Option<u64>),
+    /// Nothing, and nothing will come.
+    End,
+}
+
+/// Where the messages of a subscription are: see [`Subscriber::statistics`](crate::Subscriber::statistics).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SubscriberStatistics {
+    /// Messages that wait to be taken.
+    pub pending_messages: u64,
+    /// Bytes (subject, reply, headers, payload) of the messages that wait.
+    pub pending_bytes: u64,
+    /// Messages that the subscriber has given out.
+    pub delivered: u64,
+    /// Messages that were dropped because too many were waiting.
+    pub dropped: u64,
+}
+
+impl Mailbox {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self { inbox: Mutex::default(), held: Held::default(), watched: AtomicU8::new(0), bounds }
+    }
+
+    /// Leaves a run of messages that lie in `chunk`, as far as there is room. Adds the waker of a waiting subscriber
+    /// to `wakers`.
+    pub(crate) fn push(&self, chunk: &Bytes, run: &[Delivery], wakers: &mut Vec<Waker>) -> Pushed {
+        let mut inbox = self.lock();
+        if inbox.abandoned {
+            return Pushed::Done;
+        }
+        let dropped = match self.bounds.when_full {
+            WhenFull::DropNewest => self.push_what_fits(&mut inbox, chunk, run),
+            WhenFull::DropOldest => self.push_newest(&mut inbox, chunk, run),
+            WhenFull::Block => {
+                inbox.keep(chunk, run);
+                0
+            }
+        };
+        if inbox.batch.len() > 0 {
+            wakers.extend(inbox.waker.take());
+        }
+        if dropped > 0 && inbox.rare().drop_more(dropped) {
+            return Pushed::Slow;
+        }
+        if self.bounds.when_full == WhenFull::Block {
+            let (messages, bytes) = self.waiting(&inbox);
+            if self.bounds.is_full(messages, bytes) {
+                // Before the driver looks whether there is room again, at the latest.
+                self.watched.fetch_or(BLOCKS, Ordering::SeqCst);
+                return Pushed::Blocks;
+            }
+        }
+        Pushed::Done
+    }
+
+    /// Appends the first messages of a run that fit. Says how many do not.
+    fn push_what_fits(&self, inbox: &mut Inbox, chunk: &Bytes, run: &[Delivery]) -> u64 {
+        let (queued, mut bytes) = self.waiting(inbox);
+        let room = self.bounds.messages.saturating_sub(queued);
+        let fitting = run
+            .iter()
+            .take(room)
+            .take_while(|delivery| {
+                bytes = bytes.saturating_add(cost(&delivery.frame));
+                bytes <= self.bounds.bytes
+            })
+            .count();
+        let (accepted, refused) = run.split_at(fitting);
+        inbox.keep(chunk, accepted);
+        refused.len() as u64
+    }
+
+    /// Appends the last messages of a run that fit, and makes room for them. Says how many are dropped for that.
+    fn push_newest(&self, inbox: &mut Inbox, chunk: &Bytes, run: &[Delivery]) -> u64 {
+        // What can never fit does not push anything out.
+        let too_large = |delivery: &Delivery| cost(&delivery.frame) > self.bounds.bytes;
+        let kept = inbox.kept;
+        let waiting = inbox.batch.len();
+        for part in run.split(too_large) {
+            self.push_part(inbox, chunk, part);
+        }
+        let arrived = run.len() as u64;
+        let dropped = (waiting as u64 + arrived).saturating_sub(inbox.batch.len() as u64);
+        // What was pushed out had been kept before.
+        inbox.kept = kept.saturating_add(arrived).saturating_sub(dropped);
+        dropped
+    }
+
+    fn push_part(&self, inbox: &mut Inbox, chunk: &Bytes, part: &[Delivery]) {
+        // What the subscriber has taken takes room, and stays.
+        let (messages, bytes) = self.held();
+        let room = self.bounds.messages.saturating_sub(messages);
+        let room_bytes = self.bounds.bytes.saturating_sub(bytes);
+        let (mut fitting, mut size) = (0, 0_usize);
+        for delivery in part.iter().rev().take(room) {
+            let sum = size.saturating_add(cost(&delivery.frame));
+            if sum > room_bytes {
+                break;
+            }
+            (fitting, size) = (fitting + 1, sum);
+        }
+        let (older, newest) = part.split_at(part.len() - fitting);
+        if !older.is_empty() {
+            // There is no room for all of these, so there is none for what came before them.
+            inbox.batch.clear();
+        }
+        let is_over = |batch: &Batch| {
+            batch.len().saturating_add(fitting) > room
+                || batch.bytes.saturating_add(size) > room_bytes
+        };
+        while inbox.batch.len() > 0 && is_over(&inbox.batch) {
+            inbox.batch.drop_first();
+        }
+        inbox.keep(chunk, newest);
+    }
+
+    /// Tells the subscriber that nothing more comes. The first reason stands. Gives the number of an episode of
+    /// dropped messages that ends with it.
+    pub(crate) fn finish(&self, reason: Option<EndReason>, wakers: &mut Vec<Waker>) -> Option<u64> {
+        let mut inbox = self.lock();
+        let before = self.watched.fetch_or(FINISHED, Ordering::SeqCst);
+        if before & FINISHED == 0 && reason.is_some() {
+            inbox.rare().reason = reason;
+        }
+        wakers.extend(inbox.waker.take());
+        inbox.rare.as_mut()?.end_episode()
+    }
+
+    /// The beginning of an episode was told. Gives its number if it is over already.
+    pub(crate) fn told(&self) -> Option<u64> {
+        let mut inbox = self.lock();
+        let (messages, bytes) = self.waiting(&inbox);
+        let over = self.is_over(&inbox) || self.bounds.is_half(messages, bytes);
+        let rare = inbox.rare.as_mut()?;
+        if let Episode::Begun(dropped) = rare.episode {
+            rare.episode = Episode::Told(dropped);
+        }
+        if over { rare.end_episode() } else { None }
+    }
+
+    /// Whether the driver must not read for now.
+    pub(crate) fn is_blocking(&self) -> bool {
+        let inbox = self.lock();
+        let (messages, bytes) = self.waiting(&inbox);
+        let blocks = !self.is_over(&inbox) && !self.bounds.is_half(messages, bytes);
+        if !blocks {
+            self.watched.fetch_and(!BLOCKS, Ordering::SeqCst);
+        }
+        blocks
+    }
+
+    /// Whether the subscriber has given out everything that was left here, or is gone.
+    pub(crate) fn is_consumed(&self) -> bool {
+        self.pending() == 0
+    }
+
+    /// Messages that wait for their subscriber; none if it is gone.
+    pub(crate) fn pending(&self) -> u64 {
+        let inbox = self.lock();
+        if inbox.abandoned { 0 } else { self.waiting(&inbox).0 as u64 }
+    }
+
+    /// Moves everything to `hand`, which must be empty: or only some messages, if others may still push them out.
+    pub(crate) fn take(&self, hand: &mut Hand, waker: &Waker) -> Taken {
+        hand.reset();
+        let mut inbox = self.lock();
+        let waiting = inbox.batch.len();
+        let caught_up = self.bounds.is_half(waiting, inbox.batch.bytes);
+        let missed = match &mut inbox.rare {
+            Some(rare) if caught_up => rare.end_episode(),
+            _ => None,
+        };
+        if waiting > 0 {
+            if self.bounds.when_full == WhenFull::DropOldest {
+                inbox.batch.move_first(self.bounds.portion(), &mut hand.batch);
+            } else {
+                mem::swap(&mut inbox.batch, &mut hand.batch);
+            }
+            self.held.messages.store(hand.batch.len(), Ordering::Relaxed);
+            self.held.bytes.store(hand.batch.bytes, Ordering::Relaxed);
+            return Taken::Messages(missed);
+        }
+        if self.is_finished() {
+            return Taken::End;
+        }
+        let unused = inbox.batch.shrink();
+        let old = match &inbox.waker {
+            Some(old) if old.will_wake(waker) => None,
+            _ => inbox.waker.replace(waker.clone()),
+        };
+        drop(inbox);
+        drop((unused, old, hand.batch.shrink()));
+        Taken::Nothing(missed)
+    }
+
+    /// Notes that the subscriber is gone and lets go of what waits for it. Gives the number of an episode of dropped
+    /// messages that ends with it.
+    pub(crate) fn abandon(&self) -> Option<u64> {
+        let mut inbox = self.lock();
+        inbox.abandoned = true;
+        let missed = inbox.rare.as_mut().and_then(|rare| rare.end_episode());
+        let rest = (mem::take(&mut inbox.batch), inbox.waker.take());
+        drop(inbox);
+        drop(rest);
+        missed
+    }
+
+    /// Where the messages are. For the subscriber, which does not give out any meanwhile.
+    pub(crate) fn statistics(&self) -> SubscriberStatistics {
+        let inbox = self.lock();
+        let (messages, bytes) = self.waiting(&inbox);
+        let pending_messages = messages as u64;
+        SubscriberStatistics {
+            pending_messages,
+            pending_bytes: bytes as u64,
+            delivered: inbox.kept.saturating_sub(pending_messages),
+            dropped: inbox.rare.as_ref().map_or(0, |rare| rare.dropped),
+        }
+    }
+
+    /// Why nothing more comes.
+    pub(crate) fn end_reason(&self) -> Option<EndReason> {
+        self.lock().rare.as_ref()?.reason.clone()
+    }
+
+    /// Notes what the subscriber still has. True if the driver may be waiting for that to be nothing.
+    #[inline]
+    fn hold(&self, messages: usize, bytes: usize) -> bool {
+        self.held.bytes.store(bytes, Ordering::Relaxed);
+        if messages > 0 {
+            self.held.messages.store(messages, Ordering::Relaxed);
+            return false;
+        }
+        // The driver sets `watched` before it looks at `held`, so at least one of the two sees the other.
+        self.held.messages.store(0, Ordering::SeqCst);
+        self.watched.load(Ordering::SeqCst) != 0
+    }
+
+    /// Whether the driver may be waiting for the subscriber to have no more than this. It is always told when
+    /// the subscriber has nothing; this lets it go on earlier.
+    fn may_ease(&self, messages: usize, bytes: usize) -> bool {
+        self.watched.load(Ordering::Relaxed) & BLOCKS != 0 && self.bounds.is_half(messages, bytes)
+    }
+
+    /// What the subscriber has taken and not given out.
+    fn held(&self) -> (usize, usize) {
+        let messages = self.held.messages.load(Ordering::SeqCst);
+        (messages, self.held.bytes.load(Ordering::Relaxed))
+    }
+
+    /// Messages that wait, and their bytes.
+    fn waiting(&self, inbox: &Inbox) -> (usize, usize) {
+        let (messages, bytes) = self.held();
+        (inbox.batch.len().saturating_add(messages), inbox.batch.bytes.saturating_add(bytes))
+    }
+
+    fn is_finished(&self) -> bool {
+        self.watched.load(Ordering::SeqCst) & FINISHED != 0
+    }
+
+    /// Whether nothing more is taken in.
+    fn is_over(&self, inbox: &Inbox) -> bool {
+        inbox.abandoned || self.is_finished()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inbox {
+    fn keep(&mut self, chunk: &Bytes, run: &[Delivery]) {
+        self.batch.append(chunk, run);
+        self.kept = self.kept.saturating_add(run.len() as u64);
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+}
+
+impl Rare {
+    /// Counts dropped messages. True if an episode begins with them.
+    fn drop_more(&mut self, count: u64) -> bool {
+        self.dropped = self.dropped.saturating_add(count);
+        match &mut self.episode {
+            Episode::None => {
+                self.episode = Episode::Begun(count);
+                true
+            }
+            Episode::Begun(dropped) | Episode::Told(dropped) => {
+                *dropped = dropped.saturating_add(count);
+                false
+            }
+        }
+    }
+
+    /// Ends the episode there is, unless its beginning is still to be told: then [`Mailbox::told`] ends it.
+    fn end_episode(&mut self) -> Option<u64> {
+        let Episode::Told(dropped) = self.episode else {
+            return None;
+        };
+        self.episode = Episode::None;
+        Some(dropped)
+    }
+}

@@ -1,0 +1,194 @@
+//! What happens to more messages than may wait.
+
+use super::*;
+
+fn with(messages: usize, bytes: usize, when_full: WhenFull) -> Mailbox {
+    Mailbox::new(Bounds { messages, bytes, when_full })
+}
+
+fn push_all(mailbox: &Mailbox, payloads: &[String]) -> Pushed {
+    let (chunk, deliveries) = batch(payloads);
+    mailbox.push(&chunk, &deliveries, &mut Vec::new())
+}
+
+/// The ways in which a subscriber ends.
+const ENDS: [fn(&Mailbox) -> Option<u64>; 2] =
+    [Mailbox::abandon, |mailbox| mailbox.finish(None, &mut Vec::new())];
+
+fn rest(mailbox: &Mailbox, hand: &mut Hand) -> Vec<String> {
+    std::iter::from_fn(|| next(mailbox, hand)).collect()
+}
+
+#[test]
+fn the_oldest_make_room_for_the_newest() {
+    let mailbox = with(5, 1 << 20, WhenFull::DropOldest);
+    assert_eq!(push_all(&mailbox, &numbers(0..4)), Pushed::Done);
+    assert_eq!(push_all(&mailbox, &numbers(4..7)), Pushed::Slow);
+    assert_eq!(mailbox.told(), None);
+    assert_eq!(push_all(&mailbox, &numbers(7..8)), Pushed::Done);
+    assert_eq!(mailbox.statistics().dropped, 3);
+    assert_eq!(rest(&mailbox, &mut Hand::default()), numbers(3..8));
+    let statistics = mailbox.statistics();
+    assert_eq!((statistics.delivered, statistics.pending_messages), (5, 0));
+}
+
+#[test]
+fn a_batch_larger_than_the_room_leaves_its_end() {
+    let mailbox = with(5, 1 << 20, WhenFull::DropOldest);
+    let _ = push_all(&mailbox, &numbers(0..2));
+    let _ = push_all(&mailbox, &numbers(2..20));
+    assert_eq!(mailbox.statistics().dropped, 15);
+    assert_eq!(rest(&mailbox, &mut Hand::default()), numbers(15..20));
+}
+
+#[test]
+fn the_oldest_make_room_in_bytes() {
+    // Each message costs a byte of subject and ten of payload.
+    let mailbox = with(100, 35, WhenFull::DropOldest);
+    let payload = |number: usize| format!("{number:010}");
+    for number in 0..20 {
+        let _ = push_all(&mailbox, &[payload(number)]);
+    }
+    let statistics = mailbox.statistics();
+    assert_eq!((statistics.dropped, statistics.pending_bytes), (17, 33));
+    assert_eq!(rest(&mailbox, &mut Hand::default()), (17..20).map(payload).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_can_never_fit_pushes_nothing_out() {
+    let mailbox = with(100, 35, WhenFull::DropOldest);
+    let huge = "x".repeat(50);
+    let run = ["1", "2", &huge, "3"].map(str::to_owned);
+    let _ = push_all(&mailbox, &run);
+    let _ = push_all(&mailbox, &[huge]);
+    assert_eq!(mailbox.statistics().dropped, 2);
+    assert_eq!(rest(&mailbox, &mut Hand::default()), ["1", "2", "3"]);
+}
+
+#[test]
+fn what_the_subscriber_has_begun_to_give_out_stays() {
+    let mailbox = with(8, 1 << 20, WhenFull::DropOldest);
+    let mut hand = Hand::default();
+    let _ = push_all(&mailbox, &numbers(0..8));
+    // It takes two, a quarter of the room.
+    assert_eq!(next(&mailbox, &mut hand).as_deref(), Some("0"));
+    let _ = push_all(&mailbox, &numbers(8..18));
+    let got = rest(&mailbox, &mut hand);
+    assert_eq!(got, [numbers(1..2), numbers(11..18)].concat());
+    let statistics = mailbox.statistics();
+    assert_eq!((statistics.delivered, statistics.dropped), (9, 9));
+}
+
+#[test]
+fn chunks_are_let_go_of_with_the_last_message_that_is_dropped() {
+    let mailbox = with(1_000, 1 << 20, WhenFull::DropOldest);
+    let mut chunks = Vec::new();
+    for round in 0..100 {
+        let (chunk, deliveries) = batch(&numbers(round * 100..round * 100 + 100));
+        let _ = mailbox.push(&chunk, &deliveries, &mut Vec::new());
+        chunks.push(chunk);
+    }
+    let kept = chunks.iter().filter(|chunk| !chunk.is_unique()).count();
+    // Eight are shared, and the others were copied.
+    assert!(kept <= 10, "{kept} chunks are kept");
+    assert_eq!(rest(&mailbox, &mut Hand::default()), numbers(9_000..10_000));
+    assert_eq!(mailbox.statistics().dropped, 9_000);
+}
+
+#[test]
+fn nothing_is_dropped_if_the_connection_is_to_wait() {
+    let mailbox = with(4, 1 << 20, WhenFull::Block);
+    let mut hand = Hand::default();
+    assert_eq!(push_all(&mailbox, &numbers(0..3)), Pushed::Done);
+    assert_eq!(push_all(&mailbox, &numbers(3..10)), Pushed::Blocks);
+    assert!(mailbox.is_blocking());
+    for number in 0..10 {
+        assert_eq!(next(&mailbox, &mut hand), Some(number.to_string()));
+    }
+    assert!(!mailbox.is_blocking());
+    let statistics = mailbox.statistics();
+    assert_eq!((statistics.delivered, statistics.dropped), (10, 0));
+}
+
+#[test]
+fn the_driver_is_told_of_room_before_the_last_message() {
+    let mailbox = with(100, 1 << 20, WhenFull::Block);
+    let mut hand = Hand::default();
+    // A page holds about sixteen of these.
+    let _ = push_all(&mailbox, &vec!["x".repeat(250); 100]);
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
+    let mut told = Vec::new();
+    while let Some(tell) = hand.advance(&mailbox) {
+        if tell {
+            told.push((mailbox.statistics().pending_messages, mailbox.is_blocking()));
+        }
+    }
+    assert!(matches!(told[..], [(1..=50, false)]), "{told:?}");
+}
+
+#[test]
+fn who_is_gone_or_ended_holds_up_nobody() {
+    for end in ENDS {
+        let mailbox = with(4, 1 << 20, WhenFull::Block);
+        assert_eq!(push_all(&mailbox, &numbers(0..10)), Pushed::Blocks);
+        assert!(mailbox.is_blocking());
+        assert_eq!(end(&mailbox), None);
+        assert!(!mailbox.is_blocking());
+    }
+}
+
+#[test]
+fn an_episode_ends_with_its_subscription() {
+    for end in ENDS {
+        let mailbox = mailbox(4, 1 << 20);
+        assert!(push(&mailbox, &numbers(0..7)));
+        assert_eq!(end(&mailbox), Some(3));
+        assert_eq!(end(&mailbox), None);
+    }
+}
+
+#[test]
+fn the_end_of_an_episode_is_not_told_before_its_beginning() {
+    let mailbox = mailbox(4, 1 << 20);
+    let mut hand = Hand::default();
+    assert_eq!(push_all(&mailbox, &numbers(0..7)), Pushed::Slow);
+    // The subscriber is faster than the driver.
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
+    while hand.advance(&mailbox).is_some() {}
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Nothing(None)));
+    assert_eq!(mailbox.told(), Some(3));
+    assert_eq!(mailbox.told(), None);
+}
+
+#[test]
+fn every_message_is_counted_once() {
+    for when_full in [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block] {
+        let mailbox = with(50, 300, when_full);
+        let mut hand = Hand::default();
+        let (mut pushed, mut taken, mut missed) = (0, 0, 0);
+        for round in 0..200_usize {
+            let size = round * 7 % 23;
+            pushed += size as u64;
+            if push_all(&mailbox, &numbers(0..size)) == Pushed::Slow {
+                missed += mailbox.told().unwrap_or(0);
+            }
+            for _ in 0..round * 5 % 17 {
+                if hand.advance(&mailbox).is_some() {
+                    taken += 1;
+                    continue;
+                }
+                match mailbox.take(&mut hand, Waker::noop()) {
+                    Taken::Messages(ended) | Taken::Nothing(ended) => missed += ended.unwrap_or(0),
+                    Taken::End => panic!("nobody has ended it"),
+                }
+            }
+            let now = mailbox.statistics();
+            assert_eq!(now.delivered, taken, "{when_full:?}");
+            assert_eq!(now.delivered + now.pending_messages + now.dropped, pushed, "{when_full:?}");
+            assert!(when_full == WhenFull::Block || now.pending_messages <= 50);
+        }
+        missed += mailbox.finish(None, &mut Vec::new()).unwrap_or(0);
+        assert_eq!(missed, mailbox.statistics().dropped, "{when_full:?}");
+        assert_eq!(missed > 0, when_full != WhenFull::Block);
+    }
+}
