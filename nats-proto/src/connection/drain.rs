@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::event::{EndReason, Event, SubscriptionId};
 use super::fences::Purpose;
 use super::state::{Link, Next};
+use super::subscriptions::Phase;
 use super::{Connection, DisconnectReason, UnknownSubscription};
 use crate::Instant;
 use crate::wire::encoder;
@@ -43,8 +44,9 @@ impl Connection {
         self.gate.close();
         self.emit(Event::Draining);
         if self.is_up() {
-            for subscription in self.subscriptions.iter_mut().filter(|s| !s.draining) {
-                subscription.draining = true;
+            for subscription in self.subscriptions.iter_mut().filter(|s| s.phase != Phase::Draining)
+            {
+                subscription.phase = Phase::Draining;
                 encoder::unsubscribe(&mut self.outgoing, subscription.id.sid, None);
             }
             self.ping(Purpose::DrainAll);
@@ -97,11 +99,11 @@ impl Connection {
     pub fn drain_subscription(&mut self, id: SubscriptionId) -> Result<(), UnknownSubscription> {
         let connected = self.is_up();
         let subscription = self.subscriptions.get_mut(id).ok_or(UnknownSubscription)?;
-        if subscription.draining {
+        if subscription.phase == Phase::Draining {
             return Ok(());
         }
         if connected {
-            subscription.draining = true;
+            subscription.phase = Phase::Draining;
             encoder::unsubscribe(&mut self.outgoing, id.sid, None);
             self.ping(Purpose::DrainSubscription(id));
         } else {

@@ -79,7 +79,10 @@ pub enum EndReason {
     Drained,
     /// The connection is closed.
     Closed,
-    /// The server refuses it: a permissions violation.
+    /// The server did not confirm it in time: see
+    /// [`subscribe_confirmed`](crate::Connection::subscribe_confirmed).
+    Unconfirmed,
+    /// The server refuses it: a permissions violation, or a limit.
     Refused(ServerError),
 }
 
@@ -186,6 +189,12 @@ pub enum Event {
         flush: FlushId,
         /// Whether all that was accepted before it has reached the server.
         result: Result<(), FlushError>,
+    },
+    /// The server has a subscription, as
+    /// [`subscribe_confirmed`](crate::Connection::subscribe_confirmed) asked.
+    SubscriptionConfirmed {
+        /// The subscription.
+        subscription: SubscriptionId,
     },
     /// A subscription has ended and its [`SubscriptionId`] is free.
     SubscriptionEnded {

@@ -18,6 +18,11 @@ pub(super) enum Purpose {
     Flush(FlushId),
     /// The subscription ends with it.
     DrainSubscription(SubscriptionId),
+    /// A SUB follows that is to be confirmed, and its [`Confirm`](Self::Confirm).
+    Subscribe,
+    /// The server has the subscription, unless it has refused it: what it reported since the PONG before is
+    /// about this one.
+    Confirm(FlushId, SubscriptionId),
     /// All subscriptions end with it.
     DrainAll,
     /// The connection ends with it.
@@ -37,6 +42,8 @@ struct FlushWaiter {
     id: FlushId,
     /// The last publish that it covers. Its PING may stand behind later ones.
     position: u64,
+    /// The subscription that it confirms, if it is not a flush of publishes.
+    subscription: Option<SubscriptionId>,
     /// Whether its PING is among those under way; if not, it goes out with the next connection.
     fenced: bool,
 }
@@ -66,6 +73,11 @@ impl Fences {
         self.under_way.push_back(Fence { purpose, position });
     }
 
+    /// What the next PONG is for.
+    pub(super) fn front(&self) -> Option<Purpose> {
+        self.under_way.front().map(|fence| fence.purpose)
+    }
+
     /// A PONG came.
     pub(super) fn pop(&mut self) -> Option<Fence> {
         self.under_way.pop_front()
@@ -93,9 +105,24 @@ impl Fences {
         position: u64,
         fenced: bool,
     ) -> (FlushId, bool) {
+        self.add(deadline, FlushWaiter { id: FlushId(0), position, subscription: None, fenced })
+    }
+
+    /// Somebody waits for the server to have a subscription.
+    pub(super) fn add_confirm(
+        &mut self,
+        deadline: Option<Instant>,
+        subscription: SubscriptionId,
+        fenced: bool,
+    ) -> (FlushId, bool) {
+        let subscription = Some(subscription);
+        self.add(deadline, FlushWaiter { id: FlushId(0), position: 0, subscription, fenced })
+    }
+
+    fn add(&mut self, deadline: Option<Instant>, waiter: FlushWaiter) -> (FlushId, bool) {
         self.last_flush = self.last_flush.saturating_add(1);
         let id = FlushId(self.last_flush);
-        self.flushes.push_back(FlushWaiter { id, position, fenced });
+        self.flushes.push_back(FlushWaiter { id, ..waiter });
         let soonest = deadline.is_some_and(|deadline| self.deadlines.insert(deadline, id));
         (id, soonest)
     }
@@ -123,12 +150,12 @@ impl Fences {
     }
 
     /// The flushes whose PING is to be sent now; marks them as under way.
-    pub(super) fn take_postponed(&mut self) -> Vec<FlushId> {
+    pub(super) fn take_postponed(&mut self) -> Vec<(FlushId, Option<SubscriptionId>)> {
         let postponed = self.flushes.iter_mut().filter(|waiter| !waiter.fenced);
         postponed
             .map(|waiter| {
                 waiter.fenced = true;
-                waiter.id
+                (waiter.id, waiter.subscription)
             })
             .collect()
     }
@@ -138,20 +165,22 @@ impl Fences {
     }
 
     /// Takes out one flush whose deadline has come.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<FlushId> {
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(FlushId, Option<SubscriptionId>)> {
         loop {
             let id = self.deadlines.pop_due(now)?;
-            if let Some(index) = find(&self.flushes, id) {
-                self.flushes.remove(index);
-                return Some(id);
+            if let Some(index) = find(&self.flushes, id)
+                && let Some(waiter) = self.flushes.remove(index)
+            {
+                return Some((id, waiter.subscription));
             }
         }
     }
 
-    /// Takes out all flushes.
+    /// Takes out all flushes. Those that confirm subscriptions need not be told.
     pub(super) fn take_flushes(&mut self) -> Vec<FlushId> {
         self.deadlines.clear();
-        self.flushes.drain(..).map(|waiter| waiter.id).collect()
+        let flushes = self.flushes.drain(..).filter(|waiter| waiter.subscription.is_none());
+        flushes.map(|waiter| waiter.id).collect()
     }
 }
 
@@ -169,7 +198,7 @@ mod tests {
         let (a, _) = fences.add_flush(None, 0, true);
         let (b, _) = fences.add_flush(None, 0, false);
         assert_eq!(fences.postpone_flushes(|_| 0), []);
-        assert_eq!(fences.take_postponed(), [a, b]);
+        assert_eq!(fences.take_postponed(), [(a, None), (b, None)]);
         assert_eq!(fences.take_postponed(), []);
     }
 

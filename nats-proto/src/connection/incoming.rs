@@ -5,10 +5,11 @@ use core::mem;
 
 use bytes::{Bytes, BytesMut};
 
-use super::event::{EndReason, Event, RequestId, Route, SubscriptionId};
+use super::event::{EndReason, Event, FlushId, RequestId, Route, SubscriptionId};
 use super::fences::Purpose;
 use super::keepalive::Probe;
 use super::state::{Link, Next};
+use super::subscriptions::Phase;
 use super::{ConnectError, Connection, Delivery, DisconnectReason, RequestError, TlsError};
 use crate::wire::{Limits, MessageFrame, ServerDecoder, ServerOp, ServerOps, encoder};
 use crate::{DecodeError, Instant, Message, PermissionTarget, ServerError};
@@ -186,6 +187,8 @@ impl Connection {
                 self.hang_up(DisconnectReason::LameDuck, None, Next::ReconnectNow);
             }
             Purpose::Flush(flush) => self.finish_flush(flush, Ok(())),
+            Purpose::Subscribe => {}
+            Purpose::Confirm(flush, id) => self.confirmed(flush, id),
             Purpose::DrainSubscription(id) => self.end_subscription(id, EndReason::Drained),
             Purpose::DrainAll => self.subscriptions_drained(),
             Purpose::Close => self.finish_ending(),
@@ -241,23 +244,43 @@ impl Connection {
         }
     }
 
-    /// Ends the subscriptions that a permissions violation names: the server does not have them.
+    /// The server has answered what stands behind a SUB.
+    fn confirmed(&mut self, flush: FlushId, id: SubscriptionId) {
+        self.fences.finish_flush(flush);
+        // It may have ended, or be drained by now.
+        if let Some(subscription) = self.subscriptions.get_mut(id)
+            && subscription.phase == Phase::Confirming
+        {
+            subscription.phase = Phase::Open;
+            self.emit(Event::SubscriptionConfirmed { subscription: id });
+        }
+    }
+
+    /// Ends the subscriptions that an error is about: the server does not have them.
     pub(super) fn refuse_subscriptions(&mut self, error: &ServerError) {
-        let ServerError::PermissionsViolation(PermissionTarget::Subscription {
-            subject,
-            queue,
-            sid,
-        }) = error
-        else {
-            return;
-        };
-        let refused = self.subscriptions.remove_if(|subscription| match sid {
-            Some(sid) => subscription.id.sid == *sid,
-            None => {
-                *subscription.subject == **subject
-                    && subscription.queue.as_deref() == queue.as_deref()
+        use PermissionTarget::Subscription as Target;
+        let refused = match error {
+            ServerError::PermissionsViolation(Target { sid: Some(sid), .. }) => {
+                self.subscriptions.remove_if(|subscription| subscription.id.sid == *sid)
             }
-        });
+            ServerError::PermissionsViolation(Target { subject, queue, .. }) => {
+                self.subscriptions.remove_if(|subscription| {
+                    *subscription.subject == **subject
+                        && subscription.queue.as_deref() == queue.as_deref()
+                })
+            }
+            ServerError::TooManyTokens { subject } => {
+                self.subscriptions.remove_if(|subscription| *subscription.subject == **subject)
+            }
+            // These name no subscription. Only of one that is to be confirmed it is known that they are about it.
+            ServerError::MaximumSubscriptionsExceeded | ServerError::InvalidSubject => {
+                let Some(Purpose::Confirm(_, id)) = self.fences.front() else {
+                    return;
+                };
+                self.subscriptions.remove(id).map(|removed| removed.id).into_iter().collect()
+            }
+            _ => return,
+        };
         for subscription in refused {
             let reason = EndReason::Refused(error.clone());
             self.emit(Event::SubscriptionEnded { subscription, reason });

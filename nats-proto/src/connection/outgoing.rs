@@ -12,6 +12,7 @@ use super::gate::Gate;
 use super::handshake::LameDuck;
 use super::requests;
 use super::state::Link;
+use super::subscriptions::Phase;
 use super::{
     Connection, FlushError, PendingPolicy, PublishError, SubscribeError, UnknownSubscription,
 };
@@ -280,6 +281,73 @@ impl Connection {
         subject: &str,
         queue: Option<&str>,
     ) -> Result<SubscriptionId, SubscribeError> {
+        let id = self.add_subscription(subject, queue)?;
+        if self.is_up() {
+            self.announce(id);
+        }
+        Ok(id)
+    }
+
+    /// Subscribes like [`subscribe`](Self::subscribe), and asks the server whether it has the subscription:
+    /// [`Event::SubscriptionConfirmed`] follows when it has, and [`Event::SubscriptionEnded`] with
+    /// [`EndReason::Refused`] if it refuses, or with [`EndReason::Unconfirmed`] at `deadline` (`None`: never).
+    ///
+    /// If the link breaks meanwhile, or there is none, the server of the next one is asked.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was changed.
+    pub fn subscribe_confirmed(
+        &mut self,
+        subject: &str,
+        queue: Option<&str>,
+        deadline: Option<Instant>,
+    ) -> Result<SubscriptionId, SubscribeError> {
+        let id = self.add_subscription(subject, queue)?;
+        if let Some(subscription) = self.subscriptions.get_mut(id) {
+            subscription.phase = Phase::Confirming;
+        }
+        let connected = self.is_up();
+        let (flush, soonest) = self.fences.add_confirm(deadline, id, connected);
+        if connected {
+            self.ping(Purpose::Subscribe);
+            self.announce(id);
+            self.ping(Purpose::Confirm(flush, id));
+        }
+        if soonest {
+            self.wake.attention();
+        }
+        Ok(id)
+    }
+
+    /// Tells the server of a subscription.
+    fn announce(&mut self, id: SubscriptionId) {
+        if let Some(subscription) = self.subscriptions.get_mut(id) {
+            subscription.restore(&mut self.outgoing);
+            self.wake.transmit();
+        }
+    }
+
+    /// A new server is asked for a subscription before anything else goes out that an error could be about.
+    pub(super) fn confirm_urgently(&mut self, flush: FlushId, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get_mut(id) else {
+            // It has ended meanwhile.
+            self.fences.finish_flush(flush);
+            return;
+        };
+        // These stand before all publishes, so they confirm none.
+        encoder::ping(&mut self.urgent);
+        self.fences.push(Purpose::Subscribe, 0);
+        subscription.restore(&mut self.urgent);
+        encoder::ping(&mut self.urgent);
+        self.fences.push(Purpose::Confirm(flush, id), 0);
+    }
+
+    fn add_subscription(
+        &mut self,
+        subject: &str,
+        queue: Option<&str>,
+    ) -> Result<SubscriptionId, SubscribeError> {
         match &self.ending {
             _ if self.link.is_last() => return Err(SubscribeError::Closed),
             Some(_) => return Err(SubscribeError::Draining),
@@ -291,13 +359,7 @@ impl Connection {
         }
         self.fits_line(subject.len(), queue.map_or(0, str::len))
             .map_err(SubscribeError::InvalidSubject)?;
-        let id = self.subscriptions.insert(subject, queue);
-        if self.is_up() {
-            let queue = queue.map(str::as_bytes);
-            encoder::subscribe(&mut self.outgoing, subject.as_bytes(), queue, id.sid);
-            self.wake.transmit();
-        }
-        Ok(id)
+        Ok(self.subscriptions.insert(subject, queue))
     }
 
     /// Ends a subscription at once. No event follows; messages on their way count as unroutable. Messages that
@@ -308,7 +370,7 @@ impl Connection {
     /// It has ended already.
     pub fn unsubscribe(&mut self, id: SubscriptionId) -> Result<(), UnknownSubscription> {
         let subscription = self.subscriptions.remove(id).ok_or(UnknownSubscription)?;
-        if self.is_up() && !subscription.draining {
+        if self.is_up() && subscription.phase != Phase::Draining {
             encoder::unsubscribe(&mut self.outgoing, id.sid, None);
             self.wake.transmit();
         }
@@ -331,7 +393,7 @@ impl Connection {
         subscription.max = Some(max);
         let done = subscription.delivered >= max;
         let on_wire = subscription.max_on_wire();
-        if connected && !subscription.draining {
+        if connected && subscription.phase != Phase::Draining {
             let max = on_wire.filter(|_| !done);
             encoder::unsubscribe(&mut self.outgoing, id.sid, max);
             self.wake.transmit();

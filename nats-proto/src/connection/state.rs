@@ -20,9 +20,10 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::drain::{Ending, Stage};
-use super::event::{DialId, EndReason, Event, Unfinished};
+use super::event::{DialId, EndReason, Event, SubscriptionId, Unfinished};
 use super::fences::Purpose;
 use super::handshake::LameDuck;
+use super::subscriptions::Phase;
 use super::{
     ConnectError, Connection, DialError, DisconnectReason, FlushError, ReconnectToServer,
     RequestError, SetServerPoolError, State,
@@ -250,11 +251,17 @@ impl Connection {
         self.keepalive.start(now);
         self.requests.restore(&mut self.urgent);
         self.subscriptions.restore(&mut self.urgent);
+        let postponed = self.fences.take_postponed();
+        for (flush, subscription) in &postponed {
+            if let Some(id) = subscription {
+                self.confirm_urgently(*flush, *id);
+            }
+        }
         self.recheck_queued();
         if let Some(info) = self.info.clone() {
             self.emit(Event::Connected { info, first });
         }
-        for flush in self.fences.take_postponed() {
+        for (flush, _) in postponed.into_iter().filter(|(_, id)| id.is_none()) {
             self.ping(Purpose::Flush(flush));
         }
         self.resume_ending();
@@ -393,6 +400,8 @@ impl Connection {
         for fence in self.fences.take_under_way() {
             match fence.purpose {
                 Purpose::Keepalive | Purpose::Leave | Purpose::Close | Purpose::Flush(_) => {}
+                // They are asked for again.
+                Purpose::Subscribe | Purpose::Confirm(..) => {}
                 // Nothing more can come: the next server is not told of it.
                 Purpose::DrainSubscription(id) => self.end_subscription(id, EndReason::Drained),
                 Purpose::DrainAll => self.subscriptions_drained(),
@@ -428,8 +437,11 @@ impl Connection {
         while let Some(request) = self.requests.pop_due(now) {
             self.emit(Event::RequestFailed { request, error: RequestError::TimedOut });
         }
-        while let Some(flush) = self.fences.pop_due(now) {
-            self.emit(Event::Flushed { flush, result: Err(FlushError::TimedOut) });
+        while let Some((flush, subscription)) = self.fences.pop_due(now) {
+            match subscription {
+                None => self.emit(Event::Flushed { flush, result: Err(FlushError::TimedOut) }),
+                Some(id) => self.give_up_confirming(id),
+            }
         }
         if self.ending.as_ref().is_some_and(|ending| ending.deadline <= now) {
             self.give_up_ending();
@@ -450,6 +462,17 @@ impl Connection {
         }
         if self.is_up() {
             self.probe(now);
+        }
+    }
+
+    /// The server has not said in time whether it has a subscription.
+    fn give_up_confirming(&mut self, id: SubscriptionId) {
+        let known = self.subscriptions.get_mut(id);
+        if known.is_some_and(|subscription| subscription.phase == Phase::Confirming)
+            && self.unsubscribe(id).is_ok()
+        {
+            let reason = EndReason::Unconfirmed;
+            self.emit(Event::SubscriptionEnded { subscription: id, reason });
         }
     }
 

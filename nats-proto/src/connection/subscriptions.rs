@@ -9,6 +9,17 @@ use hashbrown::HashMap;
 use super::event::SubscriptionId;
 use crate::wire::{OutBuf, encoder};
 
+/// How far a subscription has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Somebody waits for the server to have it.
+    Confirming,
+    /// Nobody doubts that the server has it.
+    Open,
+    /// UNSUB is out; it ends with the next fence or with the link.
+    Draining,
+}
+
 /// One subscription, as long as the application or the server may still do something with it.
 #[derive(Clone, Debug)]
 pub(super) struct Subscription {
@@ -21,13 +32,12 @@ pub(super) struct Subscription {
     pub(super) delivered_before: u64,
     /// Ends after so many.
     pub(super) max: Option<u64>,
-    /// UNSUB is out; it ends with the next fence or with the link.
-    pub(super) draining: bool,
+    pub(super) phase: Phase,
 }
 
 impl Subscription {
     /// Tells a new server of the subscription, with what is left of its maximum.
-    fn restore(&mut self, out: &mut OutBuf) {
+    pub(super) fn restore(&mut self, out: &mut OutBuf) {
         self.delivered_before = self.delivered;
         let queue = self.queue.as_deref().map(str::as_bytes);
         encoder::subscribe(out, self.subject.as_bytes(), queue, self.id.sid);
@@ -102,7 +112,7 @@ impl Subscriptions {
                 delivered: 0,
                 delivered_before: 0,
                 max: None,
-                draining: false,
+                phase: Phase::Open,
             });
         }
         self.by_sid.insert(sid, index);
@@ -156,9 +166,9 @@ impl Subscriptions {
         self.slots.iter_mut().flatten()
     }
 
-    /// Tells a new server of all subscriptions.
+    /// Tells a new server of all subscriptions, but for those that are to be confirmed.
     pub(super) fn restore(&mut self, out: &mut OutBuf) {
-        for subscription in self.iter_mut() {
+        for subscription in self.iter_mut().filter(|s| s.phase != Phase::Confirming) {
             subscription.restore(out);
         }
     }

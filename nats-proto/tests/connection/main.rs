@@ -1,5 +1,6 @@
 //! The connection state machine, without a socket and with a clock that is a number.
 
+mod confirming;
 mod drain;
 mod handshake;
 mod keepalive;

@@ -1,0 +1,104 @@
+//! Subscriptions that the server is asked to confirm.
+
+use nats_proto::connection::EndReason;
+use nats_proto::{Event, ServerError};
+
+use crate::support::{Wire, config};
+
+fn ended(events: &[Event]) -> Vec<(u64, &EndReason)> {
+    let ended = events.iter().filter_map(|event| match event {
+        Event::SubscriptionEnded { subscription, reason } => Some((subscription.sid(), reason)),
+        _ => None,
+    });
+    ended.collect()
+}
+
+fn confirmed(events: &[Event]) -> Vec<u64> {
+    let confirmed = events.iter().filter_map(|event| match event {
+        Event::SubscriptionConfirmed { subscription } => Some(subscription.sid()),
+        _ => None,
+    });
+    confirmed.collect()
+}
+
+#[test]
+fn a_subscription_is_confirmed_by_the_pong_behind_it() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe_confirmed("a", Some("q"), None).expect("a subscription");
+    assert_eq!(wire.written(), "PING\r\nSUB a q 1\r\nPING\r\n");
+    wire.feed("PONG\r\n");
+    assert!(wire.events().is_empty());
+    wire.feed("PONG\r\n");
+    assert_eq!(confirmed(&wire.events()), [id.sid()]);
+    assert_eq!(wire.connection.subscriptions(), 1);
+}
+
+#[test]
+fn an_error_that_names_no_subscription_is_about_the_one_that_is_asked_for() {
+    for text in ["maximum subscriptions exceeded", "Invalid Subject"] {
+        let mut wire = Wire::connected(config());
+        wire.connection.subscribe("before", None).expect("a subscription");
+        let id = wire.connection.subscribe_confirmed("a", None, None).expect("a subscription");
+        wire.connection.subscribe("behind", None).expect("a subscription");
+        let error = format!("-ERR '{text}'\r\n");
+        // The first and the last are about the others.
+        wire.feed(format!("{error}PONG\r\n{error}PONG\r\n{error}"));
+        let events = wire.events();
+        let reason = EndReason::Refused(ServerError::parse(text));
+        assert_eq!(ended(&events), [(id.sid(), &reason)]);
+        assert!(confirmed(&events).is_empty());
+        assert_eq!(wire.connection.subscriptions(), 2);
+    }
+}
+
+#[test]
+fn an_error_that_names_the_subscription_refuses_it() {
+    for text in [
+        "Permissions Violation for Subscription to \"a.b\"",
+        "Permissions Violation for Subscription to \"a.b\" (sid \"1\")",
+        "Permissions Violation for Subscription to \"a.b\", too many tokens",
+    ] {
+        let mut wire = Wire::connected(config());
+        wire.connection.subscribe_confirmed("a.b", None, None).expect("a subscription");
+        wire.feed(format!("PONG\r\n-ERR '{text}'\r\nPONG\r\n"));
+        let events = wire.events();
+        assert_eq!(ended(&events), [(1, &EndReason::Refused(ServerError::parse(text)))]);
+        assert!(confirmed(&events).is_empty());
+    }
+}
+
+#[test]
+fn a_new_server_is_asked_again() {
+    let mut wire = Wire::connected(config());
+    wire.connection.subscribe("other", None).expect("a subscription");
+    wire.connection.subscribe_confirmed("a", None, None).expect("a subscription");
+    let gone = wire.connection.subscribe_confirmed("gone", None, None).expect("a subscription");
+    wire.connection.unsubscribe(gone).expect("it exists");
+    wire.written();
+    wire.feed("PONG\r\n");
+    wire.cut();
+    wire.publish("x", "kept").expect("room");
+    wire.connect();
+    let written = wire.written();
+    let asked = "SUB other 1\r\nPING\r\nSUB a 2\r\nPING\r\nPUB x 4\r\nkept\r\n";
+    assert_eq!(written, asked);
+    wire.events();
+    wire.feed("PONG\r\nPONG\r\n");
+    assert_eq!(confirmed(&wire.events()), [2]);
+    assert_eq!(wire.statistics().confirmed, 0, "the publish stands behind it");
+}
+
+#[test]
+fn at_the_deadline_it_is_given_up() {
+    let mut wire = Wire::connected(config());
+    let deadline = wire.now + core::time::Duration::from_secs(1);
+    wire.connection.subscribe_confirmed("a", None, Some(deadline)).expect("a subscription");
+    wire.written();
+    assert_eq!(wire.connection.poll_timeout(), Some(deadline));
+    wire.now = deadline;
+    wire.connection.handle_timeout(wire.now);
+    assert_eq!(ended(&wire.events()), [(1, &EndReason::Unconfirmed)]);
+    assert_eq!(wire.written(), "UNSUB 1\r\n");
+    wire.feed("PONG\r\nPONG\r\n");
+    assert!(wire.events().is_empty());
+}
