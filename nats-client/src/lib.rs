@@ -75,9 +75,10 @@ mod client_tests;
 mod testing;
 
 pub use client::{
-    Client, FlushError, FlushErrorKind, NewSubscription, PublishError, PublishErrorKind, Request,
-    RequestError, RequestErrorKind, ServerPoolError, ServerPoolErrorKind, SetServerPoolError,
-    SetServerPoolErrorKind, SubscribeError, SubscribeErrorKind, TryPublishError,
+    Client, ConfirmError, FlushError, FlushErrorKind, NewSubscription, PublishError,
+    PublishErrorKind, Request, RequestError, RequestErrorKind, ServerPoolError,
+    ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind, SubscribeError,
+    SubscribeErrorKind, TryPublishError,
 };
 pub use connect::{ConnectError, ConnectErrorKind, connect, connect_with_options};
 pub use error::BoxError as Error;

@@ -1,6 +1,7 @@
 //! What clients, subscribers and the driver share.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nats_proto::connection::{
-    Connection, FlushError, PublishError, RequestError, State, SubscriptionId, Unfinished,
+    Connection, EndReason, FlushError, PublishError, RequestError, State, SubscriptionId,
+    Unfinished,
 };
 use nats_proto::wire::MessageFrame;
 use nats_proto::{FlushId, Instant, Outgoing, RequestId};
@@ -69,7 +71,10 @@ pub(crate) struct Core {
     /// Subscriptions that the driver does not know yet, and those it need not know any longer, in order.
     pub(crate) changes: Vec<Change>,
     pub(crate) requests: Requests,
-    pub(crate) flushes: Flushes,
+    /// The flushes that wait for their fences.
+    pub(crate) flushes: Awaited<FlushId, FlushError>,
+    /// The subscriptions that wait for the server to have them.
+    pub(crate) confirms: Awaited<SubscriptionId, EndReason>,
     pub(crate) turns: Turns,
     /// Those who wait for the first connection or for the end.
     pub(crate) watchers: WakerSet,
@@ -137,21 +142,29 @@ impl Requests {
     }
 }
 
-/// The flushes that wait for their fences.
-#[derive(Debug, Default)]
-pub(crate) struct Flushes {
-    pub(crate) waiters: Waiters<Result<(), FlushError>>,
-    pub(crate) keys: HashMap<FlushId, u32>,
+/// Futures that wait for something of the core with an id.
+#[derive(Debug)]
+pub(crate) struct Awaited<K, E> {
+    pub(crate) waiters: Waiters<Result<(), E>>,
+    pub(crate) keys: HashMap<K, u32>,
 }
 
-impl Flushes {
+impl<K, E> Default for Awaited<K, E> {
+    fn default() -> Self {
+        Self { waiters: Waiters::default(), keys: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash, E> Awaited<K, E> {
+    pub(crate) fn insert(&mut self, id: K, waker: Waker) -> u32 {
+        let key = self.waiters.insert(waker);
+        self.keys.insert(id, key);
+        key
+    }
+
     #[must_use = "to be woken after the lock"]
-    pub(crate) fn complete(
-        &mut self,
-        id: FlushId,
-        outcome: Result<(), FlushError>,
-    ) -> Option<Waker> {
-        let key = self.keys.remove(&id)?;
+    pub(crate) fn complete(&mut self, id: &K, outcome: Result<(), E>) -> Option<Waker> {
+        let key = self.keys.remove(id)?;
         self.waiters.complete(key, outcome)
     }
 }
@@ -164,7 +177,8 @@ impl Core {
             armed: None,
             changes: Vec::new(),
             requests: Requests::default(),
-            flushes: Flushes::default(),
+            flushes: Awaited::default(),
+            confirms: Awaited::default(),
             turns: Turns::default(),
             watchers: WakerSet::default(),
             timers: Timers::default(),

@@ -53,6 +53,10 @@ impl Subscriber {
         Self { handle, id, mailbox, hand: None }
     }
 
+    pub(crate) fn id(&self) -> SubscriptionId {
+        self.id
+    }
+
     /// Ends the subscription at once. What has already come is still given out.
     ///
     /// # Errors

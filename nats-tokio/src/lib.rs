@@ -26,7 +26,7 @@ pub use nats_client::rustls;
 pub use nats_client::PublishMessage;
 pub use nats_client::client::{DrainError, ReconnectError};
 pub use nats_client::{
-    AsServerAddr, Auth, AuthError, CallbackError, Client, ClientError, ConnectError,
+    AsServerAddr, Auth, AuthError, CallbackError, Client, ClientError, ConfirmError, ConnectError,
     ConnectErrorKind, ConnectInfo, EndReason, Error, Event, Events, FlushError, FlushErrorKind,
     HeaderMap, HeaderName, HeaderValue, Message, NewSubscription, Notice, Notices, PendingPolicy,
     PermissionTarget, Protocol, PublishError, PublishErrorKind, ReconnectToServer, Request,

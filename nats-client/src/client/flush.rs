@@ -72,8 +72,7 @@ impl Fence<'_> {
                 return None;
             }
             let id = core.conn.flush(Some(deadline));
-            let key = core.flushes.waiters.insert(cx.waker().clone());
-            core.flushes.keys.insert(id, key);
+            let key = core.flushes.insert(id, cx.waker().clone());
             Some((id, key))
         });
         match self.waiting {

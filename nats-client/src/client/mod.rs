@@ -28,7 +28,7 @@ pub use errors::{
 pub use publish::{Full, Plain, Publish};
 pub use request::Request;
 pub use request_many::{RequestMany, Responses, ResponsesEnd};
-pub use subscribe::NewSubscription;
+pub use subscribe::{ConfirmError, NewSubscription};
 
 use crate::connection::State;
 use crate::hub::{Events, Notices};

@@ -1,14 +1,17 @@
 //! Subscribing.
 
-use std::future::{IntoFuture, Ready, ready};
+use std::fmt;
+use std::future::{IntoFuture, Ready, poll_fn, ready};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use nats_proto::connection;
-use nats_proto::{Subject, ToSubject};
+use nats_proto::connection::{self, EndReason, SubscriptionId};
+use nats_proto::{ServerError, Subject, ToSubject};
 
 use super::{Client, SubscribeError};
 use crate::mailbox::{Bounds, Mailbox, WhenFull};
-use crate::shared::{Change, Handle};
+use crate::shared::{Change, Core, Handle};
 use crate::subscriber::Subscriber;
 
 /// Subscribing.
@@ -116,14 +119,54 @@ impl NewSubscription<'_> {
         self
     }
 
+    /// Subscribes, and waits until the server has the subscription, for at most
+    /// [`ConnectOptions::flush_timeout`](crate::ConnectOptions::flush_timeout): whatever anybody publishes from then
+    /// on comes to it. A reconnect meanwhile makes it ask the next server.
+    ///
+    /// If the future is dropped, the subscription ends.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Client::subscribe`], or the server refuses the subscription, or does not answer in time.
+    pub async fn confirmed(self) -> Result<Subscriber, ConfirmError> {
+        let handle = self.handle;
+        let limit = handle.settings.flush_timeout;
+        let deadline = handle.now() + limit;
+        let mut key = None;
+        let subscriber = self.make(|core, subject, queue| {
+            let id = core.conn.subscribe_confirmed(subject, queue, Some(deadline))?;
+            key = Some(core.confirms.insert(id, Waker::noop().clone()));
+            Ok(id)
+        })?;
+        let mut confirmation = Confirmation { handle, id: subscriber.id(), key };
+        match poll_fn(|cx| confirmation.poll(cx)).await {
+            // It has got all that it asked for: so the server had it.
+            Ok(()) | Err(EndReason::MaxReached) => Ok(subscriber),
+            Err(EndReason::Refused(error)) => Err(ConfirmError::Refused(error)),
+            Err(EndReason::Unconfirmed) => Err(ConfirmError::TimedOut { limit }),
+            Err(_) => Err(ConfirmError::Closed),
+        }
+    }
+
     fn subscribe(self) -> Result<Subscriber, SubscribeError> {
+        self.make(|core, subject, queue| core.conn.subscribe(subject, queue))
+    }
+
+    fn make(
+        self,
+        subscribe: impl FnOnce(
+            &mut Core,
+            &str,
+            Option<&str>,
+        ) -> Result<SubscriptionId, connection::SubscribeError>,
+    ) -> Result<Subscriber, SubscribeError> {
         let mailbox = Arc::new(Mailbox::new(self.bounds));
         let known = Arc::clone(&mailbox);
         let id = self.handle.change(|core| {
             if core.ended.is_some() {
                 return Err(connection::SubscribeError::Closed);
             }
-            let id = core.conn.subscribe(&self.subject, self.queue_group.as_deref())?;
+            let id = subscribe(core, &self.subject, self.queue_group.as_deref())?;
             core.changes.push(Change::Added(id, known));
             if let Some(max) = self.max_messages {
                 // It exists.
@@ -141,5 +184,89 @@ impl IntoFuture for NewSubscription<'_> {
 
     fn into_future(self) -> Self::IntoFuture {
         ready(self.subscribe())
+    }
+}
+
+/// Why there is no confirmed subscription: see [`NewSubscription::confirmed`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConfirmError {
+    /// It could not be asked for: see [`Client::subscribe`].
+    Subscribe(SubscribeError),
+    /// The server refuses it: the user may not subscribe to this, or has as many subscriptions as are allowed.
+    Refused(ServerError),
+    /// The server did not answer in time. It may have had the subscription; now it has not.
+    TimedOut {
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// The client was closed or drained meanwhile.
+    Closed,
+}
+
+impl fmt::Display for ConfirmError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Subscribe(error) => error.fmt(f),
+            Self::Refused(error) => write!(f, "the server refuses the subscription: {error}"),
+            Self::TimedOut { limit } => {
+                write!(f, "the server did not confirm the subscription within {limit:?}")
+            }
+            Self::Closed => f.write_str("the client is closed or draining"),
+        }
+    }
+}
+
+impl std::error::Error for ConfirmError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Subscribe(error) => error.source(),
+            Self::Refused(error) => Some(error),
+            Self::TimedOut { .. } | Self::Closed => None,
+        }
+    }
+}
+
+impl From<SubscribeError> for ConfirmError {
+    fn from(error: SubscribeError) -> Self {
+        Self::Subscribe(error)
+    }
+}
+
+/// A wait for the server to have a subscription.
+struct Confirmation<'a> {
+    handle: &'a Handle,
+    id: SubscriptionId,
+    key: Option<u32>,
+}
+
+impl Confirmation<'_> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<(), EndReason>> {
+        let Some(key) = self.key else {
+            return Poll::Ready(Err(EndReason::Closed));
+        };
+        let outcome = self.handle.lock().confirms.waiters.poll(key, cx.waker());
+        match outcome {
+            Ok(result) => {
+                self.key = None;
+                Poll::Ready(result)
+            }
+            Err(old) => {
+                drop(old);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Confirmation<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            let mut core = self.handle.lock();
+            core.confirms.keys.remove(&self.id);
+            let entry = core.confirms.waiters.remove(key);
+            drop(core);
+            drop(entry);
+        }
     }
 }

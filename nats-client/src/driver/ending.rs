@@ -32,6 +32,8 @@ impl<R: Runtime> Driver<R> {
         let closed = || Err(FlushError::Closed);
         core.flushes.waiters.complete_all(closed, wakers);
         core.flushes.keys.clear();
+        core.confirms.waiters.complete_all(|| Err(EndReason::Closed), wakers);
+        core.confirms.keys.clear();
         core.turns.end(wakers);
         // There are some if a panic came between booking and the end of the round.
         wakers.append(&mut self.batch.publishers);

@@ -314,7 +314,11 @@ impl<R: Runtime> Driver<R> {
                     self.batch.wakers.extend(waker);
                 }
                 CoreEvent::Flushed { flush, result } => {
-                    let waker = core.flushes.complete(flush, result);
+                    let waker = core.flushes.complete(&flush, result);
+                    self.batch.wakers.extend(waker);
+                }
+                CoreEvent::SubscriptionConfirmed { subscription } => {
+                    let waker = core.confirms.complete(&subscription, Ok(()));
                     self.batch.wakers.extend(waker);
                 }
                 event => {
@@ -355,10 +359,14 @@ impl<R: Runtime> Driver<R> {
     }
 }
 
-/// Notes what `connect` waits for.
+/// Notes what `connect` and subscriptions that are to be confirmed wait for.
 fn note(core: &mut Core, event: &CoreEvent, wakers: &mut Vec<Waker>) {
     match event {
         CoreEvent::ConnectFailed { server, error } => return core.startup.failed(server, error),
+        CoreEvent::SubscriptionEnded { subscription, reason } => {
+            wakers.extend(core.confirms.complete(subscription, Err(reason.clone())));
+            return;
+        }
         CoreEvent::Connected { .. } => core.startup.settle(Ok(())),
         CoreEvent::Closed { error, .. } => core.startup.settle(Err(error.clone())),
         _ => return,

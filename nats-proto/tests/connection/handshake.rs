@@ -259,7 +259,7 @@ fn settings_that_cannot_work_are_refused() {
     let mut mixed = config();
     mixed.servers = vec![addr("nats://u:canary@a:1"), addr("wss://b:2")];
     let error = refused(mixed).expect("one transport in a pool");
-    assert!(matches!(error, ConfigError::MixedTransports { .. }));
+    assert!(matches!(error, ConfigError::Servers(SetServerPoolError::MixedSchemes { .. })));
     let text = error.to_string();
     assert!(
         text.contains("a:1") && text.contains("wss://b:2") && !text.contains("canary"),

@@ -8,6 +8,7 @@ mod authentication;
 mod callbacks;
 mod cancellation;
 mod concurrency;
+mod confirming;
 mod connecting;
 mod delivery;
 mod dialling;
@@ -115,6 +116,12 @@ macro_rules! on_every_server {
                     replies_end_with_their_time,
                     nobody_listening_ends_the_replies,
                     replies_end_with_the_client,
+                }
+                confirming {
+                    what_others_publish_afterwards_comes,
+                    a_reconnect_makes_it_ask_again,
+                    without_a_server_it_ends_in_time,
+                    a_dropped_wait_unsubscribes,
                 }
                 flushing {
                     after_a_flush_the_server_has_everything,
@@ -264,6 +271,10 @@ macro_rules! on_every_process {
                 permissions {
                     a_refused_subscription_ends_and_says_why,
                     a_refused_publish_is_an_event,
+                    a_refusal_finds_its_subscription_whatever_it_is_called,
+                    a_subscription_that_waits_is_told_of_its_refusal,
+                    one_subscription_too_many_is_told_so,
+                    a_new_configuration_ends_what_it_forbids,
                 }
                 tls {
                     a_server_that_requires_tls_gets_it,

@@ -1,7 +1,7 @@
 //! What a server does not allow.
 
 use futures_util::stream::StreamExt;
-use nats_client::{EndReason, Event, Notice};
+use nats_client::{ConfirmError, EndReason, Notice, PermissionTarget};
 use nats_proto::ServerError;
 use nats_tests::server::{Options, RealServer, Release, TestServer};
 
@@ -18,14 +18,14 @@ fn url(server: &RealServer) -> String {
 
 pub(crate) async fn a_refused_subscription_ends_and_says_why<R: Rt>(env: Env<R, Release>) {
     let server = RealServer::start(env.kind, &Options::new().extra(PERMISSIONS));
-    let (options, mut events) = Events::of(env.options());
+    let (options, mut events) = Events::in_detail(env.options());
     let client = options.connect(url(&server)).await.unwrap();
     let mut open = client.subscribe("open.door").await.unwrap();
     let mut refused = client.subscribe("closed.door").await.unwrap();
     assert!(refused.next().await.is_none());
     let reason = refused.end_reason();
     assert!(matches!(reason, Some(EndReason::Refused(_))), "{reason:?}");
-    events.until(|event| matches!(event, Event::ServerError(_))).await;
+    events.until(|event| matches!(event, Notice::ServerError(_))).await;
 
     client.publish("open.door", "still open".into()).await.unwrap();
     assert_eq!(text(&next(&mut open).await), "still open");
@@ -37,10 +37,81 @@ pub(crate) async fn a_refused_publish_is_an_event<R: Rt>(env: Env<R, Release>) {
     let (options, mut notices) = Events::in_detail(env.options());
     let client = options.connect(url(&server)).await.unwrap();
     client.publish("closed.door", "knock".into()).await.unwrap();
-    let seen = notices.until(|notice| matches!(notice, Notice::ServerError(_))).await;
+    let seen = notices.until(|event| matches!(event, Notice::ServerError(_))).await;
     let Some(Notice::ServerError(error)) = seen.last() else { panic!("{seen:?}") };
-    assert!(matches!(error, ServerError::PermissionsViolation(_)), "{error:?}");
-    assert!(error.to_string().contains("closed.door"), "{error}");
+    let subject = "closed.door".to_owned();
+    let target = PermissionTarget::Publish { subject };
+    assert_eq!(*error, ServerError::PermissionsViolation(target));
     client.flush().await.unwrap();
     assert_eq!(client.delivery_statistics().connects, 1);
+}
+
+pub(crate) async fn a_refusal_finds_its_subscription_whatever_it_is_called<R: Rt>(
+    env: Env<R, Release>,
+) {
+    let server = RealServer::start(env.kind, &Options::new().extra(PERMISSIONS));
+    let client = env.options().connect(url(&server)).await.unwrap();
+    let open = client.subscribe("open.>").await.unwrap();
+    for subject in ["closed.\"door\"", "closed.\\", "closed.*.>", "geschlossen.tür"] {
+        for queue in [None, Some("crew"), Some("\"crew\"")] {
+            let wanted = client.subscription(subject);
+            let wanted = match queue {
+                Some(queue) => wanted.queue_group(queue),
+                None => wanted,
+            };
+            let mut refused = wanted.await.unwrap();
+            assert!(refused.next().await.is_none());
+            let Some(EndReason::Refused(ServerError::PermissionsViolation(target))) =
+                refused.end_reason()
+            else {
+                panic!("{:?}", refused.end_reason());
+            };
+            let queue = queue.map(str::to_owned);
+            let subject = subject.to_owned();
+            assert_eq!(target, PermissionTarget::Subscription { subject, queue, sid: None });
+        }
+    }
+    assert_eq!(open.end_reason(), None);
+}
+
+pub(crate) async fn a_subscription_that_waits_is_told_of_its_refusal<R: Rt>(env: Env<R, Release>) {
+    let server = RealServer::start(env.kind, &Options::new().extra(PERMISSIONS));
+    let client = env.options().connect(url(&server)).await.unwrap();
+    client.subscription("open.door").confirmed().await.unwrap();
+    let error = client.subscription("closed.door").confirmed().await.unwrap_err();
+    let ConfirmError::Refused(ServerError::PermissionsViolation(_)) = error else {
+        panic!("{error:?}");
+    };
+}
+
+pub(crate) async fn one_subscription_too_many_is_told_so<R: Rt>(env: Env<R, Release>) {
+    let server = RealServer::start(env.kind, &Options::new().extra("max_subscriptions: 3"));
+    let client = env.options().connect(server.url()).await.unwrap();
+    let mut kept = Vec::new();
+    for number in 0..3 {
+        kept.push(client.subscription(format!("s.{number}")).confirmed().await.unwrap());
+    }
+    let error = client.subscription("s.3").confirmed().await.unwrap_err();
+    let ConfirmError::Refused(error) = error else { panic!("{error:?}") };
+    assert_eq!(error, ServerError::MaximumSubscriptionsExceeded);
+    kept.pop();
+    client.subscription("s.4").confirmed().await.unwrap();
+    assert_eq!(client.delivery_statistics().connects, 1);
+}
+
+pub(crate) async fn a_new_configuration_ends_what_it_forbids<R: Rt>(env: Env<R, Release>) {
+    let mut server = RealServer::start(env.kind, &Options::new().extra(PERMISSIONS));
+    let client = env.options().connect(url(&server)).await.unwrap();
+    let mut forbidden = client.subscription("open.window").confirmed().await.unwrap();
+    let stays = client.subscription("open.door").confirmed().await.unwrap();
+    server.reload(&Options::new().extra(&PERMISSIONS.replace("open.>", "open.door")));
+    assert!(forbidden.next().await.is_none());
+    let Some(EndReason::Refused(ServerError::PermissionsViolation(target))) =
+        forbidden.end_reason()
+    else {
+        panic!("{:?}", forbidden.end_reason());
+    };
+    let sid = Some(forbidden.sid());
+    assert!(matches!(target, PermissionTarget::Subscription { sid: told, .. } if told == sid));
+    assert_eq!(stays.end_reason(), None);
 }
