@@ -17,7 +17,9 @@ pub(super) enum Stage {
     Subscriptions,
     /// Nothing more comes; the application works on what it has got, and may publish.
     Application,
-    /// What is published is on its way; nothing more is accepted.
+    /// Nothing more is accepted; the requests that wait get their replies, or time out.
+    Replies,
+    /// What is published is on its way.
     Flush,
 }
 
@@ -33,13 +35,23 @@ impl Connection {
     /// [`Config::drain_timeout`](super::Config::drain_timeout).
     ///
     /// New subscriptions are refused from now on, publishes once the application is done with what it has
-    /// got. While there is no link, publishes that are kept wait for one. At the deadline the connection
+    /// got. Requests that wait then still get their replies. While there is no link, publishes that are kept wait for one. At the deadline the connection
     /// closes with whatever is left; [`Event::Closed`] tells how much.
     pub fn drain(&mut self, now: Instant) {
-        if self.ending.is_some() || self.link == Link::Closed {
+        self.drain_within(now, self.config.drain_timeout);
+    }
+
+    /// Like [`drain`](Self::drain), within `timeout`. An end that has begun may thereby come earlier, not later.
+    pub fn drain_within(&mut self, now: Instant, timeout: Duration) {
+        let deadline = now + timeout;
+        if let Some(ending) = &mut self.ending {
+            ending.deadline = ending.deadline.min(deadline);
+            self.wake.attention();
             return;
         }
-        let deadline = now + self.config.drain_timeout;
+        if self.link == Link::Closed {
+            return;
+        }
         self.ending = Some(Ending { stage: Stage::Subscriptions, deadline });
         self.gate.close();
         self.emit(Event::Draining);
@@ -60,10 +72,23 @@ impl Connection {
         if let Some(ending) = &mut self.ending
             && ending.stage == Stage::Application
         {
-            ending.stage = Stage::Flush;
+            ending.stage = Stage::Replies;
             self.gate.close();
-            let deadline = ending.deadline;
-            self.start_final_flush(now, deadline);
+            if ending.deadline <= now {
+                self.wake.attention();
+            }
+            self.flush_behind_replies();
+        }
+    }
+
+    /// Goes on to the final flush if it was only waited for replies, and none is missing any more.
+    pub(super) fn flush_behind_replies(&mut self) {
+        if let Some(ending) = &mut self.ending
+            && ending.stage == Stage::Replies
+            && self.requests.len() == 0
+        {
+            ending.stage = Stage::Flush;
+            self.start_final_flush();
         }
     }
 
@@ -84,7 +109,10 @@ impl Connection {
                 self.end_all_subscriptions(EndReason::Closed);
                 self.ending = Some(Ending { stage: Stage::Flush, deadline });
                 self.gate.close();
-                self.start_final_flush(now, deadline);
+                if deadline <= now {
+                    self.wake.attention();
+                }
+                self.start_final_flush();
             }
             _ => self.hang_up(DisconnectReason::Requested, None, Next::Close(None)),
         }
@@ -123,10 +151,7 @@ impl Connection {
         }
     }
 
-    fn start_final_flush(&mut self, now: Instant, deadline: Instant) {
-        if deadline <= now {
-            self.wake.attention();
-        }
+    fn start_final_flush(&mut self) {
         if self.is_up() {
             if let Some(sid) = self.requests.close_inbox() {
                 encoder::unsubscribe(&mut self.outgoing, sid, None);
@@ -141,7 +166,7 @@ impl Connection {
     pub(super) fn resume_ending(&mut self) {
         match self.ending.map(|ending| ending.stage) {
             Some(Stage::Flush) => self.ping(Purpose::Close),
-            Some(Stage::Subscriptions | Stage::Application) | None => {}
+            Some(Stage::Subscriptions | Stage::Application | Stage::Replies) | None => {}
         }
     }
 

@@ -134,6 +134,7 @@ impl Connection {
             }
         }
         items.clear();
+        self.flush_behind_replies();
     }
 
     /// Handles what is not a message on a connection that is up.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::drain::Stage;
+use super::drain::{Ending, Stage};
 use super::event::{EndReason, Event, FlushId, RequestId, SubscriptionId};
 use super::fences::Purpose;
 use super::gate::Gate;
@@ -106,6 +106,7 @@ impl Connection {
     /// Forgets a request. No event follows; a late reply counts as unroutable.
     pub fn cancel_request(&mut self, request: RequestId) {
         self.requests.finish(request);
+        self.flush_behind_replies();
     }
 
     fn open_inbox(&mut self) {
@@ -122,7 +123,9 @@ impl Connection {
     fn accepts_publishes(&self) -> Result<(), PublishError> {
         match &self.ending {
             _ if self.link.is_last() => Err(PublishError::Closed),
-            Some(ending) if ending.stage == Stage::Flush => Err(PublishError::Draining),
+            Some(Ending { stage: Stage::Replies | Stage::Flush, .. }) => {
+                Err(PublishError::Draining)
+            }
             _ => Ok(()),
         }
     }

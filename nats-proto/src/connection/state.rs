@@ -437,6 +437,7 @@ impl Connection {
         while let Some(request) = self.requests.pop_due(now) {
             self.emit(Event::RequestFailed { request, error: RequestError::TimedOut });
         }
+        self.flush_behind_replies();
         while let Some((flush, subscription)) = self.fences.pop_due(now) {
             match subscription {
                 None => self.emit(Event::Flushed { flush, result: Err(FlushError::TimedOut) }),

@@ -223,3 +223,42 @@ fn what_is_uncertain_since_the_drain_began_is_told_at_the_end() {
     let unfinished = closed(&wire.hang_up());
     assert_eq!(unfinished, Unfinished { unsent: 0, uncertain: 1 });
 }
+
+#[test]
+fn requests_that_wait_get_their_replies_before_the_inbox_is_closed() {
+    let mut wire = Wire::connected(config());
+    let deadline = wire.now + Duration::from_secs(1);
+    let payload = Default::default();
+    let mut ask = || {
+        let question = nats_proto::Outgoing::new("question", &payload);
+        wire.connection.request(question, deadline).expect("an open connection")
+    };
+    let (_replied, _times_out, cancelled) = (ask(), ask(), ask());
+    let written = wire.written();
+    wire.connection.drain(wire.now);
+    wire.feed("PONG\r\n");
+    wire.events();
+    wire.connection.handle_drained(wire.now);
+    assert_eq!(wire.publish("late", "1"), Err(PublishError::Draining));
+    wire.connection.cancel_request(cancelled);
+    let inbox = written.split(' ').nth(4).expect("a reply subject");
+    wire.feed(format!("MSG {inbox} 1 2\r\nhi\r\n"));
+    assert!(matches!(wire.events()[..], [Event::Reply { .. }]));
+    assert_eq!(wire.written(), "PING\r\n", "the one of the drain alone");
+    wire.pass(Duration::from_secs(1));
+    assert!(matches!(wire.events()[..], [Event::RequestFailed { .. }]));
+    assert_eq!(wire.written(), "UNSUB 1\r\nPING\r\n");
+    wire.feed("PONG\r\n");
+    assert_eq!(closed(&wire.hang_up()), Unfinished::default());
+}
+
+#[test]
+fn a_second_drain_can_only_bring_the_end_nearer() {
+    let mut wire = Wire::connected(config());
+    wire.connection.subscribe("a", None).expect("a subscription");
+    wire.connection.drain_within(wire.now, Duration::from_secs(5));
+    wire.connection.drain(wire.now);
+    assert_eq!(wire.connection.poll_timeout(), Some(wire.now + Duration::from_secs(5)));
+    wire.connection.drain_within(wire.now, TIMEOUT);
+    assert_eq!(wire.connection.poll_timeout(), Some(wire.now + TIMEOUT));
+}
