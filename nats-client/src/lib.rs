@@ -76,7 +76,7 @@ mod testing;
 
 pub use client::{
     Client, ConfirmError, FlushError, FlushErrorKind, NewSubscription, PublishError,
-    PublishErrorKind, Request, RequestError, RequestErrorKind, ServerPoolError,
+    PublishErrorKind, Remainder, Request, RequestError, RequestErrorKind, ServerPoolError,
     ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind, SubscribeError,
     SubscribeErrorKind, TryPublishError,
 };

@@ -11,11 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use nats_proto::connection::{
     Connection, EndReason, FlushError, PublishError, RequestError, State, SubscriptionId,
-    Unfinished,
 };
 use nats_proto::wire::MessageFrame;
 use nats_proto::{FlushId, Instant, Outgoing, RequestId};
 
+use crate::client::Remainder;
 use crate::connect::Startup;
 use crate::hub::NoticeHub;
 use crate::link::Link;
@@ -81,7 +81,7 @@ pub(crate) struct Core {
     pub(crate) timers: Timers,
     pub(crate) startup: Startup,
     /// Set at the end: nobody drives the connection any more.
-    pub(crate) ended: Option<Unfinished>,
+    pub(crate) ended: Option<Remainder>,
 }
 
 /// A change of the set of subscriptions.

@@ -29,12 +29,12 @@ pub use nats_client::{
     AsServerAddr, Auth, AuthError, CallbackError, Client, ClientError, ConfirmError, ConnectError,
     ConnectErrorKind, ConnectInfo, EndReason, Error, Event, Events, FlushError, FlushErrorKind,
     HeaderMap, HeaderName, HeaderValue, Message, NewSubscription, Notice, Notices, PendingPolicy,
-    PermissionTarget, Protocol, PublishError, PublishErrorKind, ReconnectToServer, Request,
-    RequestError, RequestErrorKind, Server, ServerAddr, ServerError, ServerInfo, ServerPoolError,
-    ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind, Statistics, StatusCode,
-    Subject, SubjectError, SubscribeError, SubscribeErrorKind, Subscriber, SubscriberStatistics,
-    ToServerAddrs, ToSubject, TryPublishError, Unfinished, UnsubscribeError, WhenFull, client,
-    connection, error, header, message, nats_proto, status, subject,
+    PermissionTarget, Protocol, PublishError, PublishErrorKind, ReconnectToServer, Remainder,
+    Request, RequestError, RequestErrorKind, Server, ServerAddr, ServerError, ServerInfo,
+    ServerPoolError, ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind, Statistics,
+    StatusCode, Subject, SubjectError, SubscribeError, SubscribeErrorKind, Subscriber,
+    SubscriberStatistics, ToServerAddrs, ToSubject, TryPublishError, Unfinished, UnsubscribeError,
+    WhenFull, client, connection, error, header, message, nats_proto, status, subject,
 };
 pub use runtime::Tokio;
 

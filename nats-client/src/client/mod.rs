@@ -34,6 +34,27 @@ use crate::connection::State;
 use crate::hub::{Events, Notices};
 use crate::shared::{Handle, Registration};
 
+/// What was left when a client came to its end: see [`Client::drain_within`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Remainder {
+    /// Publishes that never left the buffer, or not whole: the server has not seen them.
+    pub unsent: u64,
+    /// Publishes written whole of which it is not known whether the server has seen them.
+    pub uncertain: u64,
+    /// Messages that had come and that their subscribers had not taken. They still can take them.
+    pub undelivered: u64,
+    /// Subscriptions for which more messages may have been under way.
+    pub undrained: usize,
+}
+
+impl Remainder {
+    /// Whether nothing was left.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A handle to a connection. Clones share it; all of its methods can be called from any thread.
 ///
 /// A message that is accepted while there is no connection is kept and sent on the next one, within
@@ -155,7 +176,8 @@ impl Client {
     /// come, then everything that is buffered goes out and the client closes, all within
     /// [`drain_timeout`](crate::ConnectOptions::drain_timeout).
     ///
-    /// Returns at once; [`closed`](Self::closed) waits for the end.
+    /// Returns at once; [`closed`](Self::closed) waits for the end, and so does
+    /// [`drain_within`](Self::drain_within), which says what was left.
     ///
     /// # Errors
     ///
@@ -169,6 +191,29 @@ impl Client {
             core.conn.drain(now);
             Ok(())
         })
+    }
+
+    /// Like [`drain`](Self::drain), but within `timeout`, and waits for the end: all subscriptions stop, the server
+    /// confirms that nothing more comes for them, their subscribers take what has come, requests that wait get
+    /// their replies, and everything that is buffered goes out. If all of it was in time, what is returned
+    /// [is empty](Remainder::is_empty).
+    ///
+    /// At the end of `timeout` the client closes all the same. A drain that has begun may thereby end earlier,
+    /// not later. If the future is dropped, the client drains all the same.
+    ///
+    /// # Errors
+    ///
+    /// The client is closed.
+    pub async fn drain_within(&self, timeout: Duration) -> Result<Remainder, DrainError> {
+        let now = self.handle.now();
+        self.handle.change(|core| {
+            if core.ended.is_some() {
+                return Err(DrainError);
+            }
+            core.conn.drain_within(now, timeout);
+            Ok(())
+        })?;
+        Ok(self.ended().await)
     }
 
     /// Sends what is buffered, for at most [`flush_timeout`](crate::ConnectOptions::flush_timeout), closes the
@@ -189,9 +234,14 @@ impl Client {
     /// Waits until the client is at its end, after [`drain`](Self::drain), [`close`](Self::close), or when no
     /// server can be reached any more, and says what could not be sent.
     pub async fn closed(&self) -> Unfinished {
+        let Remainder { unsent, uncertain, .. } = self.ended().await;
+        Unfinished { unsent, uncertain }
+    }
+
+    async fn ended(&self) -> Remainder {
         let mut watch = Registration::new(&self.handle, |core| &mut core.watchers);
         poll_fn(|cx| match watch.attempt(cx.waker(), |core| core.ended) {
-            Some(unfinished) => Poll::Ready(unfinished),
+            Some(remainder) => Poll::Ready(remainder),
             None => Poll::Pending,
         })
         .await

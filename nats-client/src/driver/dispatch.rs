@@ -102,6 +102,16 @@ impl Router {
         missed.collect()
     }
 
+    /// Messages that wait for their subscribers.
+    pub(super) fn pending(&self) -> u64 {
+        self.all().map(|mailbox| mailbox.pending()).sum()
+    }
+
+    /// Subscriptions that have not ended.
+    pub(super) fn open(&self) -> usize {
+        self.mailboxes.iter().flatten().count()
+    }
+
     /// Whether every subscriber has taken everything, or is gone.
     pub(super) fn is_consumed(&self) -> bool {
         self.all().all(|mailbox| mailbox.is_consumed())

@@ -10,6 +10,7 @@ use nats_proto::wire::OutBuf;
 use nats_proto::{Connection, Instant};
 
 use super::Driver;
+use crate::client::Remainder;
 use crate::notice::Notice;
 use crate::runtime::Runtime;
 use crate::shared::wake_all;
@@ -25,7 +26,13 @@ impl<R: Runtime> Driver<R> {
         let wakers = &mut self.batch.wakers;
         let mut core = self.shared.lock();
         let driver = core.driver.take();
-        core.ended = Some(unfinished);
+        self.router.apply(&mut core.changes);
+        core.ended = Some(Remainder {
+            unsent: unfinished.unsent,
+            uncertain: unfinished.uncertain,
+            undelivered: self.router.pending(),
+            undrained: self.undrained + self.router.open(),
+        });
         core.startup.settle(Err(None));
         let closed = || Err(RequestError::Closed);
         core.requests.waiters.complete_all(closed, wakers);
@@ -39,7 +46,6 @@ impl<R: Runtime> Driver<R> {
         wakers.append(&mut self.batch.publishers);
         core.watchers.take_all(wakers);
         core.timers.fire(Instant::from_nanos(u64::MAX), wakers);
-        self.router.apply(&mut core.changes);
         drop(core);
         let missed = self.router.finish_all(&EndReason::Closed, wakers);
         drop((garbage, driver));

@@ -1,6 +1,6 @@
 //! What the core tells the application.
 
-use nats_proto::connection::Event as CoreEvent;
+use nats_proto::connection::{EndReason, Event as CoreEvent};
 
 use super::Driver;
 use crate::notice::Notice;
@@ -37,6 +37,7 @@ impl<R: Runtime> Driver<R> {
                 shared.emit(Notice::ServersDiscovered(servers));
             }
             CoreEvent::SubscriptionEnded { subscription, reason } => {
+                self.undrained += usize::from(reason == EndReason::Closed);
                 let missed = self.router.finish(subscription, reason, &mut self.batch.wakers);
                 shared.emit_recovered(subscription.sid(), missed);
             }

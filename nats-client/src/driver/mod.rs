@@ -71,6 +71,8 @@ pub(crate) struct Driver<R: Runtime> {
     draining: bool,
     /// Something has begun that the next round must look at.
     begun: bool,
+    /// Subscriptions that ended without the server having confirmed that nothing more comes.
+    undrained: usize,
     /// Whether messages can come: only then may a subscriber hold up reading.
     up: bool,
     /// Nothing is read, until a subscriber has caught up.
@@ -133,6 +135,7 @@ impl<R: Runtime> Driver<R> {
             batch: Batch::default(),
             draining: false,
             begun: false,
+            undrained: 0,
             up: false,
             paused: false,
             crowd: false,

@@ -6,7 +6,7 @@ use futures_util::future::join;
 use futures_util::stream::StreamExt;
 use nats_client::client::PublishErrorKind;
 use nats_client::connection::State;
-use nats_client::{EndReason, Event, SubscribeErrorKind, Unfinished};
+use nats_client::{EndReason, Event, SubscribeErrorKind, Unfinished, WhenFull};
 
 use crate::support::{Env, Events, Rt, numbers, publish_numbers, rest, take, text, until};
 
@@ -107,4 +107,63 @@ pub(crate) async fn a_closed_client_refuses_everything<R: Rt>(env: Env<R>) {
     assert!(client.force_reconnect().await.is_err());
     // To close what is closed is no error.
     assert_eq!(client.close().await, Unfinished::default());
+}
+
+pub(crate) async fn a_drain_that_ends_in_time_leaves_nothing<R: Rt>(env: Env<R>) {
+    let server = env.start();
+    let (other, client) = (env.connect(&*server).await, env.connect(&*server).await);
+    let incoming = client.subscription("in").confirmed().await.unwrap();
+    let mut outgoing = other.subscription("out").confirmed().await.unwrap();
+    publish_numbers(&other, "in", 0..COUNT).await;
+    other.flush().await.unwrap();
+    publish_numbers(&client, "out", 0..COUNT).await;
+    let (received, left) = join(rest(incoming), client.drain_within(Duration::from_secs(30))).await;
+    assert_eq!(received, numbers(COUNT));
+    assert!(left.unwrap().is_empty(), "{left:?}");
+    assert_eq!(take(&mut outgoing, COUNT).await, numbers(COUNT));
+    assert!(client.drain_within(Duration::from_secs(30)).await.is_err());
+}
+
+pub(crate) async fn a_request_that_waits_gets_its_reply_before_the_end<R: Rt>(env: Env<R>) {
+    let server = env.start();
+    let (other, client) = (env.connect(&*server).await, env.connect(&*server).await);
+    let mut service = other.subscription("service").confirmed().await.unwrap();
+    let exchange = async {
+        let question = service.next().await.unwrap();
+        until::<R>("the drain", || client.connection_state() != State::Connected).await;
+        let reply = question.reply.unwrap();
+        other.publish(reply, "yes".into()).await.unwrap();
+        other.flush().await.unwrap();
+    };
+    let asking = async {
+        let request = client.request("service", "".into());
+        let drain = client.drain_within(Duration::from_secs(30));
+        join(request, drain).await
+    };
+    let ((reply, left), ()) = join(asking, exchange).await;
+    assert_eq!(text(&reply.unwrap()), "yes");
+    assert!(left.unwrap().is_empty(), "{left:?}");
+}
+
+pub(crate) async fn a_drain_that_ends_at_its_deadline_says_what_was_left<R: Rt>(env: Env<R>) {
+    let server = env.start();
+    let other = env.connect(&*server).await;
+    for when_full in [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block] {
+        let options = env.options().subscription_capacity(10).subscription_policy(when_full);
+        let client = env.connect_with(&*server, options).await;
+        let mut slow = client.subscription("in").confirmed().await.unwrap();
+        let _other = client.subscription("quiet").confirmed().await.unwrap();
+        publish_numbers(&other, "in", 0..COUNT).await;
+        other.flush().await.unwrap();
+        until::<R>("the limit", || slow.statistics().pending_messages >= 10).await;
+        let left = client.drain_within(Duration::from_millis(100)).await.unwrap();
+        assert_eq!((left.unsent, left.uncertain), (0, 0));
+        let pending = slow.statistics().pending_messages;
+        assert!(pending >= 10);
+        assert_eq!(left.undelivered, pending, "{when_full:?}");
+        // One that is waited for keeps the server's confirmation from being read.
+        assert!(left.undrained == 0 || when_full == WhenFull::Block, "{left:?}");
+        let got: Vec<_> = slow.by_ref().collect().await;
+        assert_eq!(got.len() as u64, pending);
+    }
 }
