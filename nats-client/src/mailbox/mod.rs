@@ -32,7 +32,7 @@ pub(crate) struct Mailbox {
     inbox: Mutex<Inbox>,
     /// What the subscriber has taken and not yet given out; written by it alone.
     held: Held,
-    /// What the driver waits for, outside the lock for `Mailbox::hold`: [`FINISHED`] and [`BLOCKS`].
+    /// [`FINISHED`], [`BLOCKS`] and [`ABANDONED`]: outside the lock for `Mailbox::hold`.
     watched: AtomicU8,
     bounds: Bounds,
 }
@@ -42,6 +42,9 @@ const FINISHED: u8 = 1;
 
 /// The driver reads nothing until there is room.
 const BLOCKS: u8 = 2;
+
+/// The subscriber is gone.
+const ABANDONED: u8 = 4;
 
 #[derive(Debug, Default)]
 struct Held {
@@ -57,8 +60,6 @@ struct Inbox {
     kept: u64,
     /// What most mailboxes never have.
     rare: Option<Box<Rare>>,
-    /// The subscriber is gone.
-    abandoned: bool,
 }
 
 #[derive(Debug, Default)]
@@ -130,7 +131,7 @@ impl Mailbox {
     /// to `wakers`.
     pub(crate) fn push(&self, chunk: &Bytes, run: &[Delivery], wakers: &mut Vec<Waker>) -> Pushed {
         let mut inbox = self.lock();
-        if inbox.abandoned {
+        if self.is(ABANDONED) {
             return Pushed::Done;
         }
         let dropped = match self.bounds.when_full {
@@ -235,7 +236,7 @@ impl Mailbox {
     pub(crate) fn told(&self) -> Option<u64> {
         let mut inbox = self.lock();
         let (messages, bytes) = self.waiting(&inbox);
-        let over = self.is_over(&inbox) || self.bounds.is_half(messages, bytes);
+        let over = self.is(FINISHED | ABANDONED) || self.bounds.is_half(messages, bytes);
         let rare = inbox.rare.as_mut()?;
         if let Episode::Begun(dropped) = rare.episode {
             rare.episode = Episode::Told(dropped);
@@ -247,7 +248,7 @@ impl Mailbox {
     pub(crate) fn is_blocking(&self) -> bool {
         let inbox = self.lock();
         let (messages, bytes) = self.waiting(&inbox);
-        let blocks = !self.is_over(&inbox) && !self.bounds.is_half(messages, bytes);
+        let blocks = !self.is(FINISHED | ABANDONED) && !self.bounds.is_half(messages, bytes);
         if !blocks {
             self.watched.fetch_and(!BLOCKS, Ordering::SeqCst);
         }
@@ -262,7 +263,7 @@ impl Mailbox {
     /// Messages that wait for their subscriber; none if it is gone.
     pub(crate) fn pending(&self) -> u64 {
         let inbox = self.lock();
-        if inbox.abandoned { 0 } else { self.waiting(&inbox).0 as u64 }
+        if self.is(ABANDONED) { 0 } else { self.waiting(&inbox).0 as u64 }
     }
 
     /// Moves everything to `hand`, which must be empty: or only some messages, if others may still push them out.
@@ -285,7 +286,7 @@ impl Mailbox {
             self.held.bytes.store(hand.batch.bytes, Ordering::Relaxed);
             return Taken::Messages(missed);
         }
-        if self.is_finished() {
+        if self.is(FINISHED) {
             return Taken::End;
         }
         let unused = inbox.batch.shrink();
@@ -302,7 +303,7 @@ impl Mailbox {
     /// messages that ends with it.
     pub(crate) fn abandon(&self) -> Option<u64> {
         let mut inbox = self.lock();
-        inbox.abandoned = true;
+        self.watched.fetch_or(ABANDONED, Ordering::SeqCst);
         let missed = inbox.rare.as_mut().and_then(|rare| rare.end_episode());
         let rest = (mem::take(&mut inbox.batch), inbox.waker.take());
         drop(inbox);
@@ -359,13 +360,9 @@ impl Mailbox {
         (inbox.batch.len().saturating_add(messages), inbox.batch.bytes.saturating_add(bytes))
     }
 
-    fn is_finished(&self) -> bool {
-        self.watched.load(Ordering::SeqCst) & FINISHED != 0
-    }
-
-    /// Whether nothing more is taken in.
-    fn is_over(&self, inbox: &Inbox) -> bool {
-        inbox.abandoned || self.is_finished()
+    /// Whether one of these is so.
+    fn is(&self, any: u8) -> bool {
+        self.watched.load(Ordering::SeqCst) & any != 0
     }
 
     fn lock(&self) -> MutexGuard<'_, Inbox> {
