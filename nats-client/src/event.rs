@@ -58,7 +58,7 @@ impl Event {
             Notice::LameDuckMode => Self::LameDuckMode,
             Notice::Draining => Self::Draining,
             Notice::Closed => Self::Closed,
-            Notice::SlowConsumer { sid } => Self::SlowConsumer(*sid),
+            Notice::SlowConsumer { sid, .. } => Self::SlowConsumer(*sid),
             Notice::ServerError(error) => Self::ServerError(error.into()),
             Notice::ServerNotInPool => Self::ClientError(ClientError::ServerNotInPool),
             Notice::GivenUp { error: nats_proto::connection::ConnectError::MaxReconnects } => {

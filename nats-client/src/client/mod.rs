@@ -55,6 +55,9 @@ impl Remainder {
     }
 }
 
+/// What servers accept unless they are told otherwise, in bytes.
+const DEFAULT_MAX_PAYLOAD: usize = 1024 * 1024;
+
 /// A handle to a connection. Clones share it; all of its methods can be called from any thread.
 ///
 /// A message that is accepted while there is no connection is kept and sent on the next one, within
@@ -291,9 +294,14 @@ impl Client {
         self.handle.lock().conn.server_info().cloned()
     }
 
-    /// The largest sum of headers and payload that the server accepts, in bytes.
+    /// The largest sum of headers and payload that the server accepts, in bytes. Before the first connection, this is
+    /// what servers accept by default, 1 MiB; larger messages are kept until it is known.
     pub fn max_payload(&self) -> usize {
-        self.handle.lock().conn.max_payload()
+        let core = self.handle.lock();
+        match core.conn.server_info() {
+            Some(_) => core.conn.max_payload(),
+            None => DEFAULT_MAX_PAYLOAD,
+        }
     }
 
     /// Whether the server's version is at least `major.minor.patch`; false before the first connection.

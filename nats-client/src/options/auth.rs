@@ -7,8 +7,10 @@ use nats_proto::Auth;
 use nats_proto::connection::{AuthError, AuthSource};
 
 use super::ConnectOptions;
+use crate::driver::AuthCallback;
 
-/// Who one is. Each of these replaces the others.
+/// Who one is. A token, a user name with its password, and a key or callback can be set side by side: all of it is told,
+/// and the server takes what it is configured for. Of keys, credentials and callbacks, the last one counts.
 ///
 /// A user name and password, or a token, in the URL of a server come before those from here. Neither `Debug` nor
 /// any error shows a secret.
@@ -42,13 +44,15 @@ impl<R> ConnectOptions<R> {
     }
 
     /// The token to introduce oneself with.
-    pub fn token(self, token: String) -> Self {
-        self.source(AuthSource::token(token))
+    pub fn token(mut self, token: String) -> Self {
+        self.plain.token = Some(token);
+        self
     }
 
     /// The user name and password to introduce oneself with.
-    pub fn user_and_password(self, user: String, password: String) -> Self {
-        self.source(AuthSource::user_password(user, password))
+    pub fn user_and_password(mut self, user: String, password: String) -> Self {
+        (self.plain.username, self.plain.password) = (Some(user), Some(password));
+        self
     }
 
     /// The user JWT to introduce oneself with, and a function that signs the server's nonce with its key: it gets the
@@ -71,7 +75,8 @@ impl<R> ConnectOptions<R> {
     }
 
     /// A function that gives the credentials: it gets the server's nonce (empty if the server sends none), and is
-    /// called on every attempt, so that what it gives may change.
+    /// called on every attempt, so that what it gives may change. What it leaves out of token, user name and password is
+    /// taken from the settings.
     ///
     /// The future is dropped when the [`connection_timeout`](Self::connection_timeout) has passed; an error ends the
     /// attempt.
@@ -85,9 +90,53 @@ impl<R> ConnectOptions<R> {
         self
     }
 
+    #[cfg(feature = "nkeys")]
     pub(super) fn source(mut self, source: AuthSource) -> Self {
         self.hooks.auth = None;
         self.config.auth = source;
         self
     }
+
+    /// Puts together what was set side by side.
+    pub(super) fn unite_auth(&mut self) {
+        let plain = std::mem::take(&mut self.plain);
+        if plain.token.is_none() && plain.username.is_none() {
+            return;
+        }
+        let signs: AuthCallback = match std::mem::take(&mut self.config.auth) {
+            #[cfg(feature = "nkeys")]
+            AuthSource::Key(key) => at_once(move |nonce| key.auth(nonce)),
+            #[cfg(feature = "nkeys")]
+            AuthSource::Credentials(credentials) => at_once(move |nonce| credentials.auth(nonce)),
+            _ => match self.hooks.auth.take() {
+                Some(callback) => callback,
+                None => {
+                    self.config.auth = AuthSource::Fixed(plain);
+                    return;
+                }
+            },
+        };
+        self.config.auth = AuthSource::Ask;
+        self.hooks.auth = Some(Arc::new(move |nonce| {
+            let (signed, plain) = (signs(nonce), plain.clone());
+            Box::pin(async move {
+                let auth = signed.await?;
+                Ok(Auth {
+                    username: auth.username.or(plain.username),
+                    password: auth.password.or(plain.password),
+                    token: auth.token.or(plain.token),
+                    ..auth
+                })
+            })
+        }));
+    }
+}
+
+/// A callback that does not wait.
+#[cfg(feature = "nkeys")]
+fn at_once(auth: impl Fn(&str) -> Auth + Send + Sync + 'static) -> AuthCallback {
+    Arc::new(move |nonce| {
+        let auth = auth(&String::from_utf8_lossy(&nonce));
+        Box::pin(std::future::ready(Ok(auth)))
+    })
 }

@@ -14,8 +14,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use nats_proto::ServerAddr;
 use nats_proto::connection::Config;
+use nats_proto::{Auth, ServerAddr};
 
 use crate::callbacks::Callbacks;
 use crate::client::Client;
@@ -33,6 +33,8 @@ pub struct ConnectOptions<R> {
     settings: Settings,
     transport: Transport,
     callbacks: Callbacks,
+    /// Token, user name and password, which may stand beside `config.auth`.
+    plain: Auth,
     hooks: Hooks,
     runtime: PhantomData<fn() -> R>,
 }
@@ -81,6 +83,7 @@ impl<R> Default for ConnectOptions<R> {
             },
             transport: Transport::default(),
             callbacks: Callbacks::default(),
+            plain: Auth::new(),
             hooks: Hooks::default(),
             runtime: PhantomData,
         }
@@ -94,6 +97,7 @@ impl<R> Clone for ConnectOptions<R> {
             settings: self.settings.clone(),
             transport: self.transport.clone(),
             callbacks: self.callbacks.clone(),
+            plain: self.plain.clone(),
             hooks: self.hooks.clone(),
             runtime: PhantomData,
         }
@@ -127,7 +131,8 @@ impl<R: Runtime> ConnectOptions<R> {
         connect_with_options(addrs, self).await
     }
 
-    pub(crate) fn into_parts(self, servers: Vec<ServerAddr>) -> Parts {
+    pub(crate) fn into_parts(mut self, servers: Vec<ServerAddr>) -> Parts {
+        self.unite_auth();
         let mut config = self.config;
         config.servers = servers;
         config.tls = self.transport.tls.mode;
