@@ -1,6 +1,20 @@
 //! A program written for `async-nats`, in the ways that its users write them. That it compiles is the first
 //! half of the test, that it does what it should the second.
 
+/// Every name, on tokio.
+pub mod on_tokio {
+    use async_nats as nats;
+
+    include!("names.rs");
+}
+
+/// Every name, on async-std: what needs tokio in `async-nats` itself does not here.
+pub mod on_async_std {
+    use nats_async_std as nats;
+
+    include!("names.rs");
+}
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

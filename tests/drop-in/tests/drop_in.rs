@@ -34,3 +34,34 @@ async fn a_program_written_for_async_nats_sets_its_options_and_sees_events() {
     // Connected, disconnected, connected, closed; and perhaps disconnected before the end.
     assert!(nats_drop_in::options(&broker.url()).await.unwrap() >= 4);
 }
+
+#[tokio::test]
+async fn every_name_of_async_nats_is_there_on_tokio() {
+    use nats_drop_in::on_tokio as names;
+    names::types();
+    names::values().unwrap();
+    names::addresses().await.unwrap();
+    names::options().await.unwrap();
+    for (name, text) in names::header_constants() {
+        assert_eq!(name.to_string(), text);
+    }
+    let introduction = names::introduction();
+    assert!(!format!("{introduction:?}").contains("canary"));
+    let json = serde_json::to_value(introduction).unwrap();
+    assert_eq!((&json["sig"], &json["protocol"]), (&"canary".into(), &1.into()));
+    let broker = broker().await;
+    names::methods(async_nats::connect(broker.url()).await.unwrap()).await.unwrap();
+}
+
+#[test]
+fn every_name_of_async_nats_is_there_on_async_std() {
+    use nats_drop_in::on_async_std as names;
+    async_std::task::block_on(async {
+        names::types();
+        names::values().unwrap();
+        names::addresses().await.unwrap();
+        names::options().await.unwrap();
+        let broker = serve::<nats_async_std::AsyncStd>(Config::default()).await.unwrap();
+        names::methods(nats_async_std::connect(broker.url()).await.unwrap()).await.unwrap();
+    });
+}
