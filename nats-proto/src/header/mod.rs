@@ -87,6 +87,12 @@ standard_headers! {
     NATS_REQUIRED_API_LEVEL = "Nats-Required-Api-Level";
     /// The client that a consumer with a pinned client delivers to.
     NATS_PIN_ID = "Nats-Pin-Id";
+    /// The subject to which servers from 2.11 on tell the way of this message (ADR-41): JSON, one message a server.
+    NATS_TRACE_DEST = "Nats-Trace-Dest";
+    /// With `true`, and [`NATS_TRACE_DEST`]: the message is traced to those who would get it, and not delivered.
+    NATS_TRACE_ONLY = "Nats-Trace-Only";
+    /// In the traces of other servers than the first: the number of the hop on which the message came to them.
+    NATS_TRACE_HOP = "Nats-Trace-Hop";
 }
 
 /// A value of [`NATS_BATCH_COMMIT`]: commit, and store this message as well.
