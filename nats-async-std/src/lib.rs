@@ -11,6 +11,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! The [`guide`] goes on from there; where it says `nats_tokio`, say `nats_async_std`.
 #![forbid(unsafe_code)]
 
 pub mod runtime;
@@ -18,6 +20,8 @@ pub mod runtime;
 /// The contexts of the `nats` command.
 #[cfg(feature = "context")]
 pub use nats_client::context;
+#[doc(inline)]
+pub use nats_client::guide;
 /// The version of rustls that [`ConnectOptions::tls_client_config`] speaks of.
 #[cfg(feature = "tls")]
 pub use nats_client::rustls;

@@ -2,7 +2,8 @@
 //!
 //! [`Client`], [`Subscriber`] and [`ConnectOptions`] over any async runtime that can implement [`Runtime`]; the
 //! protocol itself is the state machine of [`nats_proto`]. Programs use this crate through an adapter,
-//! `nats-tokio` or `nats-async-std`, which has the same names without the type of the runtime.
+//! `nats-tokio` or `nats-async-std`, which has the same names without the type of the runtime. The [`guide`] shows how to
+//! use them, chapter by chapter.
 //!
 //! # How it works
 //!
@@ -45,6 +46,7 @@ pub mod context;
 mod driver;
 pub mod error;
 mod event;
+pub mod guide;
 mod hub;
 mod link;
 mod mailbox;
