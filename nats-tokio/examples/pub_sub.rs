@@ -1,12 +1,16 @@
-//! Publish and subscribe, on a server that runs already:
-//! `cargo run --release -p nats-tokio --example pub_sub [nats://host:port]`
+//! Publish and subscribe: `cargo run --release -p nats-tokio --example pub_sub [nats://host:port]`
+//!
+//! Without an address it brings its own server.
 
 use futures_util::StreamExt;
 
+#[path = "common/server.rs"]
+mod server;
+
 #[tokio::main]
 async fn main() -> Result<(), nats_tokio::Error> {
-    let url = std::env::args().nth(1).unwrap_or_else(|| "nats://localhost:4222".to_owned());
-    let client = nats_tokio::connect(url).await?;
+    let server = server::Server::named_or_embedded().await?;
+    let client = nats_tokio::connect(server.url()).await?;
 
     // `*` stands for one part of a subject, `>` for all that follow.
     let mut weather = client.subscribe("weather.*.temperature").await?;

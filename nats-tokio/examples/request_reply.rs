@@ -1,10 +1,14 @@
-//! A service and its client, on a server that runs already:
-//! `cargo run --release -p nats-tokio --example request_reply [nats://host:port]`
+//! A service and its client: `cargo run --release -p nats-tokio --example request_reply [nats://host:port]`
+//!
+//! Without an address it brings its own server.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use nats_tokio::{Client, Request, RequestErrorKind, Subscriber};
+
+#[path = "common/server.rs"]
+mod server;
 
 /// Answers until the client drains.
 async fn serve(client: Client, mut requests: Subscriber) -> Result<(), nats_tokio::Error> {
@@ -19,9 +23,10 @@ async fn serve(client: Client, mut requests: Subscriber) -> Result<(), nats_toki
 
 #[tokio::main]
 async fn main() -> Result<(), nats_tokio::Error> {
-    let url = std::env::args().nth(1).unwrap_or_else(|| "nats://localhost:4222".to_owned());
-    let service_client = nats_tokio::connect(&url).await?;
-    let client = nats_tokio::connect(&url).await?;
+    let server = server::Server::named_or_embedded().await?;
+    let url = server.url();
+    let service_client = nats_tokio::connect(url).await?;
+    let client = nats_tokio::connect(url).await?;
 
     match client.request("math.double", "21".into()).await {
         Err(error) if error.kind() == RequestErrorKind::NoResponders => println!("no service yet"),
