@@ -96,6 +96,7 @@ pub(super) enum Fate {
 #[derive(Debug)]
 struct Entry {
     stamp: Stamp,
+    len: usize,
     fate: Fate,
     /// How many links had broken when it became uncertain.
     lost_with: u64,
@@ -119,6 +120,24 @@ pub(super) struct Books {
     down: (ServerDecoder, BytesMut),
     /// Something came after which nothing counts.
     deaf: bool,
+    server: Server,
+    /// The smallest payload limit that any server has named.
+    strictest: usize,
+    /// Publishes before this one may have been pushed out by others that were not the next ones.
+    unordered: u64,
+    /// How many became uncertain with the last link.
+    pub(super) lost_last: u64,
+}
+
+/// What the server of the link was told, and has said.
+#[derive(Debug, Default)]
+struct Server {
+    /// Subscriptions, and how many PINGs went before the UNSUB of those that have one.
+    subscriptions: BTreeMap<u64, Option<u64>>,
+    pings: u64,
+    pongs: u64,
+    /// The largest payload limit that it has named.
+    max_payload: usize,
 }
 
 impl Books {
@@ -135,13 +154,21 @@ impl Books {
             up: (ClientDecoder::new(Limits::default()), BytesMut::new()),
             down: (ServerDecoder::new(Limits::default()), BytesMut::new()),
             deaf: false,
+            server: Server::default(),
+            strictest: usize::MAX,
+            unordered: 0,
+            lost_last: 0,
         }
     }
 
-    /// A publish was accepted.
-    pub(super) fn accepted(&mut self, stamp: Stamp) {
+    /// A publish was accepted. With `unordered`, it may have pushed out some that are not the oldest ones: between a
+    /// hang-up and the end of the link, the oldest are in the driver's hands.
+    pub(super) fn accepted(&mut self, stamp: Stamp, len: usize, unordered: bool) {
         assert_eq!(stamp.seq, self.entries.len() as u64);
-        self.entries.push(Entry { stamp, fate: Fate::Kept, lost_with: 0 });
+        self.entries.push(Entry { stamp, len, fate: Fate::Kept, lost_with: 0 });
+        if unordered {
+            self.unordered = self.published();
+        }
     }
 
     pub(super) fn published(&self) -> u64 {
@@ -161,14 +188,47 @@ impl Books {
                     let entry = self.entries.get_mut(index).expect("accepted before it is written");
                     assert_eq!(entry.fate, Fate::Kept, "{stamp:?} is written again");
                     entry.fate = Fate::Written;
-                    let in_order = self.written.last().is_none_or(|last| *last < index);
-                    assert!(in_order, "{stamp:?} is written out of order");
-                    self.written.push(index);
+                    let size = frame.payload.len as usize;
+                    let limit = self.server.max_payload;
+                    assert!(size <= limit, "{stamp:?} has {size} bytes, more than {limit}");
+                    self.written_next(index);
                 }
-                ClientOp::Ping => self.pings.push_back(self.written.len()),
+                ClientOp::Ping => {
+                    self.pings.push_back(self.written.len());
+                    self.server.pings += 1;
+                }
+                ClientOp::Subscribe { sid, .. } => {
+                    let sid = number(sid.of(&ops.chunk));
+                    let before = self.server.subscriptions.insert(sid, None);
+                    assert!(before.is_none(), "the server is told twice of {sid}");
+                }
+                ClientOp::Unsubscribe { sid, max: None } => {
+                    let sid = number(sid.of(&ops.chunk));
+                    self.server.subscriptions.insert(sid, Some(self.server.pings));
+                }
                 _ => {}
             }
         }
+    }
+
+    /// A publish is written. Those left out since the last one were given up: as too large, if they had been behind
+    /// it, as what is pushed out are the oldest.
+    fn written_next(&mut self, index: usize) {
+        if let Some(last) = self.written.last() {
+            assert!(*last < index, "{:?} is written out of order", self.entries[index].stamp);
+            for skipped in &self.entries[last + 1..index] {
+                let allowed = skipped.len > self.strictest || skipped.stamp.seq < self.unordered;
+                assert!(allowed, "{:?} is left out, and older ones are not", skipped.stamp);
+            }
+        }
+        self.written.push(index);
+    }
+
+    /// Checks that a subscription may be called drained: the server has confirmed that nothing more comes, or is gone.
+    pub(super) fn check_drained(&self, sid: u64) {
+        let pings = self.server.subscriptions.get(&sid);
+        let confirmed = |pings: &Option<u64>| pings.is_some_and(|pings| pings < self.server.pongs);
+        assert!(pings.is_none_or(confirmed), "{sid} is drained too early");
     }
 
     pub(super) fn read(&mut self, bytes: &[u8]) {
@@ -179,6 +239,11 @@ impl Books {
         let _ = decoder.decode(input, &mut ops);
         for op in ops.items.drain(..) {
             self.deaf |= matches!(&op, ServerOp::Err(error) if error.closes_connection());
+            if let ServerOp::Info(info) = &op {
+                self.server.max_payload = self.server.max_payload.max(info.max_payload);
+                self.strictest = self.strictest.min(info.max_payload);
+            }
+            self.server.pongs += u64::from(matches!(op, ServerOp::Pong));
             if let (ServerOp::Pong, false) = (op, self.deaf)
                 && let Some(count) = self.pings.pop_front()
             {
@@ -197,13 +262,16 @@ impl Books {
 
     pub(super) fn disconnected(&mut self) {
         self.breaks += 1;
+        let before = self.uncertain;
         for index in self.written.drain(..).skip(self.resolved) {
             let entry = &mut self.entries[index];
             entry.fate = Fate::Uncertain;
             entry.lost_with = self.breaks;
             self.uncertain += 1;
         }
+        self.lost_last = self.uncertain - before;
         self.resolved = 0;
+        self.server = Server::default();
         self.pings.clear();
         self.deaf = false;
         self.up = (ClientDecoder::new(Limits::default()), BytesMut::new());
@@ -214,7 +282,7 @@ impl Books {
     /// how many publishes before it were never written.
     pub(super) fn check_flush(&self, count: u64, breaks: u64) -> u64 {
         let mut kept = 0;
-        for Entry { stamp, fate, lost_with } in &self.entries[..count as usize] {
+        for Entry { stamp, fate, lost_with, .. } in &self.entries[..count as usize] {
             match fate {
                 Fate::Kept => kept += 1,
                 Fate::Confirmed => {}
@@ -242,4 +310,8 @@ impl Books {
         }
         assert_eq!(count, dropped, "dropped");
     }
+}
+
+fn number(text: &[u8]) -> u64 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).expect("a number")
 }

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nats_proto::connection::PendingPolicy;
+use nats_proto::connection::{AuthSource, PendingPolicy, TlsMode};
 use nats_proto::{Config, Rng, ServerAddr, State};
 
 use super::books::{Arrivals, SharedArrivals};
 use super::host::Observed;
 use super::pipe::Weather;
 use super::restless::Restless;
+use super::servers::Servers;
 use super::simulation::{Dials, Simulation};
 use super::topics::{TOPICS, topic};
 
@@ -78,10 +79,13 @@ impl Chaos {
         }
         for client in 0..=simulation.rng().below(3) {
             let rng = simulation.rng();
+            let servers = addresses(rng, &servers);
             let config = client_config(rng, &servers);
             let (decodes, may_end) = (rng.below(2) == 0, rng.below(4) == 0);
             let me = u8::try_from(client).expect("few clients");
-            let restless = Restless::new(me, seed, Rc::clone(&arrivals), may_end, !config.no_echo);
+            let way = Servers::new(servers, config.servers.clone());
+            let (arrivals, echo) = (Rc::clone(&arrivals), !config.no_echo);
+            let restless = Restless::new(me, seed, arrivals, may_end, echo, way);
             simulation.add_client(config, decodes, restless);
         }
         let lame = vec![false; simulation.brokers()];
@@ -113,7 +117,7 @@ impl Chaos {
         let broker = self.simulation.rng().below(brokers) as usize;
         let rng = self.simulation.rng();
         let coin = rng.below(2) == 0;
-        let kind = rng.below(32);
+        let kind = rng.below(36);
         if self.trace {
             let now = self.simulation.now().as_nanos();
             eprintln!("{now:>12} fault {kind}, client {client}, broker {broker}, {coin}");
@@ -169,6 +173,9 @@ impl Chaos {
                 let duration = millis(rng, 1, 3000);
                 self.jump(duration);
             }
+            32 => self.simulation.set_handshakes(Dials::AreRefused),
+            33 => self.simulation.set_handshakes(Dials::Vanish),
+            34 => self.simulation.set_handshakes(Dials::Work),
             _ => {}
         }
     }
@@ -308,6 +315,15 @@ fn broker_config(rng: &mut Rng, index: u64, brokers: u64) -> nats_broker::Config
     config
 }
 
+/// How a client knows the brokers: with TLS or without.
+fn addresses(rng: &mut Rng, servers: &[ServerAddr]) -> Vec<ServerAddr> {
+    if rng.below(4) > 0 {
+        return servers.to_vec();
+    }
+    let tls = |server: &ServerAddr| format!("tls://{}:{}", server.host(), server.port()).parse();
+    servers.iter().map(|server| tls(server).expect("a valid address")).collect()
+}
+
 fn client_config(rng: &mut Rng, servers: &[ServerAddr]) -> Config {
     let known = 1 + rng.below(servers.len() as u64) as usize;
     let mut config = Config::new(servers[..known].to_vec());
@@ -319,6 +335,12 @@ fn client_config(rng: &mut Rng, servers: &[ServerAddr]) -> Config {
     config.reconnect_wait = millis(rng, 0, 200);
     config.reconnect_jitter = millis(rng, 1, 50);
     config.drain_timeout = millis(rng, 50, 2000);
+    config.tls = TlsMode::Available;
+    if rng.below(4) == 0 {
+        config.auth = AuthSource::Ask;
+    }
+    config.choose_server = rng.below(4) == 0;
+    config.leave_lame_duck = rng.below(2) == 0;
     config.verbose = rng.below(8) == 0;
     config.no_echo = rng.below(8) == 0;
     config.ignore_discovered_servers = rng.below(4) == 0;

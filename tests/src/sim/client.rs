@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use nats_proto::connection::{Delivery, DialError, DisconnectReason, Route};
+use nats_proto::connection::{Delivery, DialError, DisconnectReason, Route, TlsError};
 use nats_proto::wire::{OutBuf, ServerDecoder, ServerOps};
 use nats_proto::{Config, Connection, DialId, Event, Instant, Message, Rng, ServerAddr, State};
 
@@ -18,6 +18,15 @@ pub(super) struct Dialing {
     pub(super) server: ServerAddr,
     /// When the answer comes; never, if there is none.
     pub(super) at: Option<Instant>,
+}
+
+/// A TLS handshake under way.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    pub(super) id: DialId,
+    /// When it is over; never, if the other side does not answer.
+    pub(super) at: Option<Instant>,
+    pub(super) result: Result<(), TlsError>,
 }
 
 /// A connection, what runs on it, and the loop of a driver that sleeps until it is woken.
@@ -35,6 +44,11 @@ pub(super) struct Client<A> {
     /// What the connection has asked for and the network has not looked at.
     pub(super) wanted: Option<(DialId, ServerAddr)>,
     pub(super) dialing: Option<Dialing>,
+    /// A TLS handshake that the connection has asked for and the network has not looked at.
+    pub(super) wants_tls: Option<DialId>,
+    pub(super) handshake: Option<Handshake>,
+    /// Nothing may be said yet: the server's address asks for encryption.
+    silent: bool,
     /// Answers to attempts that were given up, which some drivers tell of nevertheless.
     pub(super) late: Vec<DialId>,
     /// The deadline that the driver knows of: nearer ones must wake it.
@@ -66,6 +80,9 @@ impl<A: Application> Client<A> {
             link: None,
             wanted: None,
             dialing: None,
+            wants_tls: None,
+            handshake: None,
+            silent: false,
             late: Vec::new(),
             armed: None,
             woken: true,
@@ -77,13 +94,16 @@ impl<A: Application> Client<A> {
     /// When there is something to do, as far as the driver can know.
     pub(super) fn next(&self, now: Instant, links: &Links) -> Option<Instant> {
         let link = self.link.and_then(|link| links.get(&link));
-        let read = link.and_then(|link| link.down.readable_at());
+        // What comes during a handshake is for others.
+        let read = link.filter(|_| !self.is_shaking_hands());
+        let read = read.and_then(|link| link.down.readable_at());
         let write = link.is_some_and(|link| !self.out.is_empty() && link.up.room() > 0);
         let now_if = |yes: bool| yes.then_some(now);
         [now_if(self.woken || write || !self.late.is_empty()), read, self.armed]
             .into_iter()
             .chain([self.application.poll_timeout()])
             .chain(self.dialing.iter().map(|dialing| dialing.at))
+            .chain(self.handshake.iter().map(|handshake| handshake.at))
             .flatten()
             .min()
     }
@@ -99,8 +119,21 @@ impl<A: Application> Client<A> {
         self.application.interleave(now, &mut self.connection);
     }
 
+    fn is_shaking_hands(&self) -> bool {
+        self.wants_tls.is_some() || self.handshake.is_some()
+    }
+
+    /// Tells the connection how its TLS handshake ended.
+    pub(super) fn encrypted(&mut self, id: DialId, result: Result<(), TlsError>) {
+        self.silent &= result.is_err();
+        self.connection.handle_tls(id, result);
+        self.woken = true;
+    }
+
     /// Tells the connection how its attempt ended.
-    pub(super) fn dialled(&mut self, now: Instant, id: DialId, link: Option<u64>) {
+    pub(super) fn dialled(&mut self, now: Instant, dialing: Dialing, link: Option<u64>) {
+        let Dialing { id, server, .. } = dialing;
+        self.silent = server.tls_required();
         let result = link.map(drop).ok_or_else(|| DialError::Io("refused".into()));
         if link.is_some() {
             self.link = link;
@@ -160,7 +193,8 @@ impl<A: Application> Client<A> {
     }
 
     fn read(&mut self, now: Instant, rng: &mut Rng, links: &mut Links) {
-        let Some(link) = self.link.and_then(|link| links.get_mut(&link)) else {
+        let link = self.link.filter(|_| !self.is_shaking_hands());
+        let Some(link) = link.and_then(|link| links.get_mut(&link)) else {
             return;
         };
         let old = self.input.len();
@@ -222,6 +256,7 @@ impl<A: Application> Client<A> {
         if let Some(given_up) = self.dialing.take() {
             self.late.push(given_up.id);
         }
+        (self.wants_tls, self.handshake) = (None, None);
         self.input.clear();
         self.application.disconnected(now);
         self.connection.handle_disconnect(now, reason, std::mem::take(&mut self.out));
@@ -247,6 +282,7 @@ impl<A: Application> Client<A> {
                     self.dialing = None;
                     self.wanted = Some((id, server.clone()));
                 }
+                Event::StartTls { id, .. } => self.wants_tls = Some(id),
                 Event::Hangup => {
                     self.wanted = None;
                     self.disconnect(now, links, DisconnectReason::Requested);
@@ -268,6 +304,7 @@ impl<A: Application> Client<A> {
         };
         while !self.out.is_empty() || self.connection.poll_transmit(&mut self.out) {
             let chunk = self.out.chunks().next().unwrap_or_default();
+            assert!(!self.silent, "plain bytes to a server whose address asks for TLS");
             let taken = link.up.write(now, rng, chunk);
             if taken == 0 {
                 return;

@@ -99,6 +99,7 @@ mod client;
 mod host;
 mod pipe;
 mod restless;
+mod servers;
 mod simulation;
 mod topics;
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use nats_proto::connection::{EndReason, FlushError, PublishError, RequestError, SubscribeError};
+use nats_proto::connection::{
+    DisconnectReason, EndReason, FlushError, PublishError, RequestError, SubscribeError,
+};
 use nats_proto::{
     Connection, Event, FlushId, Instant, Message, Outgoing, RequestId, Rng, State, SubscriptionId,
 };
@@ -11,6 +13,7 @@ use nats_proto::{
 use super::application::Application;
 use super::between;
 use super::books::{Books, SharedArrivals, Stamp};
+use super::servers::Servers;
 use super::topics::{TOPICS, Topic, topic};
 
 const SERVICES: u64 = 2;
@@ -73,6 +76,7 @@ pub(super) struct Restless {
     pub(super) digest: u64,
     /// Whether to print what it is told.
     trace: bool,
+    servers: Servers,
 }
 
 impl Restless {
@@ -82,6 +86,7 @@ impl Restless {
         arrivals: SharedArrivals,
         may_end: bool,
         echo: bool,
+        servers: Servers,
     ) -> Self {
         let mut bytes = [me; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -113,6 +118,7 @@ impl Restless {
             has_inbox: false,
             digest: 0xcbf2_9ce4_8422_2325,
             trace: std::env::var_os("SIM_TRACE").is_some(),
+            servers,
         }
     }
 
@@ -150,9 +156,22 @@ impl Restless {
         Stamp { client: self.me, seq: self.books.published() }
     }
 
-    fn note(&mut self, stamp: Stamp, result: Result<(), PublishError>) {
+    fn note(
+        &mut self,
+        connection: &Connection,
+        stamp: Stamp,
+        len: usize,
+        result: Result<(), PublishError>,
+    ) {
         match result {
-            Ok(()) => self.books.accepted(stamp),
+            Ok(()) => {
+                let state = connection.state();
+                self.books.accepted(stamp, len, state == State::HangingUp);
+                let limit = connection.config().pending_limit;
+                let offline = matches!(state, State::Choosing | State::Backoff | State::Dialing);
+                let buffered = connection.buffered();
+                assert!(!offline || buffered <= limit, "{buffered} bytes wait, more than {limit}");
+            }
             Err(PublishError::BufferFull { .. } | PublishError::MaxPayloadExceeded { .. }) => {}
             Err(error @ (PublishError::Draining | PublishError::Closed)) => {
                 assert!(self.is_ending(), "{error} without a reason");
@@ -166,15 +185,16 @@ impl Restless {
         let len = self.len();
         let payload = stamp.payload(None, len);
         let result = connection.publish(Outgoing::new(&topic(number), &payload));
-        self.note(stamp, result);
+        self.note(connection, stamp, payload.len(), result);
     }
 
     /// Publishes a little to a subject, whatever else happens.
     pub(super) fn probe(&mut self, connection: &mut Connection, number: u64) {
         let stamp = self.stamp();
-        let result = connection.publish(Outgoing::new(&topic(number), &stamp.payload(None, 0)));
+        let payload = stamp.payload(None, 0);
+        let result = connection.publish(Outgoing::new(&topic(number), &payload));
         assert_eq!(result, Ok(()));
-        self.note(stamp, result);
+        self.note(connection, stamp, payload.len(), result);
     }
 
     fn request(&mut self, now: Instant, connection: &mut Connection) {
@@ -191,7 +211,7 @@ impl Restless {
             let before = self.requests.insert(id, Asked { deadline, stamp });
             assert!(before.is_none(), "{id:?} is given twice");
         }
-        self.note(stamp, result.map(drop));
+        self.note(connection, stamp, payload.len(), result.map(drop));
     }
 
     fn subscribe(&mut self, connection: &mut Connection) {
@@ -305,7 +325,14 @@ impl Restless {
                     self.forgotten.0.insert(id, self.round);
                 }
             }
-            96..98 if self.chance(4) => connection.force_reconnect(now),
+            96 if self.chance(2) => {
+                self.servers.hurry();
+                connection.force_reconnect(now);
+            }
+            97 if self.chance(2) => {
+                let ending = self.is_ending();
+                self.servers.replace(now, &mut self.rng, connection, ending);
+            }
             98 if self.may_end && self.chance(8) => self.drain(now, connection),
             99 if self.may_end && self.chance(8) => self.close(now, connection),
             _ => {}
@@ -356,7 +383,7 @@ impl Restless {
                 let more = known.max.is_some_and(|max| max < known.delivered);
                 assert!(exact || (more && (known.settling || known.over)), "{known:?}");
             }
-            EndReason::Drained => {}
+            EndReason::Drained => self.books.check_drained(id.sid()),
             EndReason::Closed => assert!(self.is_ending()),
             reason => panic!("{id:?} ends: {reason:?}"),
         }
@@ -392,7 +419,7 @@ impl Application for Restless {
             let len = self.len() / 8;
             let payload = answer.payload(Some(stamp), len);
             let result = connection.publish(Outgoing::new(reply.as_str(), &payload));
-            self.note(answer, result);
+            self.note(connection, answer, payload.len(), result);
         }
     }
 
@@ -416,6 +443,8 @@ impl Application for Restless {
         if self.trace {
             eprintln!("{:>12} client {}: {event:?}", now.as_nanos(), self.me);
         }
+        let active = self.active;
+        self.servers.handle_event(now, &mut self.rng, connection, event, active);
         match event {
             Event::RequestFailed { request, error } => {
                 let Some(asked) = self.requests.remove(request) else {
@@ -435,6 +464,9 @@ impl Application for Restless {
             }
             Event::SubscriptionEnded { subscription, reason } => self.ended(*subscription, reason),
             Event::Dropped { count } => self.dropped += count,
+            Event::Disconnected { reason: DisconnectReason::LameDuck } => {
+                assert_eq!(self.books.lost_last, 0, "lost by leaving");
+            }
             Event::SubscriptionsDrained => {
                 assert!(self.topics.is_empty(), "drained, and there are {:?}", self.topics);
                 self.subscriptions_drained = true;
@@ -459,10 +491,11 @@ impl Application for Restless {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let next = self.active.then_some(self.next);
-        next.into_iter().chain(self.drained).min()
+        next.into_iter().chain(self.drained).chain(self.servers.next()).min()
     }
 
     fn handle_timeout(&mut self, now: Instant, connection: &mut Connection) {
+        self.servers.handle_timeout(now, connection);
         if self.drained.is_some_and(|at| at <= now) {
             self.drained = None;
             connection.handle_drained(now);
@@ -518,6 +551,9 @@ impl Application for Restless {
             (self.books.confirmed, self.books.uncertain),
             "{s:?}"
         );
+        // Of what has ended, the event may be on its way.
+        assert!(connection.pending_requests() <= self.requests.len(), "requests that nobody made");
+        assert!(connection.subscriptions() <= self.topics.len(), "subscriptions that have ended");
         let config = connection.config();
         // What a broken link leaves comes on top of what may be kept, and of what came meanwhile.
         let left = 2 * config.send_limit;
@@ -526,6 +562,7 @@ impl Application for Restless {
         let on_time = self.ends_by.is_none_or(|at| self.is_on_time(now, at));
         assert!(on_time || self.closed, "not closed by {:?}: {connection:?}", self.ends_by);
         if self.round.is_multiple_of(64) {
+            self.servers.check(connection);
             for asked in self.requests.values() {
                 assert!(self.is_on_time(now, asked.deadline), "no end by {asked:?}");
             }

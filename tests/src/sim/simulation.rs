@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nats_broker::{Broker, SessionId};
+use nats_proto::connection::TlsError;
 use nats_proto::{Config, Connection, Instant, Rng, ServerAddr};
 
 use super::application::Application;
 use super::between;
-use super::client::{Client, Dialing};
+use super::client::{Client, Dialing, Handshake};
 use super::host::{Host, Observed, Observer};
 use super::pipe::{Pipe, Weather};
 
@@ -50,6 +51,7 @@ pub struct Simulation<A> {
     last_link: u64,
     weather: Weather,
     dials: Dials,
+    handshakes: Dials,
     observer: Option<Observer>,
     steps: u64,
 }
@@ -68,6 +70,7 @@ impl<A: Application> Simulation<A> {
             last_link: 0,
             weather: Weather::default(),
             dials: Dials::Work,
+            handshakes: Dials::Work,
             observer: None,
             steps: 0,
         }
@@ -180,6 +183,11 @@ impl<A: Application> Simulation<A> {
         self.dials = dials;
     }
 
+    /// How TLS handshakes end from now on. There are some only with servers whose address is `tls://…`.
+    pub fn set_handshakes(&mut self, handshakes: Dials) {
+        self.handshakes = handshakes;
+    }
+
     /// Whether the client has a byte stream.
     pub fn is_linked(&self, client: usize) -> bool {
         self.clients[client].link.is_some()
@@ -257,6 +265,7 @@ impl<A: Application> Simulation<A> {
     /// until the keepalive of one side finds out.
     pub fn heal(&mut self) {
         self.set_dials(Dials::Work);
+        self.set_handshakes(Dials::Work);
         self.set_weather(Weather::default());
         for link in self.links.values_mut() {
             link.up.heal();
@@ -302,6 +311,7 @@ impl<A: Application> Simulation<A> {
                 if client.next(now, &self.links).is_some_and(|at| at <= now) {
                     client.run(now, &mut self.rng, &mut self.links);
                     self.dial(actor);
+                    self.shake_hands(actor);
                 }
             } else {
                 let (host, _) = &mut self.hosts[actor - self.clients.len()];
@@ -343,11 +353,30 @@ impl<A: Application> Simulation<A> {
         if !self.clients[index].dialing.as_ref().is_some_and(due) {
             return;
         }
-        let Some(Dialing { id, server, .. }) = self.clients[index].dialing.take() else {
+        let Some(dialing) = self.clients[index].dialing.take() else {
             return;
         };
-        let link = self.open(index, &server);
-        self.clients[index].dialled(now, id, link);
+        let link = self.open(index, &dialing.server);
+        self.clients[index].dialled(now, dialing, link);
+    }
+
+    /// The same for a TLS handshake. What it stands for is when it ends and how: the bytes stay as they are.
+    fn shake_hands(&mut self, index: usize) {
+        let now = self.now;
+        if let Some(id) = self.clients[index].wants_tls.take() {
+            let delay = between(&mut self.rng, self.weather.delay);
+            let at = (self.handshakes != Dials::Vanish).then(|| now + delay);
+            let refused = || TlsError::Handshake("refused".into());
+            let works = self.handshakes != Dials::AreRefused;
+            let result = if works { Ok(()) } else { Err(refused()) };
+            self.clients[index].handshake = Some(Handshake { id, at, result });
+        }
+        let due = |handshake: &Handshake| handshake.at.is_some_and(|at| at <= now);
+        if self.clients[index].handshake.as_ref().is_some_and(due)
+            && let Some(Handshake { id, result, .. }) = self.clients[index].handshake.take()
+        {
+            self.clients[index].encrypted(id, result);
+        }
     }
 
     fn open(&mut self, client: usize, server: &ServerAddr) -> Option<u64> {
