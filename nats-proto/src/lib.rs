@@ -162,6 +162,11 @@ pub mod auth;
 mod connect_info;
 pub mod connection;
 mod error;
+#[cfg(feature = "planted-faults")]
+#[doc(hidden)]
+pub mod faults;
+#[cfg(not(feature = "planted-faults"))]
+mod faults;
 pub mod header;
 mod message;
 mod rng;

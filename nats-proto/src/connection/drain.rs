@@ -8,6 +8,7 @@ use super::state::{Link, Next};
 use super::subscriptions::Phase;
 use super::{Connection, DisconnectReason, UnknownSubscription};
 use crate::Instant;
+use crate::faults::fault;
 use crate::wire::encoder;
 
 /// How far the end has come.
@@ -62,6 +63,9 @@ impl Connection {
                 encoder::unsubscribe(&mut self.outgoing, subscription.id.sid, None);
             }
             self.ping(Purpose::DrainAll);
+            if fault!(DrainIsHasty) {
+                self.subscriptions_drained();
+            }
         } else {
             self.subscriptions_drained();
         }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::event::{FlushId, SubscriptionId};
 use super::timers::Deadlines;
 use crate::Instant;
+use crate::faults::fault;
 
 /// What a PING was sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,9 @@ impl Fences {
 
     /// A PONG came.
     pub(super) fn pop(&mut self) -> Option<Fence> {
+        if fault!(PongsAreSwapped) {
+            return self.under_way.pop_back();
+        }
         self.under_way.pop_front()
     }
 
@@ -123,6 +127,7 @@ impl Fences {
         self.last_flush = self.last_flush.saturating_add(1);
         let id = FlushId(self.last_flush);
         self.flushes.push_back(FlushWaiter { id, ..waiter });
+        let deadline = deadline.filter(|_| !fault!(FlushHasNoDeadline));
         let soonest = deadline.is_some_and(|deadline| self.deadlines.insert(deadline, id));
         (id, soonest)
     }
@@ -142,7 +147,7 @@ impl Fences {
     /// more, with the number that `lost` says for what each covers.
     pub(super) fn postpone_flushes(&mut self, lost: impl Fn(u64) -> u64) -> Vec<(FlushId, u64)> {
         let failed = self.flushes.iter_mut().filter_map(|waiter| {
-            waiter.fenced = false;
+            waiter.fenced &= fault!(FlushIsNotSentAgain);
             let lost = lost(waiter.position);
             (lost > 0).then_some((waiter.id, lost))
         });

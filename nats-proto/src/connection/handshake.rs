@@ -8,6 +8,7 @@ use super::fences::Purpose;
 use super::state::{Link, Next};
 use super::{AuthError, AuthSource, ConnectError, Connection, DisconnectReason, TlsError, TlsMode};
 use crate::auth::{Auth, encode_signature};
+use crate::faults::fault;
 use crate::wire::{OutBuf, encoder};
 use crate::{ConnectInfo, Instant, Protocol, Scheme, ServerAddr, ServerError, ServerInfo};
 
@@ -81,7 +82,7 @@ impl Connection {
         let Some(server) = self.pool.current() else {
             return TlsStep::Refuse;
         };
-        if self.is_encrypted(server) {
+        if self.is_encrypted(server) || fault!(SpeaksBeforeTls) {
             return TlsStep::Go;
         }
         let wanted = self.config.wants_tls(server);
@@ -120,6 +121,7 @@ impl Connection {
         }
         match result {
             Ok(()) => self.authenticate(deadline),
+            Err(_) if fault!(TlsFailureIsIgnored) => self.authenticate(deadline),
             Err(error) => self.refuse(ConnectError::Tls(error)),
         }
     }
@@ -151,7 +153,7 @@ impl Connection {
         let Link::AwaitAuth { deadline } = self.link else {
             return;
         };
-        if id != DialId(self.dials) {
+        if id != DialId(self.dials) && !fault!(OldAuthIsTaken) {
             return;
         }
         match result {
@@ -228,6 +230,9 @@ impl Connection {
         if leaves {
             self.lame_duck = LameDuck::Leaving;
             self.ping(Purpose::Leave);
+            if fault!(LeavesInHaste) {
+                self.hang_up(DisconnectReason::LameDuck, None, Next::ReconnectNow);
+            }
         }
     }
 

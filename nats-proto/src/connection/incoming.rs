@@ -11,6 +11,7 @@ use super::keepalive::Probe;
 use super::state::{Link, Next};
 use super::subscriptions::Phase;
 use super::{ConnectError, Connection, Delivery, DisconnectReason, RequestError, TlsError};
+use crate::faults::fault;
 use crate::wire::{Limits, MessageFrame, ServerDecoder, ServerOp, ServerOps, encoder};
 use crate::{DecodeError, Instant, Message, PermissionTarget, ServerError};
 
@@ -212,7 +213,9 @@ impl Connection {
             return;
         };
         subscription.delivered = subscription.delivered.saturating_add(1);
-        let is_full = subscription.max.is_some_and(|max| subscription.delivered >= max);
+        let early = u64::from(fault!(EndsOneTooEarly));
+        let is_full =
+            subscription.max.is_some_and(|max| subscription.delivered.saturating_add(early) >= max);
         let id = subscription.id;
         self.messages_in = self.messages_in.saturating_add(1);
         deliver(self, Route::Subscription(id), frame);
@@ -230,7 +233,9 @@ impl Connection {
             self.unroutable = self.unroutable.saturating_add(1);
             return None;
         };
-        self.requests.finish(request);
+        if !fault!(RequestEndsTwice) {
+            self.requests.finish(request);
+        }
         self.messages_in = self.messages_in.saturating_add(1);
         if is_no_responders(frame, chunk) {
             self.emit(Event::RequestFailed { request, error: RequestError::NoResponders });

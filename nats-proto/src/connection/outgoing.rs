@@ -16,6 +16,7 @@ use super::subscriptions::Phase;
 use super::{
     Connection, FlushError, PendingPolicy, PublishError, SubscribeError, UnknownSubscription,
 };
+use crate::faults::fault;
 use crate::wire::{OutBuf, encoder};
 use crate::{Instant, InvalidSubject, Outgoing, subject};
 
@@ -105,7 +106,9 @@ impl Connection {
 
     /// Forgets a request. No event follows; a late reply counts as unroutable.
     pub fn cancel_request(&mut self, request: RequestId) {
-        self.requests.finish(request);
+        if !fault!(CancelledRequestStays) {
+            self.requests.finish(request);
+        }
         self.flush_behind_replies();
     }
 
@@ -255,6 +258,7 @@ impl Connection {
         let mut given_up = Vec::new();
         self.outgoing.retain_publishes(|size, has_headers| {
             let keep = size <= limit && (headers_supported || !has_headers);
+            let keep = keep || fault!(TooLargeIsSent);
             count = count.saturating_add(1);
             if !keep {
                 given_up.push(count);
@@ -373,7 +377,7 @@ impl Connection {
     /// It has ended already.
     pub fn unsubscribe(&mut self, id: SubscriptionId) -> Result<(), UnknownSubscription> {
         let subscription = self.subscriptions.remove(id).ok_or(UnknownSubscription)?;
-        if self.is_up() && subscription.phase != Phase::Draining {
+        if self.is_up() && subscription.phase != Phase::Draining && !fault!(UnsubscribeIsNotSent) {
             encoder::unsubscribe(&mut self.outgoing, id.sid, None);
             self.wake.transmit();
         }
@@ -417,6 +421,8 @@ impl Connection {
         let (id, soonest) = self.fences.add_flush(deadline, self.ledger.head(), connected);
         if self.link == Link::Closed {
             self.finish_flush(id, Err(FlushError::Closed));
+        } else if connected && fault!(FlushIsAnsweredEarly) {
+            self.finish_flush(id, Ok(()));
         } else if connected {
             self.ping(Purpose::Flush(id));
         }
@@ -453,6 +459,13 @@ impl Connection {
             return false;
         }
         self.handed_out = 0;
+        if fault!(OutboundIsLife) {
+            self.keepalive.heard();
+        }
+        if fault!(WritesAfterTheEnd) && self.link == Link::Closed {
+            encoder::ping(out);
+            return true;
+        }
         self.keepalive.wrote();
         let source = match self.link {
             Link::AwaitPong { .. } | Link::Connected if !self.urgent.is_empty() => {

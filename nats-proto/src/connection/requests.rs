@@ -3,9 +3,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
+use core::time::Duration;
 
 use super::event::RequestId;
 use super::timers::Deadlines;
+use crate::faults::fault;
 use crate::wire::{OutBuf, encoder};
 use crate::{Instant, Rng};
 
@@ -109,7 +111,8 @@ impl Requests {
             slot.waiting = true;
             self.free.pop();
         }
-        self.deadlines.insert(deadline, id)
+        let late = if fault!(RequestDeadlineIsLate) { 100 } else { 0 };
+        self.deadlines.insert(deadline + Duration::from_millis(late), id)
     }
 
     /// Takes the memory of a reply subject back.
@@ -178,7 +181,7 @@ impl Requests {
         }
         if let Some(slot) = self.slots.get_mut(id.index()) {
             slot.waiting = false;
-            slot.generation = slot.generation.wrapping_add(1);
+            slot.generation = slot.generation.wrapping_add(u32::from(!fault!(LateReplyIsTaken)));
             self.free.push(id.index);
         }
         true

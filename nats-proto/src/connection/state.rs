@@ -28,6 +28,7 @@ use super::{
     ConnectError, Connection, DialError, DisconnectReason, FlushError, ReconnectToServer,
     RequestError, SetServerPoolError, State,
 };
+use crate::faults::fault;
 use crate::servers::Turn;
 use crate::wire::OutBuf;
 use crate::{Instant, ServerAddr};
@@ -90,6 +91,9 @@ impl Link {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Backoff { until, .. } => Some(*until),
+            Self::AwaitInfo { .. } | Self::AwaitPong { .. } if fault!(HandshakeHasNoDeadline) => {
+                None
+            }
             Self::Choosing { deadline, .. }
             | Self::Dialing { deadline, .. }
             | Self::AwaitInfo { deadline }
@@ -208,6 +212,7 @@ impl Connection {
         let first_round = self.connects == 0 && self.attempts < self.pool.len();
         match &self.config.reconnect_delay {
             Some(delay) if !first_round => now + delay(self.attempts.saturating_add(1)),
+            _ if fault!(NoBackoff) => now,
             _ => not_before.unwrap_or(now),
         }
     }
@@ -231,7 +236,9 @@ impl Connection {
         }
         match result {
             Ok(()) => {
-                self.input.reset(self.config.limits);
+                if !fault!(DecoderIsNotReset) {
+                    self.input.reset(self.config.limits);
+                }
                 self.pongs = 0;
                 self.lame_duck = LameDuck::No;
                 self.link = Link::AwaitInfo { deadline };
@@ -249,8 +256,13 @@ impl Connection {
         self.attempts = 0;
         self.pool.succeeded();
         self.keepalive.start(now);
-        self.requests.restore(&mut self.urgent);
+        if !fault!(InboxIsNotRestored) {
+            self.requests.restore(&mut self.urgent);
+        }
         self.subscriptions.restore(&mut self.urgent);
+        if fault!(RestoresTwice) {
+            self.subscriptions.restore(&mut self.urgent);
+        }
         let postponed = self.fences.take_postponed();
         for (flush, subscription) in &postponed {
             if let Some(id) = subscription {
@@ -288,7 +300,9 @@ impl Connection {
             None
         };
         self.link = Link::HangingUp { reason, error, next };
-        self.gate.close();
+        if !fault!(GateStaysOpen) {
+            self.gate.close();
+        }
         self.keepalive.stop();
         self.emit(Event::Hangup);
     }
@@ -381,20 +395,28 @@ impl Connection {
 
     /// Settles the books of a link that is gone. Says how many publishes became uncertain.
     fn break_link(&mut self, unsent: OutBuf) -> u64 {
-        self.gate.close();
+        if !fault!(GateStaysOpen) {
+            self.gate.close();
+        }
         self.keepalive.stop();
         self.handed_out = 0;
         self.urgent.clear();
-        let mut kept = unsent.into_unsent_publishes(|_, _| true);
+        let mut kept = match fault!(FrameResumesInTheMiddle) {
+            true => unsent,
+            false => unsent.into_unsent_publishes(|_, _| true),
+        };
         let mut queued = core::mem::take(&mut self.outgoing).into_unsent_publishes(|_, _| true);
         kept.append(&mut queued);
         let before = self.ledger.clone();
         let lost = self.ledger.break_link(kept.unsent_publishes());
-        self.outgoing = kept;
+        self.outgoing = if fault!(KeptIsLost) { OutBuf::new() } else { kept };
 
         // What is lost comes before what is kept.
         let lost_of = |position| lost.min(before.pending_before(position));
         for (flush, count) in self.fences.postpone_flushes(lost_of) {
+            if fault!(FlushForgetsLosses) {
+                continue;
+            }
             self.finish_flush(flush, Err(FlushError::Uncertain { count }));
         }
         for fence in self.fences.take_under_way() {
@@ -435,6 +457,9 @@ impl Connection {
     /// The time that [`poll_timeout`](Self::poll_timeout) gave has come. Calling too early is harmless.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(request) = self.requests.pop_due(now) {
+            if fault!(RequestNeverEnds) {
+                continue;
+            }
             self.emit(Event::RequestFailed { request, error: RequestError::TimedOut });
         }
         self.flush_behind_replies();
@@ -444,11 +469,14 @@ impl Connection {
                 Some(id) => self.give_up_confirming(id),
             }
         }
-        if self.ending.as_ref().is_some_and(|ending| ending.deadline <= now) {
+        if self.ending.as_ref().is_some_and(|ending| ending.deadline <= now)
+            && !fault!(EndingHasNoDeadline)
+        {
             self.give_up_ending();
         }
         if self.link.deadline().is_some_and(|deadline| deadline <= now) {
             match &self.link {
+                Link::Backoff { .. } if fault!(BackoffNeverEnds) => {}
                 Link::Backoff { server, .. } => {
                     let server = server.clone();
                     self.dial(now, server);
@@ -497,7 +525,10 @@ impl Connection {
             self.keepalive.deadline(),
             self.requests.next_deadline(),
             self.fences.next_deadline(),
-            self.ending.as_ref().map(|ending| ending.deadline),
+            self.ending
+                .as_ref()
+                .filter(|_| !fault!(EndingHasNoDeadline))
+                .map(|ending| ending.deadline),
         ]
         .into_iter()
         .flatten()

@@ -7,6 +7,7 @@ use core::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap;
 
 use super::event::SubscriptionId;
+use crate::faults::fault;
 use crate::wire::{OutBuf, encoder};
 
 /// How far a subscription has come.
@@ -38,7 +39,9 @@ pub(super) struct Subscription {
 impl Subscription {
     /// Tells a new server of the subscription, with what is left of its maximum.
     pub(super) fn restore(&mut self, out: &mut OutBuf) {
-        self.delivered_before = self.delivered;
+        if !fault!(MaximumBeginsAnew) {
+            self.delivered_before = self.delivered;
+        }
         let queue = self.queue.as_deref().map(str::as_bytes);
         encoder::subscribe(out, self.subject.as_bytes(), queue, self.id.sid);
         if let Some(max) = self.max_on_wire() {
@@ -50,7 +53,11 @@ impl Subscription {
     /// takes a number of more than nine digits for none at all.
     pub(super) fn max_on_wire(&self) -> Option<u64> {
         const LARGEST: u64 = 999_999_999;
-        self.max.map(|max| max.saturating_sub(self.delivered_before).min(LARGEST))
+        let again = self.delivered_before > 0;
+        let more = u64::from(again && fault!(MaximumIsOneMore));
+        let less = u64::from(again && fault!(MaximumIsOneLess));
+        let left = |max: u64| max.saturating_add(more).saturating_sub(self.delivered_before);
+        self.max.map(|max| left(max).saturating_sub(less).min(LARGEST))
     }
 }
 
@@ -130,7 +137,10 @@ impl Subscriptions {
         }
         let index = self.recent.1 as usize;
         // The place may have another subscription by now.
-        self.slots.get_mut(index)?.as_mut().filter(|subscription| subscription.id.sid == sid)
+        self.slots
+            .get_mut(index)?
+            .as_mut()
+            .filter(|subscription| subscription.id.sid == sid || fault!(WrongSubscriptionIsFound))
     }
 
     #[inline(never)]
@@ -168,7 +178,8 @@ impl Subscriptions {
 
     /// Tells a new server of all subscriptions, but for those that are to be confirmed.
     pub(super) fn restore(&mut self, out: &mut OutBuf) {
-        for subscription in self.iter_mut().filter(|s| s.phase != Phase::Confirming) {
+        let told = self.iter_mut().filter(|s| s.phase != Phase::Confirming);
+        for subscription in told.skip(usize::from(fault!(SubscriptionIsNotRestored))) {
             subscription.restore(out);
         }
     }

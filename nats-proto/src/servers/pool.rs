@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use super::{Server, SetServerPoolError};
 use crate::connection::{Config, ConnectError};
+use crate::faults::fault;
 use crate::{Instant, Rng, ServerAddr, ServerError};
 
 #[derive(Clone, Debug)]
@@ -252,6 +253,9 @@ impl Pool {
             rng.shuffle(&mut new);
         }
         self.entries.extend(new);
+        if fault!(OldServersAreKept) {
+            self.entries.extend(old);
+        }
         Ok(())
     }
 
@@ -276,7 +280,8 @@ impl Pool {
         self.entries.retain(|entry| {
             let in_use = index == 0;
             index = index.saturating_add(1);
-            in_use || entry.explicit || listed.iter().any(|addr| addr.same_endpoint(&entry.addr))
+            let explicit = entry.explicit && !fault!(GivenServersAreForgotten);
+            in_use || explicit || listed.iter().any(|addr| addr.same_endpoint(&entry.addr))
         });
         let mut added: Vec<ServerAddr> = Vec::new();
         for addr in listed {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::flat::Flat;
 use super::frames::{Frame, Frames, Mark};
+use crate::faults::fault;
 
 /// Encoded operations on their way to the peer.
 ///
@@ -173,7 +174,10 @@ impl OutBuf {
     pub fn into_unsent_publishes(self, mut keep: impl FnMut(usize, bool) -> bool) -> OutBuf {
         let written = self.written;
         self.filtered(|frame| match &frame.publish {
-            Some(publish) => frame.end.logical > written && keep(publish.size, publish.has_headers),
+            Some(publish) => {
+                let unsent = frame.end.logical > written || fault!(WrittenIsSentAgain);
+                unsent && keep(publish.size, publish.has_headers)
+            }
             None => false,
         })
     }
@@ -202,6 +206,9 @@ impl OutBuf {
             if frame.publish.as_ref().is_some_and(|publish| publish.segmented) {
                 // Costs a reference count, and no copy: the old one goes with `segments`.
                 if let Some(segment) = segments.get(frame.start.segment) {
+                    if fault!(SegmentIsDoubled) {
+                        kept.put_segment(segment.bytes.clone());
+                    }
                     kept.put_segment(segment.bytes.clone());
                 }
             }
@@ -224,8 +231,9 @@ impl OutBuf {
     /// for; linear otherwise. The memory is given back: that of a large payload at once, the rest when as
     /// much is dropped as is left.
     pub fn drop_front_publish(&mut self) -> Option<usize> {
-        let frame = Frames::new(&self.flat, &self.segments, self.kept_from)
-            .find(|frame| frame.publish.is_some() && frame.start.logical >= self.written)?;
+        let mut frames = Frames::new(&self.flat, &self.segments, self.kept_from)
+            .filter(|frame| frame.publish.is_some() && frame.start.logical >= self.written);
+        let frame = if fault!(DropsTheNewest) { frames.last()? } else { frames.next()? };
         let payload = frame.len().saturating_sub(frame.end.flat.saturating_sub(frame.start.flat));
         if frame.start.logical == self.written {
             // Count it as written.
