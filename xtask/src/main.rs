@@ -9,6 +9,7 @@ mod instructions;
 mod lint;
 mod process;
 mod server;
+mod simulate;
 mod source;
 mod test;
 mod workspace;
@@ -25,6 +26,9 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 /// Seconds for which `fuzz` runs each target if not told otherwise.
 const FUZZ_SECONDS: u64 = 10;
 
+/// Seeds that `simulate` runs if not told otherwise.
+const SIMULATED_SEEDS: u64 = 10_000;
+
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
@@ -33,6 +37,8 @@ usage: cargo xtask <command>
   lint                formatting, clippy, documentation, dependencies, house rules, features
   no-std              builds and runs the program that has no std
   fuzz [--seconds N]  runs every fuzz target for N seconds (default: 10)
+  simulate [--seeds N]
+                      N seeds of the simulation (default: 10000), and that it finds planted mistakes
   bench [--quick] [-- ARGS]
                       measures this client and its peers; `bench -- --help` lists ARGS
   instructions [--record]
@@ -49,6 +55,7 @@ enum Command {
     Lint,
     NoStd,
     Fuzz { seconds: u64 },
+    Simulate { seeds: u64 },
     Instructions { record: bool },
     Deny,
     Help,
@@ -70,6 +77,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::run(),
         Command::NoStd => test::no_std(),
         Command::Fuzz { seconds } => fuzz::run(*seconds),
+        Command::Simulate { seeds } => simulate::run(*seeds),
         Command::Instructions { record } => instructions::run(*record),
         Command::Deny => deny::run(),
         Command::Help => {
@@ -107,6 +115,7 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
         "server" => Command::Server,
         "lint" => Command::Lint,
         "no-std" => Command::NoStd,
+        "simulate" => Command::Simulate { seeds: SIMULATED_SEEDS },
         "fuzz" => Command::Fuzz { seconds: FUZZ_SECONDS },
         "instructions" => Command::Instructions { record: false },
         "deny" => Command::Deny,
@@ -121,6 +130,7 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
             (Command::Bench { bench_args }, Long("quick")) => bench_args.push("--quick".into()),
             (Command::Instructions { record }, Long("record")) => *record = true,
             (Command::Fuzz { seconds }, Long("seconds")) => *seconds = parser.value()?.parse()?,
+            (Command::Simulate { seeds }, Long("seeds")) => *seeds = parser.value()?.parse()?,
             (_, other) => return Err(other.unexpected()),
         }
     }
@@ -150,6 +160,15 @@ mod tests {
         );
         assert_eq!(parse_args(&["fuzz"]).unwrap(), Command::Fuzz { seconds: FUZZ_SECONDS });
         assert!(parse_args(&["fuzz", "--seconds", "soon"]).is_err());
+    }
+
+    #[test]
+    fn simulate_takes_seeds() {
+        assert_eq!(
+            parse_args(&["simulate", "--seeds", "7"]).unwrap(),
+            Command::Simulate { seeds: 7 }
+        );
+        assert!(parse_args(&["simulate", "--seeds", "many"]).is_err());
     }
 
     #[test]
