@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a server says about itself, first when a client connects and again whenever something changes.
 ///
@@ -50,7 +50,7 @@ pub struct ServerInfo {
     /// The most bytes of headers and payload together that the server accepts in one message. The INFO that
     /// follows CONNECT carries the limit of the account. A server that says -1, for no limit, is read as
     /// [`usize::MAX`].
-    #[serde(deserialize_with = "limit")]
+    #[serde(deserialize_with = "limit", serialize_with = "told")]
     pub max_payload: usize,
     /// Whether the server offers JetStream.
     #[serde(skip_serializing_if = "is_false")]
@@ -119,6 +119,11 @@ fn is_zero_u32(value: &u32) -> bool {
 /// A number of bytes, where a negative number stands for no limit.
 fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     i64::deserialize(deserializer).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// What [`limit`] reads as the same.
+fn told<S: Serializer>(limit: &usize, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(i64::try_from(*limit).unwrap_or(-1))
 }
 
 /// A list of strings or null, of which only the first [`ServerInfo::MAX_CONNECT_URLS`] are ever allocated.
@@ -205,6 +210,8 @@ mod tests {
     fn a_negative_payload_limit_is_none() {
         let info: ServerInfo = serde_json::from_str(r#"{"max_payload":-1}"#).unwrap();
         assert_eq!(info.max_payload, usize::MAX);
+        let json = serde_json::to_string(&info).unwrap();
+        assert!(json.ends_with("\"max_payload\":-1}"), "{json}");
     }
 
     #[test]
