@@ -1,6 +1,6 @@
 //! The server pool: whose turn it is, when, and who has had enough tries.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -276,17 +276,20 @@ impl Pool {
         // Entries that are not addresses are passed over: they are the server's, and of no use.
         let listed: Vec<ServerAddr> =
             urls.iter().filter_map(|url| current.discovered(url).ok()).collect();
+        // There may be a thousand on either side, as often as a server likes: no entry is compared with all others.
+        let endpoints: BTreeSet<Endpoint> = listed.iter().map(endpoint).collect();
         let mut index = 0_usize;
         self.entries.retain(|entry| {
             let in_use = index == 0;
             index = index.saturating_add(1);
             let explicit = entry.explicit && !fault!(GivenServersAreForgotten);
-            in_use || explicit || listed.iter().any(|addr| addr.same_endpoint(&entry.addr))
+            in_use || explicit || endpoints.contains(&endpoint(&entry.addr))
         });
+        let mut known: BTreeSet<Endpoint> =
+            self.entries.iter().map(|entry| endpoint(&entry.addr)).collect();
         let mut added: Vec<ServerAddr> = Vec::new();
         for addr in listed {
-            let mut known = self.entries.iter().map(|entry| &entry.addr).chain(&added);
-            if !known.any(|known| known.same_endpoint(&addr)) {
+            if known.insert(endpoint(&addr)) {
                 added.push(addr);
             }
         }
@@ -296,6 +299,13 @@ impl Pool {
         self.entries.extend(added.iter().map(|addr| Entry::new(addr.clone(), false)));
         added
     }
+}
+
+/// What [`ServerAddr::same_endpoint`] compares, in a form that can be looked up.
+type Endpoint = (String, u16);
+
+fn endpoint(addr: &ServerAddr) -> Endpoint {
+    (addr.host().to_ascii_lowercase(), addr.port())
 }
 
 /// Whether servers can be in one pool.
@@ -417,6 +427,19 @@ mod tests {
         // An empty list purges nothing.
         assert_eq!(pool.discover(&[], true, &mut rng), []);
         assert_eq!(pool.addrs().len(), 4);
+    }
+
+    #[test]
+    fn an_endpoint_is_discovered_once_whatever_its_spelling() {
+        let mut rng = Rng::from_seed([1; 32]);
+        let mut pool = Pool::new(&config(&["A"]), &mut rng);
+        dialled(advance(&mut pool, None));
+        let told = urls(&["b:1", "a:4222", "B:1", "[::1]:2", "[0::1]:2", "b:2"]);
+        let added = pool.discover(&told, true, &mut rng);
+        let added: Vec<String> = added.iter().map(ToString::to_string).collect();
+        assert_eq!(added, ["nats://b:1", "nats://[::1]:2", "nats://b:2"]);
+        assert_eq!(pool.discover(&urls(&["B:1", "b:2"]), true, &mut rng), []);
+        assert_eq!(pool.addrs(), [addr("A"), addr("b:1"), addr("b:2")]);
     }
 
     #[test]
