@@ -1,19 +1,22 @@
 //! A connection, driven by any sequence of operations, with any bytes for a server.
 
+mod rare;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nats_proto::connection::{
-    DialError, DialId, DisconnectReason, FlushId, PendingPolicy, RequestId, SubscriptionId,
+    AuthSource, DialError, DialId, DisconnectReason, FlushId, PendingPolicy, RequestId,
+    SubscriptionId, TlsMode,
 };
 use nats_proto::wire::{ClientDecoder, ClientOp, ClientOps, Limits, OutBuf};
-use nats_proto::{Config, Connection, Event, HeaderMap, Instant, Outgoing, State};
+use nats_proto::{Config, Connection, Event, HeaderMap, Instant, Outgoing, ServerAddr, State};
 
 use crate::Choices;
 
 /// What a server might say; `*` stands for a number that is chosen.
-const PHRASES: [&str; 16] = [
+const PHRASES: [&str; 20] = [
     "INFO {\"server_id\":\"A\",\"headers\":true,\"max_payload\":1048576,\"proto\":1}\r\n",
     "INFO {\"max_payload\":8,\"proto\":1}\r\n",
     "INFO {\"headers\":true,\"max_payload\":64,\"connect_urls\":[\"b:1\",\"c:2\",\"[::1]:3\"]}\r\n",
@@ -30,7 +33,17 @@ const PHRASES: [&str; 16] = [
     "HMSG s.* * 16 16\r\nNATS/1.0 503\r\n\r\n\r\n",
     "HMSG s.* * 12 14\r\nNATS/1.0\r\n\r\nhi\r\n",
     "nonsense\r\n",
+    "INFO {\"tls_available\":true,\"auth_required\":true,\"nonce\":\"abc\",\"proto\":1}\r\n",
+    "INFO {\"ldm\":true,\"proto\":1,\"max_payload\":-1}\r\n",
+    "-ERR 'User Authentication Expired'\r\n",
+    "-ERR 'maximum connections exceeded'\r\n",
 ];
+
+/// Stands behind the two bytes of settings if there are two more, and operations that go with them.
+const MORE: u8 = 0xff;
+
+/// The first of the bytes that are those operations then.
+const RARE: u8 = 0xe0;
 
 /// Operations on a connection: the first bytes choose the settings, and every byte after them what happens.
 ///
@@ -46,12 +59,23 @@ pub fn connection_ops(data: &[u8]) {
     run.finish();
 }
 
+fn server(text: &str) -> ServerAddr {
+    text.parse().expect("the address is right")
+}
+
 struct Run {
     connection: Connection,
     now: Instant,
     /// Publishes and requests that were accepted.
     accepted: u64,
+    /// Whether there are more settings and operations.
+    more: bool,
     dial: Option<DialId>,
+    /// Who has asked for TLS, and for credentials.
+    tls: Option<DialId>,
+    auth: Option<DialId>,
+    /// The pool, if a server of it is to be chosen.
+    choice: Option<Vec<ServerAddr>>,
     /// Whether there is a stream.
     open: bool,
     hangup: bool,
@@ -73,7 +97,6 @@ struct Run {
 impl Run {
     fn new(choices: &mut Choices<'_>) -> Self {
         let (flags, sizes) = (choices.byte(), choices.byte());
-        let server = |text: &str| text.parse().expect("the address is right");
         let mut servers = vec![server("nats://a:4222")];
         if flags & 1 != 0 {
             servers.push(server("nats://user:password@b:4222"));
@@ -91,13 +114,22 @@ impl Run {
         };
         config.pending_limit = usize::from(sizes & 0xf) * 64;
         config.send_limit = usize::from(sizes >> 4) * 1024;
+        let more = choices.data.first() == Some(&MORE);
+        if more {
+            choices.byte();
+            rare::settings(&mut config, choices);
+        }
         let connection = Connection::new(Arc::new(config), [7; 32], Instant::ZERO)
             .expect("the settings are right");
         Self {
             connection,
             now: Instant::ZERO,
             accepted: 0,
+            more,
             dial: None,
+            tls: None,
+            auth: None,
+            choice: None,
             open: false,
             hangup: false,
             closed: false,
@@ -114,7 +146,11 @@ impl Run {
     }
 
     fn step(&mut self, choices: &mut Choices<'_>) {
-        match choices.byte() % 24 {
+        let what = choices.byte();
+        if self.more && what >= RARE {
+            return self.rare_step(what, choices);
+        }
+        match what % 24 {
             0 => self.poll_events(),
             1 | 2 => {
                 self.poll_events();
@@ -166,6 +202,24 @@ impl Run {
                     assert!(!self.open, "a stream is open");
                     self.dial = Some(id);
                 }
+                Event::StartTls { id, .. } => {
+                    assert!(self.connection.config().tls != TlsMode::Unavailable);
+                    self.tls = Some(id);
+                }
+                Event::Authenticate { id, .. } => {
+                    assert!(matches!(self.connection.config().auth, AuthSource::Ask));
+                    self.auth = Some(id);
+                }
+                Event::ChooseServer { servers, .. } => {
+                    assert!(self.connection.config().choose_server && !self.open);
+                    assert!(!servers.is_empty());
+                    self.choice = Some(servers.into_iter().map(|server| server.addr).collect());
+                }
+                Event::LameDuck | Event::Connected { .. } => assert!(!self.closed),
+                Event::ServersDiscovered(servers) => {
+                    assert!(!self.connection.config().ignore_discovered_servers);
+                    assert!(!servers.is_empty());
+                }
                 Event::Hangup => self.hangup = true,
                 Event::Closed { .. } => self.closed = true,
                 Event::SubscriptionEnded { subscription, .. } => {
@@ -204,7 +258,7 @@ impl Run {
         }
         self.open = false;
         self.hangup = false;
-        self.dial = None;
+        (self.dial, self.tls, self.auth) = (None, None, None);
         let unsent = std::mem::take(&mut self.out);
         self.connection.handle_disconnect(self.now, DisconnectReason::Eof, unsent);
     }
@@ -214,6 +268,12 @@ impl Run {
         self.poll_events();
         self.answer_dial(Ok(()));
         self.receive(PHRASES[0].as_bytes());
+        if self.more {
+            self.poll_events();
+            self.answer_tls(2);
+            self.poll_events();
+            self.answer_auth(1);
+        }
         self.transmit(usize::MAX);
         self.answer_pings();
     }

@@ -2,7 +2,11 @@
 //!
 //! They are a library so that ordinary tests can replay the corpora.
 
+mod broker;
 mod connection;
+mod context;
+mod text;
+mod websocket;
 mod wire;
 
 #[path = "../../nats-proto/tests/common/mod.rs"]
@@ -11,7 +15,11 @@ mod common;
 use bytes::Bytes;
 use nats_proto::HeaderMap;
 
+pub use broker::broker_sessions;
 pub use connection::connection_ops;
+pub use context::context_fields;
+pub use text::{credentials, header_text, info_connect, server_addr, server_errors, subjects};
+pub use websocket::websocket_input;
 pub use wire::{client_ops, server_ops};
 
 /// A header block: read or refused; what is read survives being written and read again.

@@ -35,3 +35,48 @@ fn header_blocks_of_the_corpus_hold() {
 fn connections_of_the_corpus_hold() {
     replay("connection_ops", nats_fuzz::connection_ops);
 }
+
+#[test]
+fn sessions_of_the_broker_of_the_corpus_hold() {
+    replay("broker_sessions", nats_fuzz::broker_sessions);
+}
+
+#[test]
+fn contexts_of_the_corpus_hold() {
+    replay("context_fields", nats_fuzz::context_fields);
+}
+
+#[test]
+fn credentials_of_the_corpus_hold() {
+    replay("credentials", nats_fuzz::credentials);
+}
+
+#[test]
+fn texts_for_headers_of_the_corpus_hold() {
+    replay("header_text", nats_fuzz::header_text);
+}
+
+#[test]
+fn introductions_of_the_corpus_hold() {
+    replay("info_connect", nats_fuzz::info_connect);
+}
+
+#[test]
+fn addresses_of_the_corpus_hold() {
+    replay("server_addr", nats_fuzz::server_addr);
+}
+
+#[test]
+fn errors_of_servers_of_the_corpus_hold() {
+    replay("server_errors", nats_fuzz::server_errors);
+}
+
+#[test]
+fn subjects_of_the_corpus_hold() {
+    replay("subjects", nats_fuzz::subjects);
+}
+
+#[test]
+fn websocket_frames_of_the_corpus_hold() {
+    replay("websocket_input", nats_fuzz::websocket_input);
+}

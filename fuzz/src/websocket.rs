@@ -1,0 +1,106 @@
+//! What comes through a WebSocket: the files of `nats-client` that read frames, compiled here because they are not
+//! public, and have no need to be.
+
+#![allow(unreachable_pub, dead_code, reason = "they are written for another crate")]
+
+#[path = "../../nats-client/src/websocket/deflate.rs"]
+mod deflate;
+#[path = "../../nats-client/src/websocket/error.rs"]
+mod error;
+#[path = "../../nats-client/src/websocket/input.rs"]
+mod input;
+
+use error::WebSocketError;
+use input::{Found, Input};
+
+use crate::Choices;
+
+/// What was found, data without the borders between pieces.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    data: Vec<u8>,
+    /// PINGs and good-byes, and how much came before them.
+    others: Vec<(usize, Found)>,
+    error: Option<WebSocketError>,
+    /// Whether the stream could end behind the last byte.
+    between: bool,
+}
+
+/// The first two bytes say whether there is compression, how large messages may be, and in what pieces all is read;
+/// the rest is what the server sends behind the handshake. In pieces, it means what it means in one.
+pub fn websocket_input(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let (flags, sizes) = (choices.byte(), choices.byte());
+    let compression = flags & 1 == 0;
+    let limit = if flags & 2 == 0 { 1 << 16 } else { 100 };
+    let stream = choices.data;
+
+    let whole = read(stream, compression, limit, stream.len(), usize::MAX, 1 << 12);
+    let (piece, room) = (usize::from(sizes & 0xf) + 1, usize::from(sizes >> 4) + 1);
+    let with_handshake = usize::from(flags >> 2) % (stream.len() + 1);
+    let split = read(stream, compression, limit, with_handshake, piece, room);
+    assert_eq!(split.error, whole.error);
+    if whole.error.is_none() {
+        assert_eq!(split, whole);
+    } else {
+        // What a compressed message gives before it turns out to be corrupt depends on how far one looks.
+        let count = split.data.len().min(whole.data.len());
+        assert_eq!(split.data[..count], whole.data[..count]);
+        assert_eq!(split.others, whole.others);
+    }
+}
+
+/// Reads all of `stream`: so much of it came with the handshake, then pieces of at most `piece` bytes; data are taken
+/// out `room` bytes at a time.
+fn read(
+    stream: &[u8],
+    compression: bool,
+    limit: u64,
+    with_handshake: usize,
+    piece: usize,
+    room: usize,
+) -> Seen {
+    let (rest, mut stream) = stream.split_at(with_handshake);
+    let mut input = Input::new(rest, compression, limit);
+    let mut seen = Seen::default();
+    let mut out = vec![0; room];
+    loop {
+        match input.next(&mut out) {
+            Ok(Found::Data(count)) => {
+                assert!((1..=out.len()).contains(&count));
+                seen.data.extend_from_slice(&out[..count]);
+            }
+            Ok(Found::Nothing) => {
+                if stream.is_empty() {
+                    seen.between = input.is_between_messages();
+                    return seen;
+                }
+                let count = match input.direct() {
+                    Some(wanted) => {
+                        let count = wanted.min(piece).min(stream.len());
+                        seen.data.extend_from_slice(&stream[..count]);
+                        input.skip(count);
+                        count
+                    }
+                    None => {
+                        let space = input.space();
+                        assert!(!space.is_empty());
+                        let count = space.len().min(piece).min(stream.len());
+                        space[..count].copy_from_slice(&stream[..count]);
+                        input.fill(count);
+                        count
+                    }
+                };
+                stream = &stream[count..];
+            }
+            Ok(other) => seen.others.push((seen.data.len(), other)),
+            Err(error) => {
+                assert!(
+                    !error.to_string().is_empty() && (1002..=1009).contains(&error.close_code())
+                );
+                seen.error = Some(error);
+                return seen;
+            }
+        }
+    }
+}
