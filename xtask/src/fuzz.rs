@@ -1,7 +1,10 @@
 //! `cargo xtask fuzz`: every fuzz target, for a while.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use crate::process::{self, cargo, output, shown, step, succeeds};
 use crate::{Result, workspace};
@@ -13,34 +16,56 @@ const MEMORY_MIB: u32 = 512;
 /// A single input that takes longer is a finding. Generous, because CI machines stall.
 const TIMEOUT_SECONDS: u32 = 10;
 
-/// Runs every target for `seconds`.
+/// How long to fuzz.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Time {
+    /// Seconds for each target.
+    Each(u64),
+    /// Minutes for all of them together, shared out evenly. Several run at the same time if there are processors for
+    /// them.
+    All(u64),
+}
+
+impl Time {
+    /// Seconds for each of so many targets, of which some run at the same time.
+    fn seconds(self, targets: usize, at_once: usize) -> u64 {
+        match self {
+            Self::Each(seconds) => seconds,
+            Self::All(minutes) => {
+                let rounds = targets.div_ceil(at_once.max(1)).max(1);
+                (minutes.saturating_mul(60) / rounds as u64).max(1)
+            }
+        }
+    }
+}
+
+/// Runs every target, or those of these names.
 ///
 /// # Errors
 /// A target does not build, or an input made one crash, hang or take too much memory.
-pub(crate) fn run(seconds: u64) -> Result {
-    step(&format!("fuzzing, {seconds} s a target"));
+pub(crate) fn run(time: Time, only: &[String]) -> Result {
     if !succeeds(cargo(Some("nightly")).args(["fuzz", "--version"])) {
         process::run(cargo(None).args(["install", "cargo-fuzz", "--locked"]))?;
     }
     let list = output(cargo(Some("nightly")).args(["fuzz", "list"]))?;
-    let targets: Vec<&str> = list.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
+    let known: Vec<&str> = list.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
+    if let Some(unknown) = only.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(format!("there is no target '{unknown}', only {}", known.join(", ")).into());
+    }
+    let wanted = |name: &&str| only.is_empty() || only.iter().any(|wanted| wanted == name);
+    let targets: Vec<&str> = known.into_iter().filter(wanted).collect();
     if targets.is_empty() {
         return Err("there are no fuzz targets".into());
     }
+    let at_once = thread::available_parallelism().map_or(1, usize::from).min(targets.len());
+    let seconds = time.seconds(targets.len(), at_once);
+    step(&format!("fuzzing, {} targets, {seconds} s each, {at_once} at once", targets.len()));
     process::run(cargo(Some("nightly")).args(["fuzz", "build"]))?;
 
-    let mut total = 0;
-    let mut failed = Vec::new();
-    for target in targets {
-        let outcome = fuzz_target(target, seconds)?;
-        total += outcome.runs;
-        let verdict = if outcome.passed { "ok" } else { "FAILED" };
-        println!("{target}: {} runs, {verdict}", outcome.runs);
-        if !outcome.passed {
-            failed.push(target);
-        }
-    }
-    println!("{total} runs in all, failed targets: {}", failed.len());
+    let outcomes = run_targets(&targets, seconds, at_once)?;
+    print!("{}", table(&outcomes));
+    let failed: Vec<&str> =
+        outcomes.iter().filter(|outcome| !outcome.passed).map(|outcome| &*outcome.target).collect();
     if failed.is_empty() {
         Ok(())
     } else {
@@ -49,8 +74,32 @@ pub(crate) fn run(seconds: u64) -> Result {
     }
 }
 
+/// What became of each target, in the order of the list.
+fn run_targets(targets: &[&str], seconds: u64, at_once: usize) -> Result<Vec<Outcome>> {
+    let queue: Mutex<VecDeque<&str>> = Mutex::new(targets.iter().copied().collect());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let done = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some(target) = next() {
+                    // The error goes to another thread, as a text.
+                    let outcome = fuzz_target(target, seconds).map_err(|error| error.to_string());
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+                }
+            });
+        }
+    });
+    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut outcomes = done.into_iter().collect::<std::result::Result<Vec<_>, _>>()?;
+    outcomes.sort_by(|one, other| one.target.cmp(&other.target));
+    Ok(outcomes)
+}
+
+#[derive(Debug)]
 struct Outcome {
-    runs: u64,
+    target: String,
+    report: Report,
     passed: bool,
 }
 
@@ -59,6 +108,7 @@ fn fuzz_target(target: &str, seconds: u64) -> Result<Outcome> {
     let found = workspace::root().join("target/fuzz-corpus").join(target);
     fs::create_dir_all(&found)?;
     let seeds = workspace::root().join("fuzz/corpus").join(target);
+    let words = workspace::root().join("fuzz/dictionaries").join(format!("{target}.dict"));
     let mut command = cargo(Some("nightly"));
     command.args(["fuzz", "run", target]).arg(&found);
     if seeds.is_dir() {
@@ -69,43 +119,132 @@ fn fuzz_target(target: &str, seconds: u64) -> Result<Outcome> {
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-rss_limit_mb={MEMORY_MIB}"))
         .arg(format!("-timeout={TIMEOUT_SECONDS}"))
-        .args(["-print_final_stats=1", "-verbosity=0"])
+        .arg("-print_final_stats=1")
         // Freed memory is kept back by the sanitizer to find uses of it; at its default of 256 MiB that
         // would be half of the limit above.
         .env("ASAN_OPTIONS", "quarantine_size_mb=32")
         .stdin(Stdio::null());
+    if words.is_file() {
+        command.arg(format!("-dict={}", words.display()));
+    }
     println!("$ {}", shown(&command));
     let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stderr);
     let passed = output.status.success();
-    let runs = executions(&text);
+    let report = Report::read(&text);
     if !passed {
         eprintln!("{text}");
-    } else if runs.is_none() {
+    } else if report.runs.is_none() {
         // A target that says nothing of its runs may not have run at all.
         return Err(format!("{target} did not report its runs:\n{text}").into());
     }
-    Ok(Outcome { runs: runs.unwrap_or(0), passed })
+    Ok(Outcome { target: target.to_owned(), report, passed })
 }
 
-/// The number of runs, from the statistics that libFuzzer prints at its end.
-fn executions(output: &str) -> Option<u64> {
-    output
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("stat::number_of_executed_units:"))
-        .and_then(|number| number.trim().parse().ok())
+/// What libFuzzer tells of a run.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Report {
+    runs: Option<u64>,
+    /// Places in the code that inputs have reached, and what else was different about them.
+    coverage: Option<u64>,
+    features: Option<u64>,
+    /// Inputs that are worth keeping.
+    corpus: Option<String>,
+    memory_mib: Option<u64>,
+}
+
+impl Report {
+    fn read(text: &str) -> Self {
+        let statistic = |name: &str| {
+            let found = text.lines().rev().find_map(|line| line.trim().strip_prefix(name));
+            found.and_then(|number| number.trim().parse().ok())
+        };
+        // `#4096 DONE cov: 310 ft: 1024 corp: 71/3021b …`
+        let progress =
+            text.lines().rev().find(|line| line.starts_with('#') && line.contains("cov:"));
+        let word = |name: &str| {
+            let mut words = progress?.split_whitespace();
+            words.find(|word| *word == name).and_then(|_| words.next())
+        };
+        Self {
+            runs: statistic("stat::number_of_executed_units:"),
+            coverage: word("cov:").and_then(|number| number.parse().ok()),
+            features: word("ft:").and_then(|number| number.parse().ok()),
+            corpus: word("corp:").map(str::to_owned),
+            memory_mib: statistic("stat::peak_rss_mb:"),
+        }
+    }
+}
+
+/// All targets, one a line, and their sum.
+fn table(outcomes: &[Outcome]) -> String {
+    let number = |number: Option<u64>| number.map_or_else(|| String::from("?"), |n| n.to_string());
+    let mut lines = format!(
+        "\n{:<18}{:>12}{:>8}{:>8}{:>14}{:>10}  result\n",
+        "target", "runs", "cov", "ft", "corpus", "peak MiB"
+    );
+    for Outcome { target, report, passed } in outcomes {
+        lines.push_str(&format!(
+            "{target:<18}{:>12}{:>8}{:>8}{:>14}{:>10}  {}\n",
+            number(report.runs),
+            number(report.coverage),
+            number(report.features),
+            report.corpus.as_deref().unwrap_or("?"),
+            number(report.memory_mib),
+            if *passed { "ok" } else { "FAILED" }
+        ));
+    }
+    let runs: u64 = outcomes.iter().filter_map(|outcome| outcome.report.runs).sum();
+    let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
+    lines.push_str(&format!("{:<18}{runs:>12}  failed targets: {failed}\n", "all"));
+    lines
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const OUTPUT: &str = "\
+#2\tINITED cov: 12 ft: 13 corp: 1/1b exec/s: 0 rss: 40Mb
+#4096\tDONE   cov: 310 ft: 1024 corp: 71/3021b lim: 48 exec/s: 2048 rss: 51Mb
+Done 4096 runs in 2 second(s)
+stat::number_of_executed_units: 4096
+stat::average_exec_per_sec:     2048
+stat::peak_rss_mb:              51
+";
+
     #[test]
-    fn runs_are_read_from_the_final_statistics() {
-        let output = "Done 4096 runs in 2 second(s)\n\
-                      stat::number_of_executed_units: 4096\n\
-                      stat::average_exec_per_sec:     2048\n";
-        assert_eq!(executions(output), Some(4096));
-        assert_eq!(executions("==1== ERROR: libFuzzer: deadly signal"), None);
+    fn what_a_run_did_is_read_from_its_last_lines() {
+        let report = Report::read(OUTPUT);
+        let expected = Report {
+            runs: Some(4096),
+            coverage: Some(310),
+            features: Some(1024),
+            corpus: Some("71/3021b".into()),
+            memory_mib: Some(51),
+        };
+        assert_eq!(report, expected);
+        assert_eq!(Report::read("==1== ERROR: libFuzzer: deadly signal"), Report::default());
+    }
+
+    #[test]
+    fn the_table_sums_up() {
+        let outcome = |target: &str, text, passed| Outcome {
+            target: target.into(),
+            report: Report::read(text),
+            passed,
+        };
+        let table = table(&[outcome("a", OUTPUT, true), outcome("b", "", false)]);
+        let lines: Vec<&str> = table.lines().skip(2).collect();
+        assert!(lines[0].starts_with("a ") && lines[0].ends_with("ok"), "{table}");
+        assert!(lines[1].contains('?') && lines[1].ends_with("FAILED"), "{table}");
+        assert!(lines[2].contains("4096") && lines[2].ends_with("failed targets: 1"), "{table}");
+    }
+
+    #[test]
+    fn minutes_are_shared_out() {
+        assert_eq!(Time::All(10).seconds(13, 2), 85);
+        assert_eq!(Time::All(1).seconds(200, 1), 1);
+        assert_eq!(Time::Each(8).seconds(13, 2), 8);
     }
 }

@@ -20,11 +20,14 @@ use std::time::Instant;
 
 use lexopt::prelude::*;
 
+use fuzz::Time;
+
 /// An error is a text for the person in front of the terminal; nothing matches on it.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Seconds for which `fuzz` runs each target if not told otherwise.
-const FUZZ_SECONDS: u64 = 10;
+/// For how long `fuzz` runs each target if not told otherwise: two at once on a machine of two processors, all of them
+/// in little more than a minute.
+const FUZZ_TIME: Time = Time::Each(10);
 
 /// Seeds that `simulate` runs if not told otherwise.
 const SIMULATED_SEEDS: u64 = 10_000;
@@ -36,9 +39,10 @@ usage: cargo xtask <command>
   server              finds or fetches the nats-server releases and prints their paths
   lint                formatting, clippy, documentation, dependencies, house rules, features
   no-std              builds and runs the program that has no std
-  fuzz [--seconds N]  runs every fuzz target for N seconds (default: 10)
   simulate [--seeds N]
                       N seeds of the simulation (default: 10000), and that it finds planted mistakes
+  fuzz [--seconds N | --minutes N] [TARGET]...
+                      runs fuzz targets for N seconds each (default: 10), or for N minutes in all
   bench [--quick] [-- ARGS]
                       measures this client and its peers; `bench -- --help` lists ARGS
   instructions [--record]
@@ -54,8 +58,8 @@ enum Command {
     Server,
     Lint,
     NoStd,
-    Fuzz { seconds: u64 },
     Simulate { seeds: u64 },
+    Fuzz { time: Time, targets: Vec<String> },
     Instructions { record: bool },
     Deny,
     Help,
@@ -76,8 +80,8 @@ fn main() -> ExitCode {
         Command::Server => server::print_paths(),
         Command::Lint => lint::run(),
         Command::NoStd => test::no_std(),
-        Command::Fuzz { seconds } => fuzz::run(*seconds),
         Command::Simulate { seeds } => simulate::run(*seeds),
+        Command::Fuzz { time, targets } => fuzz::run(*time, targets),
         Command::Instructions { record } => instructions::run(*record),
         Command::Deny => deny::run(),
         Command::Help => {
@@ -116,7 +120,7 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
         "lint" => Command::Lint,
         "no-std" => Command::NoStd,
         "simulate" => Command::Simulate { seeds: SIMULATED_SEEDS },
-        "fuzz" => Command::Fuzz { seconds: FUZZ_SECONDS },
+        "fuzz" => Command::Fuzz { time: FUZZ_TIME, targets: Vec::new() },
         "instructions" => Command::Instructions { record: false },
         "deny" => Command::Deny,
         "help" => Command::Help,
@@ -129,8 +133,14 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
             (Command::Bench { bench_args }, Value(value)) => bench_args.push(value),
             (Command::Bench { bench_args }, Long("quick")) => bench_args.push("--quick".into()),
             (Command::Instructions { record }, Long("record")) => *record = true,
-            (Command::Fuzz { seconds }, Long("seconds")) => *seconds = parser.value()?.parse()?,
             (Command::Simulate { seeds }, Long("seeds")) => *seeds = parser.value()?.parse()?,
+            (Command::Fuzz { time, .. }, Long("seconds")) => {
+                *time = Time::Each(parser.value()?.parse()?);
+            }
+            (Command::Fuzz { time, .. }, Long("minutes")) => {
+                *time = Time::All(parser.value()?.parse()?);
+            }
+            (Command::Fuzz { targets, .. }, Value(target)) => targets.push(target.string()?),
             (_, other) => return Err(other.unexpected()),
         }
     }
@@ -153,12 +163,15 @@ mod tests {
     }
 
     #[test]
-    fn fuzz_takes_seconds() {
-        assert_eq!(
-            parse_args(&["fuzz", "--seconds", "60"]).unwrap(),
-            Command::Fuzz { seconds: 60 }
-        );
-        assert_eq!(parse_args(&["fuzz"]).unwrap(), Command::Fuzz { seconds: FUZZ_SECONDS });
+    fn fuzz_takes_seconds_or_minutes_and_targets() {
+        let fuzz = |time, targets: &[&str]| Command::Fuzz {
+            time,
+            targets: targets.iter().copied().map(String::from).collect(),
+        };
+        let parsed = |args: &[&str]| parse_args(args).unwrap();
+        assert_eq!(parsed(&["fuzz", "--seconds", "60"]), fuzz(Time::Each(60), &[]));
+        assert_eq!(parsed(&["fuzz", "--minutes", "9", "a", "b"]), fuzz(Time::All(9), &["a", "b"]));
+        assert_eq!(parsed(&["fuzz"]), fuzz(FUZZ_TIME, &[]));
         assert!(parse_args(&["fuzz", "--seconds", "soon"]).is_err());
     }
 
