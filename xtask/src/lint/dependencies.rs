@@ -1,9 +1,16 @@
-//! What the layers must not depend on, checked on the tree that cargo resolves.
+//! What the layers must not depend on, and how much they do, checked on the tree that cargo resolves.
 
 use std::collections::BTreeSet;
+use std::fs;
 
-use crate::Result;
 use crate::process::{cargo, output, step};
+use crate::{Result, workspace};
+
+/// The crates whose numbers are in the README.
+const COUNTED: [&str; 2] = ["nats-tokio", "nats-async-std"];
+
+/// What the numbers are for, so that they are the same wherever they are counted.
+const TARGET: &str = "--target=x86_64-unknown-linux-gnu";
 
 /// Runtimes and their parts, by the beginning of their names.
 const RUNTIMES: [&str; 9] = [
@@ -43,7 +50,44 @@ pub(super) fn check() -> Result {
             return Err(format!("{} depends on {found}", layer.package).into());
         }
     }
-    Ok(())
+    numbers()
+}
+
+/// The README says how many crates a program gets. It must be right.
+fn numbers() -> Result {
+    step("crates behind the adapters");
+    let readme = fs::read_to_string(workspace::root().join("README.md"))?;
+    let mut wrong = Vec::new();
+    for package in COUNTED {
+        let (default, minimal) =
+            (count(package, &[])?, count(package, &["--no-default-features"])?);
+        println!("{package}: {default} crates, {minimal} without default features");
+        let row = row(package, default, minimal);
+        if !readme.contains(&row) {
+            wrong.push(row);
+        }
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("README.md should say:\n{}", wrong.join("\n")).into())
+    }
+}
+
+/// A row of the README's table.
+fn row(package: &str, default: usize, minimal: usize) -> String {
+    format!("| `{package}` | {default} | {minimal} |")
+}
+
+/// The crates that a program gets with `package`, that one among them; versions of one crate count each.
+fn count(package: &str, features: &[&str]) -> Result<usize> {
+    let tree = output(
+        cargo(None)
+            .args(["tree", "--package", package, "--edges=normal", "--prefix=none", "--no-dedupe"])
+            .arg(TARGET)
+            .args(features),
+    )?;
+    Ok(tree.lines().collect::<BTreeSet<_>>().len())
 }
 
 /// The names of all packages, direct or not, that users of `package` with all its features get, without itself.
@@ -90,6 +134,11 @@ mod tests {
     fn each_package_counts_once() {
         let names = parse_tree(TREE, "nats-client");
         assert_eq!(names.into_iter().collect::<Vec<_>>(), ["bytes", "futures-core"]);
+    }
+
+    #[test]
+    fn a_row_of_the_readme_has_both_numbers() {
+        assert_eq!(row("nats-tokio", 99, 27), "| `nats-tokio` | 99 | 27 |");
     }
 
     #[test]
