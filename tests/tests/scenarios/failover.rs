@@ -1,6 +1,7 @@
 //! Servers that stand in for each other.
 
 use nats_client::{Client, Notice};
+use nats_proto::connection::DisconnectReason;
 use nats_tests::server::{Cluster, EmbeddedServer, Options, ServerKind, TestServer};
 
 use crate::support::{Env, Events, Rt, next, text};
@@ -91,4 +92,30 @@ pub(crate) async fn discovered_servers_can_be_ignored<R: Rt>(env: Env<R>) {
     env.connected(&client, 2).await;
     works_on(&client, known).await;
     assert_eq!(client.servers().len(), 1);
+}
+
+/// The server lists the other one when it is going to shut down, and closes its clients some seconds later.
+pub(crate) async fn a_server_that_is_going_to_shut_down_is_left_in_time<R: Rt>(env: Env<R>) {
+    const COUNT: u64 = 500;
+    let mut pair = Pair::start(env.kind);
+    let other = pair.node(1).addr().port();
+    let (options, mut notices) = Events::in_detail(env.options().leave_lame_duck_servers());
+    let client = options.connect(pair.node(0).url()).await.unwrap();
+    crate::support::until::<R>("the other server", || client.servers().len() == 2).await;
+    let publisher = client.clone();
+    R::spawn(async move {
+        for _ in 0..COUNT {
+            publisher.publish("left", "x".into()).await.unwrap();
+            R::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    });
+    pair.node(0).lame_duck();
+    let left = Notice::Disconnected { reason: DisconnectReason::LameDuck };
+    notices.until(|notice| *notice == left).await;
+    notices.until(|notice| *notice == Notice::Connected).await;
+    works_on(&client, other).await;
+    crate::support::until::<R>("the rest", || client.delivery_statistics().published > COUNT).await;
+    client.flush().await.unwrap();
+    let account = client.delivery_statistics();
+    assert_eq!((account.uncertain, account.dropped, account.pending), (0, 0, 0), "{account:?}");
 }

@@ -1,8 +1,9 @@
 //! Messages with headers.
 
 use nats_client::{Client, HeaderMap, Message, Subscriber};
+use nats_tests::server::RawConnection;
 
-use crate::support::{Env, Rt, next};
+use crate::support::{Env, Rt, next, text};
 
 /// Sends the headers to oneself.
 async fn there_and_back(client: &Client, inbox: &mut Subscriber, headers: HeaderMap) -> Message {
@@ -71,4 +72,22 @@ pub(crate) async fn values_may_have_colons_and_any_unicode<R: Rt>(env: Env<R>) {
     headers.insert("!#$%&'*+-.^_`|~{}", "an odd name");
     let got = there_and_back(&client, &mut inbox, headers.clone()).await.headers;
     assert_eq!(got, Some(headers));
+}
+
+/// Servers do not look at what is in headers: whatever somebody publishes comes, and must not harm the connection.
+pub(crate) async fn headers_that_cannot_be_read_spoil_nothing_else<R: Rt>(env: Env<R>) {
+    let server = env.start();
+    let client = env.connect(&*server).await;
+    let mut inbox = client.subscribe("headers").await.unwrap();
+    client.flush().await.unwrap();
+    let mut raw = RawConnection::ready(server.addr());
+    for headers in ["HTTP/1.1\r\nA: b\r\n\r\n", "NATS/1.0\r\nno colon\r\n\r\n", "x", "\r\n\r\n"] {
+        let (length, total) = (headers.len(), headers.len() + 4);
+        raw.send(format!("HPUB headers {length} {total}\r\n{headers}body\r\n").as_bytes());
+        let message = next(&mut inbox).await;
+        assert_eq!((text(&message).as_str(), message.headers), ("body", None), "{headers:?}");
+    }
+    raw.round_trip();
+    client.flush().await.unwrap();
+    assert_eq!(client.delivery_statistics().connects, 1);
 }

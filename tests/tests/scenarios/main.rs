@@ -90,6 +90,7 @@ macro_rules! on_every_server {
                     case_is_kept_and_significant,
                     headers_travel_with_an_empty_payload_and_with_a_reply,
                     values_may_have_colons_and_any_unicode,
+                    headers_that_cannot_be_read_spoil_nothing_else,
                 }
                 unsubscribing {
                     after_unsubscribe_nothing_comes_but_what_had_come,
@@ -190,6 +191,7 @@ macro_rules! on_every_server {
                     the_other_server_of_a_list_takes_over,
                     a_discovered_server_takes_over,
                     discovered_servers_can_be_ignored,
+                    a_server_that_is_going_to_shut_down_is_left_in_time,
                 }
                 slow_consumers {
                     a_subscriber_that_never_reads_loses_alone,
