@@ -128,7 +128,7 @@ pub(crate) async fn no_setting_shows_a_secret<R: Rt>(env: Env<R, ()>) {
             AuthSource::Credentials(credentials.clone().into()),
         ] {
             texts.debug(&auth);
-            let mut config = Config::new(vec![addr.clone().into()]);
+            let mut config = Config::new(vec![addr.clone()]);
             config.auth = auth;
             texts.debug(&config);
             let mut connection = Connection::new(config.into(), [0; 32], Instant::ZERO).unwrap();
