@@ -280,6 +280,13 @@ impl Connection {
         self.wake.transmit();
     }
 
+    /// What was asked for this link is not needed any more.
+    fn take_back_asks(&mut self) {
+        let asks =
+            |event: &Event| matches!(event, Event::StartTls { .. } | Event::Authenticate { .. });
+        self.events.retain(|event| !asks(event));
+    }
+
     /// Asks the caller to close the stream, for a reason of ours.
     pub(super) fn hang_up(
         &mut self,
@@ -290,10 +297,7 @@ impl Connection {
         if matches!(self.link, Link::HangingUp { .. } | Link::Closed) {
             return;
         }
-        // What was asked for this link is not needed any more.
-        let asks =
-            |event: &Event| matches!(event, Event::StartTls { .. } | Event::Authenticate { .. });
-        self.events.retain(|event| !asks(event));
+        self.take_back_asks();
         let error = if self.link.is_pending() {
             error.or_else(|| Some(ConnectError::Lost(reason.clone())))
         } else {
@@ -333,6 +337,7 @@ impl Connection {
         };
         // The stream is closed: who did not hear of the wish yet need not hear of it.
         self.events.retain(|event| !matches!(event, Event::Hangup));
+        self.take_back_asks();
         let lost = self.break_link(unsent);
         match error {
             Some(error) => self.connect_failed(now, error, next),

@@ -186,3 +186,19 @@ fn a_connect_that_the_server_would_not_read_is_refused_with_its_size() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_link_that_has_ended_asks_for_nothing_any_more() {
+    let mut ask = config();
+    ask.auth = AuthSource::Ask;
+    let plain = format!("INFO {INFO}");
+    for (config, info) in [(with(TlsMode::Available, "nats://a"), TLS_INFO), (ask, &*plain)] {
+        let mut wire = Wire::new(config);
+        wire.dialled();
+        wire.accept();
+        wire.feed(format!("{info}\r\n"));
+        // INFO and the end of the stream came together.
+        let events = wire.cut();
+        assert!(matches!(events[..], [Event::ConnectFailed { .. }, ..]), "{events:?}");
+    }
+}
