@@ -105,6 +105,8 @@ faults! {
     OldAuthIsTaken,
     /// A TLS handshake that failed counts as one that did not.
     TlsFailureIsIgnored,
+    /// Plain bytes between INFO and the TLS handshake are taken for the server's.
+    PlainBytesAreTaken,
     /// CONNECT goes out before the stream is encrypted.
     SpeaksBeforeTls,
 }

@@ -143,7 +143,9 @@ impl Connection {
     fn handle_other(&mut self, now: Instant, op: ServerOp) {
         match &self.link {
             // What comes now was not encrypted.
-            Link::AwaitTls { .. } => self.refuse(ConnectError::Tls(TlsError::EarlyData)),
+            Link::AwaitTls { .. } if !fault!(PlainBytesAreTaken) => {
+                self.refuse(ConnectError::Tls(TlsError::EarlyData));
+            }
             Link::AwaitInfo { .. }
             | Link::AwaitAuth { .. }
             | Link::AwaitPong { .. }

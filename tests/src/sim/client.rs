@@ -123,6 +123,15 @@ impl<A: Application> Client<A> {
         self.wants_tls.is_some() || self.handshake.is_some()
     }
 
+    /// Somebody on the way adds plain bytes to INFO, before the TLS handshake.
+    pub(super) fn tampered(&mut self, now: Instant) {
+        let old = self.input.len();
+        self.input.extend_from_slice(b"PING\r\n");
+        self.receive(now, old);
+        assert_eq!(self.connection.state(), State::HangingUp, "plain bytes before TLS are taken");
+        self.woken = true;
+    }
+
     /// Tells the connection how its TLS handshake ended.
     pub(super) fn encrypted(&mut self, id: DialId, result: Result<(), TlsError>) {
         self.silent &= result.is_err();
@@ -282,7 +291,10 @@ impl<A: Application> Client<A> {
                     self.dialing = None;
                     self.wanted = Some((id, server.clone()));
                 }
-                Event::StartTls { id, .. } => self.wants_tls = Some(id),
+                Event::StartTls { id, .. } => {
+                    assert!(self.link.is_some(), "TLS is asked for without a byte stream");
+                    self.wants_tls = Some(id);
+                }
                 Event::Hangup => {
                     self.wanted = None;
                     self.disconnect(now, links, DisconnectReason::Requested);

@@ -183,7 +183,7 @@ impl<A: Application> Simulation<A> {
         self.dials = dials;
     }
 
-    /// How TLS handshakes end from now on. There are some only with servers whose address is `tls://…`.
+    /// How TLS handshakes end from now on; some of those that are refused are tampered with. There are some only with servers whose address is `tls://…`.
     pub fn set_handshakes(&mut self, handshakes: Dials) {
         self.handshakes = handshakes;
     }
@@ -364,6 +364,10 @@ impl<A: Application> Simulation<A> {
     fn shake_hands(&mut self, index: usize) {
         let now = self.now;
         if let Some(id) = self.clients[index].wants_tls.take() {
+            if self.handshakes == Dials::AreRefused && self.rng.below(2) == 0 {
+                self.clients[index].tampered(now);
+                return;
+            }
             let delay = between(&mut self.rng, self.weather.delay);
             let at = (self.handshakes != Dials::Vanish).then(|| now + delay);
             let refused = || TlsError::Handshake("refused".into());
