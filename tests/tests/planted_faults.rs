@@ -19,7 +19,9 @@ const SEEDS: u64 = 400;
 static SAID: Mutex<String> = Mutex::new(String::new());
 
 fn keep(panic: &PanicHookInfo<'_>) {
-    let text = panic.payload_as_str().unwrap_or_default();
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or_default();
     let line = text.lines().next().unwrap_or_default();
     *SAID.lock().expect("nobody panics with it") = line.chars().take(72).collect();
 }
