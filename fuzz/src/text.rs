@@ -94,7 +94,8 @@ pub fn server_addr(data: &[u8]) {
     };
     assert!(!addr.host().is_empty() && addr.port() > 0);
     let credentials = match (addr.username(), addr.password()) {
-        (None, _) => String::new(),
+        (None, None) => String::new(),
+        (None, Some(password)) => format!(":{}@", encoded(password)),
         (Some(user), None) => format!("{}@", encoded(user)),
         (Some(user), Some(password)) => format!("{}:{}@", encoded(user), encoded(password)),
     };
