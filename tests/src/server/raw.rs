@@ -1,7 +1,7 @@
 //! A connection for tests that look at single bytes.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 /// How long to wait for a byte before giving the test up. Not a claim about speed: it only turns a test
@@ -59,6 +59,16 @@ impl RawConnection {
             .get_mut()
             .write_all(bytes)
             .unwrap_or_else(|error| panic!("cannot send {}: {error}", bytes.escape_ascii()));
+    }
+
+    /// Sends these bytes, unless the peer has closed the connection: false then.
+    pub fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// Ends what is sent; the peer can still be read.
+    pub fn shut_down(&mut self) {
+        self.stream.get_mut().shutdown(Shutdown::Write).expect("the socket is open");
     }
 
     /// The next line, without its CR LF.
@@ -123,6 +133,17 @@ impl RawConnection {
         let bytes = self.stream.fill_buf().expect("the peer says something or ends").to_vec();
         self.stream.consume(bytes.len());
         bytes
+    }
+
+    /// All that the peer still says, however it ends.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => {
+                panic!("the connection should have ended: {error}")
+            }
+            _ => rest,
+        }
     }
 
     /// Waits until the server has handled everything sent so far. What it sent before that must have been read.

@@ -18,6 +18,7 @@ mod events;
 mod failover;
 mod flushing;
 mod headers;
+mod hostile;
 mod interfaces;
 mod jwts;
 mod many_subscriptions;
@@ -385,6 +386,19 @@ macro_rules! without_a_server {
                     no_setting_shows_a_secret,
                     no_refused_setting_shows_a_secret,
                     no_failed_attempt_shows_a_secret,
+                }
+                hostile {
+                    what_breaks_the_protocol_ends_the_connection_by_name,
+                    what_breaks_the_protocol_at_first_fails_the_attempt_by_name,
+                    lines_without_an_end_are_not_read_to_their_end,
+                    floods_change_nothing,
+                    a_flood_of_pings_by_a_server_that_does_not_read_fills_nothing,
+                    addresses_of_other_servers_may_be_nonsense_and_many,
+                    a_nonce_of_any_length_is_signed,
+                    headers_may_be_as_many_as_fit,
+                    one_byte_at_a_time_is_enough_to_connect_but_not_for_ever,
+                    the_end_of_one_direction_is_the_end,
+                    who_hangs_up_at_once_is_not_dialled_at_once,
                 }
                 played {
                     every_error_of_a_connection_that_is_up_is_typed,

@@ -42,9 +42,10 @@ const ERRORS: [(&str, bool); 28] = [
     ("Something that nobody knows", false),
 ];
 
-const INFO: &[u8] = b"INFO {\"headers\":true,\"max_payload\":1000,\"proto\":1}\r\n";
+pub(crate) const INFO: &[u8] = b"INFO {\"headers\":true,\"max_payload\":1000,\"proto\":1}\r\n";
 
-fn greet(listener: &TcpListener) -> RawConnection {
+/// Says INFO, and hears CONNECT and PING.
+pub(crate) fn greet(listener: &TcpListener) -> RawConnection {
     let mut client = RawConnection::accept(listener);
     client.send(INFO);
     assert!(client.read_line().starts_with("CONNECT {"));
@@ -53,7 +54,7 @@ fn greet(listener: &TcpListener) -> RawConnection {
 }
 
 /// Plays the server in a thread of its own.
-fn play<T: Send + 'static>(
+pub(crate) fn play<T: Send + 'static>(
     server: impl FnOnce(TcpListener) -> T + Send + 'static,
 ) -> (String, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
