@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nats_client::connection::State;
-use nats_client::{ConnectErrorKind, Notice};
+use nats_client::{ConnectErrorKind, Notice, PublishErrorKind};
 use nats_proto::connection::{ConnectError, DisconnectReason};
 use nats_tests::server::RawConnection;
 use nats_tests::server::jwt::{Key, Role};
@@ -196,6 +196,40 @@ pub(crate) async fn a_flood_of_pings_by_a_server_that_does_not_read_fills_nothin
     events.until(|event| matches!(event, Notice::Disconnected { .. })).await;
     drop(client);
     server.join().unwrap();
+}
+
+pub(crate) async fn limits_of_payloads_may_be_anything<R: Rt>(env: Env<R, ()>) {
+    for (told, limit) in [
+        // Nothing, as if it were not said: the client's own limit counts.
+        ("0", TOO_MUCH),
+        ("1", 1),
+        ("-1", usize::MAX),
+        ("-9223372036854775808", usize::MAX),
+        ("9223372036854775807", i64::MAX as usize),
+    ] {
+        let (url, server) = play(move |listener| {
+            let mut client = RawConnection::accept(&listener);
+            client.send(format!("INFO {{\"max_payload\":{told},\"proto\":1}}\r\n").as_bytes());
+            let mut longest = 0;
+            while let Some(line) = client.try_read_line() {
+                longest = longest.max(line.len());
+                if line == "PING" {
+                    client.try_send(b"PONG\r\n");
+                }
+            }
+            longest
+        });
+        let client = env.options().connect(&url).await.unwrap();
+        assert_eq!(client.max_payload(), limit);
+        let sent = client.publish("s", vec![b'x'; MIB].into()).await;
+        match limit {
+            1 => assert_eq!(sent.unwrap_err().kind(), PublishErrorKind::MaxPayloadExceeded),
+            _ => sent.unwrap(),
+        }
+        client.publish("s", "x".into()).await.unwrap();
+        client.close().await;
+        assert_eq!(server.join().unwrap() == MIB, limit > 1);
+    }
 }
 
 pub(crate) async fn addresses_of_other_servers_may_be_nonsense_and_many<R: Rt>(env: Env<R, ()>) {

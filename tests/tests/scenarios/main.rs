@@ -393,6 +393,7 @@ macro_rules! without_a_server {
                     lines_without_an_end_are_not_read_to_their_end,
                     floods_change_nothing,
                     a_flood_of_pings_by_a_server_that_does_not_read_fills_nothing,
+                    limits_of_payloads_may_be_anything,
                     addresses_of_other_servers_may_be_nonsense_and_many,
                     a_nonce_of_any_length_is_signed,
                     headers_may_be_as_many_as_fit,
