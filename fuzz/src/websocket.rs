@@ -47,9 +47,10 @@ pub fn websocket_input(data: &[u8]) {
     if !by_limit(&split.error) || !by_limit(&whole.error) {
         assert_eq!(split.error, whole.error);
     }
-    if whole.error.is_none() {
+    if whole.error.is_none() && (whole.between || !compression) {
         assert_eq!(split, whole);
     } else {
+        // Bytes of a compressed message that has not ended may wait for its next ones.
         // What a compressed message gives before it turns out to be corrupt depends on how far one looks.
         let count = split.data.len().min(whole.data.len());
         assert_eq!(split.data[..count], whole.data[..count]);
