@@ -18,8 +18,20 @@ pub(super) enum LameDuck {
     No,
     /// It said so.
     Announced,
-    /// We move to another one as soon as it has confirmed what it has got.
-    Leaving,
+    /// We move to another one as soon as it has confirmed what it has got, or by then: publishers wait.
+    Leaving {
+        deadline: Instant,
+    },
+}
+
+impl LameDuck {
+    /// By when the server must be left.
+    pub(super) fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Leaving { deadline } => Some(deadline),
+            Self::No | Self::Announced => None,
+        }
+    }
 }
 
 /// What encryption asks for once the server has spoken.
@@ -34,7 +46,7 @@ enum TlsStep {
 
 impl Connection {
     /// The first INFO of a link is answered with CONNECT and PING; any may tell of the cluster.
-    pub(super) fn handle_info(&mut self, info: Box<ServerInfo>) {
+    pub(super) fn handle_info(&mut self, now: Instant, info: Box<ServerInfo>) {
         if !self.config.ignore_discovered_servers {
             let retain = self.config.retain_servers_order;
             let added = self.pool.discover(&info.connect_urls, retain, &mut self.rng);
@@ -58,7 +70,7 @@ impl Connection {
                 if self.max_payload() < max_payload || headers && !self.headers_supported() {
                     self.recheck_queued();
                 }
-                return self.leave_lame_duck();
+                return self.leave_lame_duck(now);
             }
             _ => return,
         };
@@ -221,19 +233,30 @@ impl Connection {
 
     /// Moves to another server, if this one is about to shut down and the settings say so.
     ///
-    /// What has been accepted is confirmed first, and publishers wait meanwhile: nothing becomes uncertain.
-    fn leave_lame_duck(&mut self) {
+    /// What has been accepted is confirmed first, and publishers wait meanwhile: nothing becomes uncertain. But they do
+    /// not wait for ever for a server that does not answer.
+    fn leave_lame_duck(&mut self, now: Instant) {
         let leaves = self.lame_duck == LameDuck::Announced
             && self.config.leave_lame_duck
+            && self.config.reconnect
             && self.ending.is_none()
             && self.pool.has_other();
         if leaves {
-            self.lame_duck = LameDuck::Leaving;
+            let deadline = now + self.config.connect_timeout;
+            self.lame_duck = LameDuck::Leaving { deadline };
             self.ping(Purpose::Leave);
             if fault!(LeavesInHaste) {
-                self.hang_up(DisconnectReason::LameDuck, None, Next::ReconnectNow);
+                self.leave();
             }
         }
+    }
+
+    /// Lets go of the server.
+    ///
+    /// The next one is dialled as after any loss: at once if its time has come. Servers that all are about to shut down
+    /// are not dialled in turns without pause.
+    pub(super) fn leave(&mut self) {
+        self.hang_up(DisconnectReason::LameDuck, None, Next::Reconnect);
     }
 
     /// An -ERR came.

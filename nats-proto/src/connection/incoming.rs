@@ -150,7 +150,7 @@ impl Connection {
             | Link::AwaitAuth { .. }
             | Link::AwaitPong { .. }
             | Link::Connected => match op {
-                ServerOp::Info(info) => self.handle_info(info),
+                ServerOp::Info(info) => self.handle_info(now, info),
                 ServerOp::Err(error) => self.handle_server_error(*error),
                 ServerOp::Ping => self.answer_ping(),
                 ServerOp::Pong => self.handle_pong(now),
@@ -187,9 +187,7 @@ impl Connection {
         self.ledger.confirm(fence.position);
         match fence.purpose {
             Purpose::Keepalive => {}
-            Purpose::Leave => {
-                self.hang_up(DisconnectReason::LameDuck, None, Next::ReconnectNow);
-            }
+            Purpose::Leave => self.leave(),
             Purpose::Flush(flush) => self.finish_flush(flush, Ok(())),
             Purpose::Subscribe => {}
             Purpose::Confirm(flush, id) => self.confirmed(flush, id),

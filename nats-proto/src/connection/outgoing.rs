@@ -9,7 +9,6 @@ use super::drain::{Ending, Stage};
 use super::event::{EndReason, Event, FlushId, RequestId, SubscriptionId};
 use super::fences::Purpose;
 use super::gate::Gate;
-use super::handshake::LameDuck;
 use super::requests;
 use super::state::Link;
 use super::subscriptions::Phase;
@@ -146,7 +145,7 @@ impl Connection {
             return Err(PublishError::MaxPayloadExceeded { size, limit });
         }
         let connected = self.is_up();
-        if connected && self.lame_duck == LameDuck::Leaving {
+        if connected && self.lame_duck.deadline().is_some() {
             // There is room on the next link, in a moment.
             let (buffered, limit) = (self.outgoing.len(), self.config.send_limit);
             return Err(PublishError::BufferFull { buffered, limit, connected });

@@ -494,6 +494,9 @@ impl Connection {
                 ),
             }
         }
+        if self.is_up() && self.lame_duck.deadline().is_some_and(|deadline| deadline <= now) {
+            self.leave();
+        }
         if self.is_up() {
             self.probe(now);
         }
@@ -534,6 +537,7 @@ impl Connection {
                 .as_ref()
                 .filter(|_| !fault!(EndingHasNoDeadline))
                 .map(|ending| ending.deadline),
+            self.lame_duck.deadline().filter(|_| self.is_up()),
         ]
         .into_iter()
         .flatten()

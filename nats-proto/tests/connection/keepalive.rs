@@ -67,3 +67,29 @@ fn a_zero_interval_means_no_probes() {
     let wire = Wire::connected(off);
     assert_eq!(wire.connection.poll_timeout(), None);
 }
+
+#[test]
+fn while_nothing_is_read_a_server_that_takes_everything_is_alive() {
+    let mut wire = Wire::connected(config());
+    wire.connection.handle_pause();
+    for _ in 0..10 {
+        wire.pass(INTERVAL);
+        assert_eq!(wire.written(), "PING\r\n");
+    }
+    assert_eq!(wire.connection.state(), State::Connected);
+    // From now on it is to be heard again, and has all of the time for it.
+    wire.connection.handle_resume(wire.now);
+    wire.pass(INTERVAL * 2);
+    assert_eq!(wire.connection.state(), State::Connected);
+    wire.pass(INTERVAL);
+    wire.hang_up();
+}
+
+#[test]
+fn while_nothing_is_read_a_server_that_takes_nothing_is_stale() {
+    let mut wire = Wire::connected(config());
+    wire.connection.handle_pause();
+    wire.pass(INTERVAL * 3);
+    let events = wire.hang_up();
+    assert!(matches!(events[..], [Event::Disconnected { reason: DisconnectReason::Stale }]));
+}

@@ -159,6 +159,54 @@ fn a_server_that_is_about_to_go_is_kept_if_there_is_no_other_or_nobody_wished_to
 }
 
 #[test]
+fn servers_that_all_are_about_to_go_are_not_dialled_without_pause() {
+    let mut config = pool(&["a", "b"]);
+    config.leave_lame_duck = true;
+    let mut wire = Wire::new(config);
+    for server in ["a", "b"] {
+        assert_eq!(wire.dialled(), addr(server));
+        wire.accept();
+        wire.feed(format!("INFO {INFO}\r\nPONG\r\n"));
+        wire.written();
+        wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\nPONG\r\n");
+        wire.hang_up();
+    }
+    // Both have been tried just now.
+    assert_eq!(wire.connection.state(), State::Backoff);
+    assert!(wire.connection.poll_timeout().is_some_and(|at| at > wire.now));
+}
+
+#[test]
+fn a_server_that_is_about_to_go_and_does_not_answer_is_left_in_time() {
+    let mut config = pool(&["a", "b"]);
+    config.leave_lame_duck = true;
+    let mut wire = Wire::connected(config.clone());
+    wire.publish("p", "1").expect("room");
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    wire.written();
+    // It says other things all the time, but not that it has got the message.
+    for _ in 0..5 {
+        assert!(wire.publish("p", "2").is_err());
+        wire.pass(config.connect_timeout / 5);
+        wire.feed("PING\r\n");
+    }
+    wire.hang_up();
+    assert_eq!(wire.dialled(), addr("b"));
+    wire.publish("p", "2").expect("room");
+    let statistics = wire.statistics();
+    assert_eq!((statistics.uncertain, statistics.pending), (1, 1));
+}
+
+#[test]
+fn who_does_not_reconnect_does_not_leave_either() {
+    let mut config = pool(&["a", "b"]);
+    (config.leave_lame_duck, config.reconnect) = (true, false);
+    let mut wire = Wire::connected(config);
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    assert_eq!((wire.written(), wire.connection.state()), (String::new(), State::Connected));
+}
+
+#[test]
 fn repeated_refusals_go_on_if_the_settings_say_so() {
     let mut config = pool(&["a"]);
     config.ignore_repeated_auth_errors = true;
