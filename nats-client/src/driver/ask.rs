@@ -1,9 +1,11 @@
 //! What the driver asks the application: credentials, and which server comes next.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use nats_proto::connection::{self, AuthError};
 use nats_proto::{Auth, DialId, ServerInfo};
@@ -46,13 +48,24 @@ pub(super) enum Answer {
 /// A question under way. The core limits its time; dropping it gives up.
 pub(super) type Question = Answering<Answer>;
 
+/// What a callback gives, unless it panics: that must not take the connection along.
+async fn caught<T>(ask: impl FnOnce() -> Answering<T>) -> Result<T, AuthError> {
+    let panicked = |_| AuthError::new("the callback panicked");
+    let mut answer = catch_unwind(AssertUnwindSafe(ask)).map_err(panicked)?;
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => Poll::Ready(Err(panicked(panic))),
+    })
+    .await
+}
+
 impl Hooks {
     /// Asks for the credentials of an attempt.
     pub(super) fn ask_auth(&self, id: DialId, nonce: String) -> Question {
-        let answer = self.auth.as_ref().map(|ask| ask(nonce.into_bytes()));
+        let callback = self.auth.clone();
         Box::pin(async move {
-            let auth = match answer {
-                Some(answer) => answer.await,
+            let auth = match callback {
+                Some(ask) => caught(|| ask(nonce.into_bytes())).await.and_then(|answer| answer),
                 // Settings that have the core ask have a callback.
                 None => Ok(Auth::new()),
             };
@@ -68,10 +81,11 @@ impl Hooks {
     ) -> Question {
         let servers: Vec<Server> = servers.into_iter().map(Server::from).collect();
         let addrs: Vec<_> = servers.iter().map(|server| server.addr.clone()).collect();
-        let answer = self.server.as_ref().map(|ask| ask(servers, info));
+        let callback = self.server.clone();
         Box::pin(async move {
-            let choice = match answer {
-                Some(answer) => answer.await,
+            let choice = match callback {
+                // Without an answer the pool decides.
+                Some(ask) => caught(|| ask(servers, info)).await.ok().flatten(),
                 None => None,
             };
             let known = choice.as_ref().is_none_or(|choice| addrs.contains(&choice.addr));

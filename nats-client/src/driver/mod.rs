@@ -386,9 +386,9 @@ impl<R: Runtime> Future for Driver<R> {
         let mut read = 0;
         for _ in 0..ROUNDS {
             this.poll_question(cx);
+            let mut again = this.poll_dial(&shared, cx);
+            again |= this.poll_handshake(&shared, cx);
             let mut link = shared.link();
-            let mut again = this.poll_dial(&mut link, cx);
-            again |= this.poll_handshake(&mut link, cx);
             again |= this.read_unless_blocked(&mut link, cx);
             read += this.news.inbound;
             let (deadline, listening) = this.book(&shared, &mut link, cx);

@@ -11,6 +11,7 @@ use nats_proto::{DialId, ServerAddr};
 use super::Driver;
 use crate::link::{Link, Stream};
 use crate::runtime::Runtime;
+use crate::shared::Shared;
 
 /// A TLS handshake under way. It has the stream; the core limits its time, and dropping it gives up.
 pub(super) struct Handshake {
@@ -42,8 +43,9 @@ impl<R: Runtime> Driver<R> {
         Ok(())
     }
 
-    /// Sees how the handshake is doing. True if it has ended.
-    pub(super) fn poll_handshake(&mut self, link: &mut Link, cx: &mut Context<'_>) -> bool {
+    /// Sees how the handshake is doing. True if it has ended. Who checks certificates may be of the program's own: not to
+    /// be called under a lock.
+    pub(super) fn poll_handshake(&mut self, shared: &Shared, cx: &mut Context<'_>) -> bool {
         let Some(handshake) = &mut self.handshake else {
             return false;
         };
@@ -52,7 +54,7 @@ impl<R: Runtime> Driver<R> {
         };
         let id = handshake.id;
         self.handshake = None;
-        let result = result.map(|stream| link.resume(stream));
+        let result = result.map(|stream| shared.link().resume(stream));
         self.news.encrypted = Some((id, result));
         true
     }

@@ -11,6 +11,7 @@ use super::dial::Dial;
 use super::secure::Handshake;
 use crate::link::{Link, Stream};
 use crate::runtime::Runtime;
+use crate::shared::Shared;
 use crate::tls;
 
 /// A stream, attempts and a question that are over.
@@ -18,8 +19,9 @@ pub(super) type Garbage =
     (Option<Box<dyn Stream>>, Option<Dial>, Option<Handshake>, Option<Question>);
 
 impl<R: Runtime> Driver<R> {
-    /// Sees how the attempt to connect is doing. True if it has ended.
-    pub(super) fn poll_dial(&mut self, link: &mut Link, cx: &mut Context<'_>) -> bool {
+    /// Sees how the attempt to connect is doing. True if it has ended. A dialler is the program's own: not to be called
+    /// under a lock.
+    pub(super) fn poll_dial(&mut self, shared: &Shared, cx: &mut Context<'_>) -> bool {
         let Some(dial) = &mut self.dial else {
             return false;
         };
@@ -30,7 +32,7 @@ impl<R: Runtime> Driver<R> {
         self.dial = None;
         let result = result.map(|stream| {
             self.reader.reset();
-            link.open(stream);
+            shared.link().open(stream);
         });
         self.news.dialled = Some((id, result));
         true

@@ -96,6 +96,28 @@ pub(crate) async fn a_callback_that_fails_says_why<R: Rt>(env: Env<R, Release>) 
     assert!(error.to_string().contains("the vault is closed"), "{error}");
 }
 
+pub(crate) async fn a_callback_that_panics_fails_its_attempt_alone<R: Rt>(env: Env<R, Release>) {
+    let server = RealServer::start(env.kind, &Options::new().extra(USER));
+    let asked = AtomicUsize::new(0);
+    let options = env.options().retry_on_initial_connect().auth_callback(move |_| {
+        let count = asked.fetch_add(1, Ordering::Relaxed);
+        assert_ne!(count, 0, "at once");
+        async move {
+            assert_ne!(count, 1, "later");
+            let (username, password) = (Some("ann".to_owned()), Some("right".to_owned()));
+            Ok(Auth { username, password, ..Auth::new() })
+        }
+    });
+    let (options, mut notices) = Events::in_detail(options);
+    let client = options.connect(server.url()).await.unwrap();
+    for _ in 0..2 {
+        let failed = notices.next().await;
+        assert!(failed.to_string().contains("the callback panicked"), "{failed}");
+    }
+    env.connected(&client, 1).await;
+    client.flush().await.unwrap();
+}
+
 pub(crate) async fn a_callback_that_fails_for_a_while_is_asked_again<R: Rt>(env: Env<R, Release>) {
     let server = RealServer::start(env.kind, &Options::new().extra(USER));
     let asked = Arc::new(AtomicUsize::new(0));

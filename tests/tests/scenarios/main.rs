@@ -294,6 +294,7 @@ macro_rules! on_every_process {
                     threads_that_publish_while_others_receive_lose_nothing,
                     renewed_certificates_are_used_on_the_next_attempt,
                     a_server_discovered_by_its_address_is_checked_by_name,
+                    websockets_are_encrypted_first,
                 }
                 tls_refusals {
                     bad_certificates_of_servers,
@@ -335,6 +336,7 @@ macro_rules! on_every_process {
                     a_callback_is_asked_on_every_attempt_with_another_nonce,
                     a_callback_without_an_answer_is_dropped_in_time,
                     a_callback_that_fails_says_why,
+                    a_callback_that_panics_fails_its_attempt_alone,
                     a_callback_that_fails_for_a_while_is_asked_again,
                     a_callback_under_way_is_dropped_with_its_client,
                     the_same_refusal_twice_ends_the_client,

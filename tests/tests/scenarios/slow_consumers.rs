@@ -103,8 +103,9 @@ pub(crate) async fn every_episode_has_a_beginning_and_an_end<R: Rt>(env: Env<R>)
 pub(crate) async fn the_connection_waits_if_so_chosen<R: Rt>(env: Env<R>) {
     const COUNT: usize = 20_000;
     let server = env.start();
-    // Keepalive has nothing to hear meanwhile, and does not mind.
-    let options = env.options().ping_interval(std::time::Duration::from_millis(5));
+    // Keepalive goes on meanwhile. It has patience enough for a machine that does other things.
+    let ping_interval = std::time::Duration::from_millis(5);
+    let options = env.options().ping_interval(ping_interval).max_pings_outstanding(10_000);
     let (options, events) = Events::in_detail(options);
     let (client, other) = (env.connect_with(&*server, options).await, env.connect(&*server).await);
     let subscription = client.subscription("flood").capacity(100);

@@ -7,9 +7,9 @@ use nats_client::connection::State;
 use nats_client::rustls::crypto::ring;
 use nats_client::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use nats_client::rustls::{ClientConfig, RootCertStore};
-use nats_client::{Client, ConnectOptions, Notice};
+use nats_client::{Client, ConnectErrorKind, ConnectOptions, Notice};
 use nats_tests::certificates::{Authority, Certificate, Files};
-use nats_tests::server::{Cluster, Options, RealServer, Release, TestServer};
+use nats_tests::server::{Cluster, Options, RealServer, Release, ReservedPort, TestServer};
 
 use crate::support::{Env, Events, Rt, next, numbers, publish_numbers, take, text};
 
@@ -279,4 +279,38 @@ pub(crate) async fn a_server_discovered_by_its_address_is_checked_by_name<R: Rt>
     env.connected(&client, 2).await;
     works(&client).await;
     assert_eq!(client.server_info().port, told.port());
+}
+
+pub(crate) async fn websockets_are_encrypted_first<R: Rt>(env: Env<R, Release>) {
+    let setup = Setup::with(|authority| authority.issue(&["localhost"]));
+    let (certificate, key) = (setup.files.path("server.pem"), setup.files.path("server.key"));
+    let port = ReservedPort::new();
+    let websocket = format!(
+        "websocket {{ listen: \"127.0.0.1:{}\", compression: true\n\
+         tls {{ cert_file: {certificate:?}, key_file: {key:?} }} }}",
+        port.port()
+    );
+    // What INFO says of TLS is about the other listener, whether it does it or not.
+    for options in [Options::new(), setup.options("")] {
+        let mut server = RealServer::start(env.kind, &options.extra(&websocket));
+        let url = format!("wss://localhost:{}", port.port());
+        for options in [setup.trusting(&env), setup.trusting(&env).require_tls(true)] {
+            let client = options.websocket_compression(true).connect(&url).await.unwrap();
+            let mut subscriber = client.subscribe("large").await.unwrap();
+            for size in [0, 1_000_000] {
+                client.publish("large", vec![b'x'; size].into()).await.unwrap();
+                assert_eq!(next(&mut subscriber).await.payload.len(), size);
+            }
+            let connects = client.delivery_statistics().connects;
+            server.restart();
+            env.connected(&client, connects + 1).await;
+            client.publish("large", "again".into()).await.unwrap();
+            assert_eq!(text(&next(&mut subscriber).await), "again");
+        }
+        let foreign = env.options().connect(&url).await.unwrap_err();
+        assert_eq!(foreign.kind(), ConnectErrorKind::Tls, "{foreign}");
+        let by_address = format!("wss://127.0.0.1:{}", port.port());
+        let error = setup.trusting(&env).connect(&by_address).await.unwrap_err();
+        assert_eq!(error.kind(), ConnectErrorKind::Tls, "{error}");
+    }
 }
