@@ -17,29 +17,9 @@
 
 pub mod runtime;
 
-/// The contexts of the `nats` command.
-#[cfg(feature = "context")]
-pub use nats_client::context;
+// What is defined below goes before the names of the same kind in there.
 #[doc(inline)]
-pub use nats_client::guide;
-/// The version of rustls that [`ConnectOptions::tls_client_config`] speaks of.
-#[cfg(feature = "tls")]
-pub use nats_client::rustls;
-
-#[allow(deprecated, reason = "a name that programs may still use")]
-pub use nats_client::PublishMessage;
-pub use nats_client::client::{DrainError, ReconnectError};
-pub use nats_client::{
-    AsServerAddr, Auth, AuthError, CallbackError, Client, ClientError, ConfirmError, ConnectError,
-    ConnectErrorKind, ConnectInfo, EndReason, Error, Event, Events, FlushError, FlushErrorKind,
-    HeaderMap, HeaderName, HeaderValue, Message, NewSubscription, Notice, Notices, PendingPolicy,
-    PermissionTarget, Protocol, PublishError, PublishErrorKind, ReconnectToServer, Remainder,
-    Request, RequestError, RequestErrorKind, Server, ServerAddr, ServerError, ServerInfo,
-    ServerPoolError, ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind, Statistics,
-    StatusCode, Subject, SubjectError, SubscribeError, SubscribeErrorKind, Subscriber,
-    SubscriberStatistics, ToServerAddrs, ToSubject, TryPublishError, Unfinished, UnsubscribeError,
-    WhenFull, client, connection, error, header, message, nats_proto, status, subject,
-};
+pub use nats_client::*;
 pub use runtime::AsyncStd;
 
 /// The settings of a client: see [`nats_client::ConnectOptions`].

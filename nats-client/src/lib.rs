@@ -77,16 +77,17 @@ mod client_tests;
 mod testing;
 
 pub use client::{
-    Client, ConfirmError, FlushError, FlushErrorKind, NewSubscription, PublishError,
-    PublishErrorKind, Remainder, Request, RequestError, RequestErrorKind, ServerPoolError,
-    ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind, SubscribeError,
-    SubscribeErrorKind, TryPublishError,
+    Client, ConfirmError, DrainError, FlushError, FlushErrorKind, NewSubscription, PublishError,
+    PublishErrorKind, ReconnectError, Remainder, Request, RequestError, RequestErrorKind,
+    ServerPoolError, ServerPoolErrorKind, SetServerPoolError, SetServerPoolErrorKind,
+    SubscribeError, SubscribeErrorKind, TryPublishError,
 };
 pub use connect::{ConnectError, ConnectErrorKind, connect, connect_with_options};
 pub use error::BoxError as Error;
 pub use event::{CallbackError, ClientError, Event, ServerError};
 pub use hub::{Events, Notices};
 pub use mailbox::{SubscriberStatistics, WhenFull};
+#[doc(no_inline)]
 pub use nats_proto;
 pub use nats_proto::connection::{AuthError, EndReason, PendingPolicy, Unfinished};
 pub use nats_proto::{
@@ -98,6 +99,7 @@ pub use options::ConnectOptions;
 pub use runtime::Runtime;
 /// The version of rustls that [`ConnectOptions::tls_client_config`] speaks of.
 #[cfg(feature = "tls")]
+#[doc(no_inline)]
 pub use rustls;
 pub use server_addr::{ReconnectToServer, Server, ServerAddr};
 pub use statistics::Statistics;
