@@ -32,7 +32,9 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `tls`, with `ring` or `aws-lc-rs` | encrypted connections, and which cryptography they use |
+//! | `websocket` | servers behind `ws://` and, with `tls`, `wss://` addresses |
 //! | `nkeys` | nkeys, JWTs and credentials files |
+//! | `url` | `ServerAddr` from and to the URLs of the crate `url` |
 //! | `context` | the contexts of the `nats` command |
 //! | `tracing` | events and spans for `tracing` subscribers |
 #![forbid(unsafe_code)]
