@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nats_proto::auth::Auth;
-use nats_proto::connection::{
-    AuthError, ConnectError, DisconnectReason, ReconnectToServer, SetServerPoolError,
-};
+use nats_proto::connection::{AuthError, ConnectError, ReconnectToServer, SetServerPoolError};
 use nats_proto::{Connection, DialId, Event, Instant, Rng, ServerAddr};
 
 use super::between;
@@ -113,7 +111,6 @@ impl Servers {
                 let is_refusal = matches!(error, ConnectError::Auth(_));
                 assert!(refused || !is_refusal, "credentials that nobody refused: {error}");
             }
-            Event::Disconnected { reason: DisconnectReason::LameDuck } => self.hurry(),
             // One that was forgotten and is told of again is a new one.
             Event::ServersDiscovered(_) => self.failed.clear(),
             _ => {}
