@@ -13,6 +13,9 @@ pub(crate) struct Job {
     /// Whether every message has one header.
     #[serde(default)]
     pub(crate) headers: bool,
+    /// Whether the connection is encrypted.
+    #[serde(default)]
+    pub(crate) tls: bool,
     /// Tasks that publish, or requests in flight.
     #[serde(default = "one")]
     pub(crate) tasks: usize,
@@ -39,6 +42,7 @@ impl Job {
             messages,
             payload,
             headers: false,
+            tls: false,
             tasks: 1,
             subscriptions: 1,
             idle_subscriptions: 0,

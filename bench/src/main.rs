@@ -12,6 +12,7 @@ mod progress;
 mod report;
 mod run;
 mod servers;
+mod tls;
 mod trace;
 mod worker;
 

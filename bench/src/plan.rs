@@ -66,7 +66,7 @@ impl Plan {
         if self.quick { full / 10 } else { full }
     }
 
-    /// One kind of work with every payload, without and with headers; `slow` is how many times slower than
+    /// One kind of work with every payload: plain, with headers, and encrypted; `slow` is how many times slower than
     /// publishing to the sink it is.
     fn matrix(
         &mut self,
@@ -77,17 +77,17 @@ impl Plan {
         slow: u64,
         more: &[Client],
     ) {
-        let mut clients = vec![Tokio, AsyncStd, AsyncNats];
-        clients.extend(more);
-        clients.push(Floor);
         for (payload, label, full) in PAYLOADS {
-            for headers in [false, true] {
-                // Quickly: small and large without headers, and small with them where that is cheap.
-                let wanted = match kind {
-                    Kind::Publish | Kind::Receive => {
-                        payload == 16 || (payload == 65_536 && !headers)
+            for (extra, headers, tls) in
+                [("", false, false), (", header", true, false), (", TLS", false, true)]
+            {
+                // Quickly: small and large ones that are plain, and small ones with a header or encrypted where
+                // that is cheap.
+                let wanted = match (kind, server) {
+                    (Kind::Publish, Server::Sink) | (Kind::Receive, _) => {
+                        payload == 16 || (payload == 65_536 && extra.is_empty())
                     }
-                    _ => payload == 16 && !headers,
+                    _ => payload == 16 && extra.is_empty(),
                 };
                 if self.quick && !wanted {
                     continue;
@@ -99,12 +99,16 @@ impl Plan {
                     _ => full / slow,
                 };
                 let mut job = Job::new(kind, payload, self.messages(full).max(100));
-                (job.headers, job.tasks) = (headers, tasks);
+                (job.headers, job.tls, job.tasks) = (headers, tls, tasks);
                 // Each task has the same share.
                 job.messages -= job.messages % tasks as u64;
                 job.messages = job.messages.max(tasks as u64);
-                let variant = format!("{label}{}", if headers { ", header" } else { "" });
-                let clients = clients.clone();
+                let variant = format!("{label}{extra}");
+                let mut clients = vec![Tokio, AsyncStd, AsyncNats];
+                // It trusts the authorities of the system alone.
+                clients.extend(more.iter().filter(|_| !tls));
+                // An encrypted stream cannot be written on one thread and read on another.
+                clients.extend((!tls || kind != Kind::PubSub).then_some(Floor));
                 self.groups.push(vec![Measurement { section, variant, server, job, clients }]);
             }
         }

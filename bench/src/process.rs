@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::Result;
 use crate::job::{Client, Job, Kind, Sample};
 use crate::plan::Server;
+use crate::tls::Certificate;
 
 /// How long a worker may take, which is many times what one takes that does not wait for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,74 +32,83 @@ pub(crate) struct Stage {
     // Ends first: a server that goes away would be an error to it.
     _responder: Option<Process>,
     _server: Process,
+    /// If the connections are encrypted.
+    certificate: Option<Certificate>,
 }
 
 impl Stage {
     pub(crate) fn set(server: Server, job: &Job) -> Result<Self> {
-        let (server, addr) = start_server(server, job)?;
+        let certificate = job.tls.then(Certificate::make).transpose()?;
+        let (server, addr) = start_server(server, job, certificate.as_ref())?;
         let url = format!("nats://{addr}");
         let responder = (job.kind == Kind::Request)
-            .then(|| start(&["responder", &url]))
+            .then(|| start(&["responder", &url], certificate.as_ref()))
             .transpose()?
             .map(|(process, _)| process);
-        Ok(Self { url, _server: server, _responder: responder })
+        Ok(Self { url, _server: server, _responder: responder, certificate })
+    }
+
+    /// One client at one job.
+    pub(crate) fn work(&self, client: Client, job: &Job) -> Result<Sample> {
+        Ok(serde_json::from_str(&self.output("worker", client, job)?)?)
+    }
+
+    /// The system calls of one client at one job. An error says why they cannot be counted.
+    pub(crate) fn trace(&self, client: Client, job: &Job) -> Result<u64> {
+        Ok(serde_json::from_str(&self.output("trace", client, job)?)?)
+    }
+
+    fn output(&self, role: &str, client: Client, job: &Job) -> Result<String> {
+        let args = [serde_json::to_string(&client)?, self.url.clone(), serde_json::to_string(job)?];
+        let mut command = this_program(self.certificate.as_ref())?;
+        command.arg(role).args(args).stderr(Stdio::piped());
+        let mut child = Process(command.spawn()?);
+        let stdout = child.0.stdout.take().ok_or("no standard output")?;
+        let stderr = child.0.stderr.take().ok_or("no standard error")?;
+        let (sender, receiver) = mpsc::channel();
+        // Each is a line at most, so one can be read after the other.
+        std::thread::spawn(move || sender.send((read_to_string(stdout), read_to_string(stderr))));
+        let Ok((answer, said)) = receiver.recv_timeout(PATIENCE) else {
+            return Err(format!("{} hangs at {job:?}", client.name()).into());
+        };
+        if child.0.wait()?.success() {
+            return Ok(answer?);
+        }
+        Err(format!("{} failed at {job:?}: {}", client.name(), said?.trim()).into())
     }
 }
 
-fn start_server(server: Server, job: &Job) -> Result<(Process, String)> {
+fn start_server(
+    server: Server,
+    job: &Job,
+    certificate: Option<&Certificate>,
+) -> Result<(Process, String)> {
     let Job { payload, headers, messages, .. } = job;
     let subscriptions = job.subscriptions + job.idle_subscriptions;
     let headers = if *headers { "headers" } else { "plain" };
     match server {
-        Server::Sink => start(&["sink"]),
+        Server::Sink => start(&["sink"], certificate),
         Server::Flood => {
             let numbers = [payload.to_string(), messages.to_string(), subscriptions.to_string()];
-            start(&["flood", &numbers[0], &numbers[1], headers, &numbers[2]])
+            start(&["flood", &numbers[0], &numbers[1], headers, &numbers[2]], certificate)
         }
-        Server::Nats => start_nats(),
+        Server::Nats => start_nats(certificate),
     }
 }
 
-/// One client at one job.
-pub(crate) fn work(client: Client, url: &str, job: &Job) -> Result<Sample> {
-    let output = output("worker", client, url, job)?;
-    Ok(serde_json::from_str(&output)?)
-}
-
-/// The system calls of one client at one job. An error says why they cannot be counted.
-pub(crate) fn trace(client: Client, url: &str, job: &Job) -> Result<u64> {
-    let output = output("trace", client, url, job)?;
-    Ok(serde_json::from_str(&output)?)
-}
-
-fn output(role: &str, client: Client, url: &str, job: &Job) -> Result<String> {
-    let args = [serde_json::to_string(&client)?, url.to_owned(), serde_json::to_string(job)?];
-    let mut child = Process(
-        Command::new(std::env::current_exe()?)
-            .arg(role)
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?,
-    );
-    let stdout = child.0.stdout.take().ok_or("no standard output")?;
-    let stderr = child.0.stderr.take().ok_or("no standard error")?;
-    let (sender, receiver) = mpsc::channel();
-    // Each is a line at most, so one can be read after the other.
-    std::thread::spawn(move || sender.send((read_to_string(stdout), read_to_string(stderr))));
-    let Ok((answer, said)) = receiver.recv_timeout(PATIENCE) else {
-        return Err(format!("{} hangs at {job:?}", client.name()).into());
-    };
-    if child.0.wait()?.success() {
-        return Ok(answer?);
+/// This program, to be started in another role.
+fn this_program(certificate: Option<&Certificate>) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.stdout(Stdio::piped());
+    if let Some(certificate) = certificate {
+        certificate.set_for(&mut command);
     }
-    Err(format!("{} failed at {job:?}: {}", client.name(), said?.trim()).into())
+    Ok(command)
 }
 
 /// Starts this program in another role and reads the line by which it says that it is ready.
-fn start(args: &[&str]) -> Result<(Process, String)> {
-    let mut command = Command::new(std::env::current_exe()?);
-    let mut child = Process(command.args(args).stdout(Stdio::piped()).spawn()?);
+fn start(args: &[&str], certificate: Option<&Certificate>) -> Result<(Process, String)> {
+    let mut child = Process(this_program(certificate)?.args(args).spawn()?);
     let stdout = child.0.stdout.take().ok_or("no standard output")?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
@@ -115,10 +125,12 @@ pub(crate) fn nats_server() -> Result<PathBuf> {
 }
 
 /// A real server, on a port of the system's choice.
-fn start_nats() -> Result<(Process, String)> {
+fn start_nats(certificate: Option<&Certificate>) -> Result<(Process, String)> {
     let mut config = std::env::temp_dir();
     config.push(format!("nats-bench-{}.conf", std::process::id()));
-    std::fs::write(&config, "max_payload: 8MB\nwrite_deadline: \"60s\"\nmax_pending: 1GB\n")?;
+    let settings = "max_payload: 8MB\nwrite_deadline: \"60s\"\nmax_pending: 1GB\n";
+    let tls = certificate.map(Certificate::setting).unwrap_or_default();
+    std::fs::write(&config, format!("{settings}{tls}"))?;
     let mut command = Command::new(nats_server()?);
     command.args(["-a", "127.0.0.1", "-p", "-1", "-c"]).arg(&config);
     let mut child = Process(command.stderr(Stdio::piped()).spawn()?);

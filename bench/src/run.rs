@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::Result;
 use crate::job::{Client, Sample};
 use crate::plan::{Group, Measurement, Server, plan};
-use crate::process::{self, Stage};
+use crate::process::Stage;
 use crate::progress::Progress;
 use crate::report::{Report, Row, median};
 
@@ -122,7 +122,7 @@ impl Run {
                 }
                 for (client, samples) in measurement.clients.iter().zip(samples) {
                     self.progress.process(&name, client.name());
-                    samples.push(process::work(*client, &stage.url, &measurement.job)?);
+                    samples.push(stage.work(*client, &measurement.job)?);
                     self.progress.done();
                 }
             }
@@ -168,10 +168,10 @@ impl Run {
             Server::Flood => Some(Stage::set(Server::Flood, &job)?),
             Server::Sink | Server::Nats => None,
         };
-        let url = &flood.as_ref().unwrap_or(stage).url;
+        let stage = flood.as_ref().unwrap_or(stage);
         let mut counts = Vec::new();
         for _ in 0..self.traces() {
-            match process::trace(client, url, &job) {
+            match stage.trace(client, &job) {
                 Ok(calls) => counts.push(calls as f64 / job.messages as f64),
                 Err(error) => {
                     self.calls = false;

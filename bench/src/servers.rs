@@ -1,29 +1,34 @@
 //! Toy servers that cost next to nothing, so that the client is what is measured.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::thread;
 
 use crate::Result;
+use crate::tls::{self, Stream};
 use crate::worker::IDLE;
 
-const INFO: &[u8] =
-    b"INFO {\"server_id\":\"bench\",\"server_name\":\"bench\",\"version\":\"2.15.1\",\
-    \"proto\":1,\"headers\":true,\"max_payload\":8388608}\r\n";
+fn info() -> String {
+    let tls = tls::root().is_some();
+    format!(
+        "INFO {{\"server_id\":\"bench\",\"server_name\":\"bench\",\"version\":\"2.15.1\",\"proto\":1,\
+         \"headers\":true,\"max_payload\":8388608,\"tls_required\":{tls}}}\r\n"
+    )
+}
 
 /// The one header of every message that has any.
 pub(crate) const HEADER: &str = "NATS/1.0\r\nTrace-Id: 0123456789abcdef\r\n\r\n";
 
 /// Listens, says where on standard output, and serves each client on a thread until killed.
-fn serve(client: fn(TcpStream) -> std::io::Result<()>) -> Result<()> {
+fn serve(client: fn(Stream) -> Result<()>) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?);
     for stream in listener.incoming() {
         let mut stream = stream?;
         stream.set_nodelay(true)?;
-        stream.write_all(INFO)?;
+        stream.write_all(info().as_bytes())?;
         // A client that goes away is no failure.
-        thread::spawn(move || client(stream));
+        thread::spawn(move || client(Stream::accept(stream)?));
     }
     Ok(())
 }
@@ -85,7 +90,7 @@ pub(crate) fn flood() -> Result<()> {
 
 /// Reads until there are so many subscriptions; gives their subjects and ids. None if the client has left before.
 fn subscriptions(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     wanted: usize,
 ) -> std::io::Result<Option<Vec<(String, String)>>> {
     let mut found = Vec::new();

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::job::{Job, Kind, Sample};
 use crate::meter::Meter;
 use crate::servers::HEADER;
+use crate::tls::Stream;
 use crate::worker::SUBJECT;
 
 pub(crate) use requests::responder;
@@ -16,28 +17,36 @@ pub(crate) use requests::responder;
 /// Bytes that a client would collect before it writes.
 const BATCH: usize = 64 * 1024;
 
+/// Reads by way of the buffer; writes by way of [`BufReader::get_mut`].
+type Connection = BufReader<Stream>;
+
 /// Connects and shakes hands.
-fn connect(url: &str) -> Result<(TcpStream, BufReader<TcpStream>)> {
+fn connect(url: &str) -> Result<Connection> {
     let addr = url.strip_prefix("nats://").ok_or("not a nats:// url")?;
     let mut stream = TcpStream::connect(addr)?;
     stream.set_nodelay(true)?;
-    let mut reader = BufReader::with_capacity(BATCH, stream.try_clone()?);
+    // INFO, and not a byte of what may come after it.
+    let mut byte = [0];
+    while byte != *b"\n" {
+        stream.read_exact(&mut byte)?;
+    }
+    let mut connection = BufReader::with_capacity(BATCH, Stream::connect(stream)?);
     let connect = "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n";
-    stream.write_all(connect.as_bytes())?;
-    fence(&mut stream, &mut reader)?;
-    Ok((stream, reader))
+    connection.get_mut().write_all(connect.as_bytes())?;
+    fence(&mut connection)?;
+    Ok(connection)
 }
 
-fn fence(stream: &mut TcpStream, reader: &mut BufReader<TcpStream>) -> Result<()> {
-    stream.write_all(b"PING\r\n")?;
+fn fence(connection: &mut Connection) -> Result<()> {
+    connection.get_mut().write_all(b"PING\r\n")?;
     let mut line = String::new();
     while line != "PONG\r\n" {
         line.clear();
-        if reader.read_line(&mut line)? == 0 {
+        if connection.read_line(&mut line)? == 0 {
             return Err("the server closed the connection".into());
         }
         match line.as_str() {
-            "PING\r\n" => stream.write_all(b"PONG\r\n")?,
+            "PING\r\n" => connection.get_mut().write_all(b"PONG\r\n")?,
             error if error.starts_with("-ERR") => return Err(error.trim().into()),
             _ => {}
         }
@@ -69,15 +78,15 @@ pub(crate) fn run(url: &str, job: &Job) -> Result<Sample> {
 }
 
 fn publish(url: &str, job: &Job) -> Result<Sample> {
-    let (mut stream, mut reader) = connect(url)?;
+    let mut connection = connect(url)?;
     let meter = Meter::start();
-    write(&mut stream, job)?;
-    fence(&mut stream, &mut reader)?;
+    write(connection.get_mut(), job)?;
+    fence(&mut connection)?;
     Ok(meter.stop(job.messages, Vec::new()))
 }
 
 /// Writes all messages, as many at a time as a client would.
-fn write(stream: &mut TcpStream, job: &Job) -> std::io::Result<()> {
+fn write(stream: &mut impl Write, job: &Job) -> std::io::Result<()> {
     let frame = frame(SUBJECT, job);
     let per_batch = (BATCH / frame.len()).max(1);
     let batch = frame.repeat(per_batch);
@@ -92,15 +101,18 @@ fn write(stream: &mut TcpStream, job: &Job) -> std::io::Result<()> {
 
 /// Writes on one thread and reads on another.
 fn pub_sub(url: &str, job: &Job) -> Result<Sample> {
-    let (mut stream, mut reader) = connect(url)?;
-    stream.write_all(format!("SUB {SUBJECT} 1\r\n").as_bytes())?;
-    fence(&mut stream, &mut reader)?;
+    let mut connection = connect(url)?;
+    connection.get_mut().write_all(format!("SUB {SUBJECT} 1\r\n").as_bytes())?;
+    fence(&mut connection)?;
+    let Stream::Plain(stream) = connection.get_mut() else {
+        return Err("an encrypted stream has no two halves".into());
+    };
     // What comes back has another operation and the number of the subscription.
     let frame = frame(SUBJECT, job).len() + " 1".len();
     let mut input = stream.try_clone()?;
     let meter = Meter::start();
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| write(&mut stream, job));
+        let writer = scope.spawn(|| write(stream, job));
         read(&mut input, frame as u64 * job.messages)?;
         writer.join().map_err(|_| "the writer panicked")??;
         Ok(meter.stop(job.messages, Vec::new()))
@@ -108,7 +120,7 @@ fn pub_sub(url: &str, job: &Job) -> Result<Sample> {
 }
 
 /// Reads so many bytes, and looks at none.
-fn read(stream: &mut TcpStream, mut left: u64) -> Result<()> {
+fn read(stream: &mut impl Read, mut left: u64) -> Result<()> {
     let mut buffer = vec![0; BATCH];
     while left > 0 {
         match stream.read(&mut buffer)? {
@@ -120,16 +132,17 @@ fn read(stream: &mut TcpStream, mut left: u64) -> Result<()> {
 }
 
 fn receive(url: &str, job: &Job) -> Result<Sample> {
-    let (mut stream, mut reader) = connect(url)?;
-    stream.write_all(format!("SUB {SUBJECT} 1\r\n").as_bytes())?;
+    let mut connection = connect(url)?;
+    connection.get_mut().write_all(format!("SUB {SUBJECT} 1\r\n").as_bytes())?;
     let mut line = Vec::new();
-    reader.read_until(b'\n', &mut line)?;
+    connection.read_until(b'\n', &mut line)?;
     // The rest of the message that starts the clock, and those that count.
     let block = if job.headers { HEADER.len() } else { 0 };
     let body = block + job.payload + 2;
     let left = body as u64 + (line.len() + body) as u64 * job.messages;
+    // What is in the buffer already is not to come again.
+    let left = left.saturating_sub(connection.buffer().len() as u64);
     let meter = Meter::start();
-    // What the handshake's reader has got already is not to come again.
-    read(&mut stream, left.saturating_sub(reader.buffer().len() as u64))?;
+    read(connection.get_mut(), left)?;
     Ok(meter.stop(job.messages, Vec::new()))
 }

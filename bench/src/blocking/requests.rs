@@ -1,11 +1,10 @@
 //! Requests on blocking sockets, and the one who answers them, which is the same for every client.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, Read, Write};
 use std::time::{Duration, Instant};
 
-use super::{connect, fence, frame};
+use super::{Connection, connect, fence, frame};
 use crate::Result;
 use crate::job::{Job, Sample};
 use crate::meter::Meter;
@@ -14,13 +13,13 @@ use crate::worker::{ECHO, WARM_UP};
 /// Keeps `tasks` requests in flight: for each reply that has come, the next request goes out, all of them in one
 /// write. The replies come in the order of the requests.
 pub(super) fn run(url: &str, job: &Job) -> Result<Sample> {
-    let (mut stream, mut reader) = connect(url)?;
-    stream.write_all(b"SUB bench.inbox 1\r\n")?;
-    fence(&mut stream, &mut reader)?;
+    let mut connection = connect(url)?;
+    connection.get_mut().write_all(b"SUB bench.inbox 1\r\n")?;
+    fence(&mut connection)?;
     let frame = frame(&format!("{ECHO} bench.inbox"), job);
     for _ in 0..WARM_UP {
-        stream.write_all(frame.as_bytes())?;
-        read_message(&mut reader, &mut stream)?;
+        connection.get_mut().write_all(frame.as_bytes())?;
+        read_message(&mut connection)?;
     }
     let mut out = Vec::new();
     let mut latencies: Vec<Duration> = Vec::with_capacity(job.messages as usize);
@@ -37,15 +36,15 @@ pub(super) fn run(url: &str, job: &Job) -> Result<Sample> {
             (0..now).for_each(|_| out.extend_from_slice(frame.as_bytes()));
             let start = Instant::now();
             starts.extend((0..now).map(|_| start));
-            stream.write_all(&out)?;
+            connection.get_mut().write_all(&out)?;
         }
         // At least one, and then what has been read along with it.
         loop {
-            read_message(&mut reader, &mut stream)?;
+            read_message(&mut connection)?;
             free += 1;
             let start: Instant = starts.pop_front().ok_or("a reply without a request")?;
             latencies.push(start.elapsed());
-            if starts.is_empty() || reader.buffer().len() < frame.len() {
+            if starts.is_empty() || connection.buffer().len() < frame.len() {
                 break;
             }
         }
@@ -63,21 +62,18 @@ struct Request {
 }
 
 /// Reads up to the next message; answers PINGs on the way.
-fn read_message(reader: &mut BufReader<TcpStream>, stream: &mut TcpStream) -> Result<Request> {
+fn read_message(connection: &mut Connection) -> Result<Request> {
     loop {
-        if let Some(request) = read_operation(reader, stream)? {
+        if let Some(request) = read_operation(connection)? {
             return Ok(request);
         }
     }
 }
 
 /// Reads a message, or something else, which gives None; answers a PING.
-fn read_operation(
-    reader: &mut BufReader<TcpStream>,
-    stream: &mut TcpStream,
-) -> Result<Option<Request>> {
+fn read_operation(connection: &mut Connection) -> Result<Option<Request>> {
     let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
+    if connection.read_line(&mut line)? == 0 {
         return Err("the server closed the connection".into());
     }
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -87,7 +83,7 @@ fn read_operation(
         ["HMSG", _, _, headers, len] => ("", headers, len),
         ["HMSG", _, _, reply, headers, len] => (reply, headers, len),
         ["PING"] => {
-            stream.write_all(b"PONG\r\n")?;
+            connection.get_mut().write_all(b"PONG\r\n")?;
             return Ok(None);
         }
         ["-ERR", ..] => return Err(line.trim().into()),
@@ -95,20 +91,20 @@ fn read_operation(
     };
     let (headers, len) = (headers.parse()?, len.parse::<usize>()?);
     let mut body = vec![0; len + 2];
-    reader.read_exact(&mut body)?;
+    connection.read_exact(&mut body)?;
     body.truncate(len);
     Ok(Some(Request { reply: reply.to_owned(), headers, body }))
 }
 
 /// Answers every request with its own headers and payload, until killed.
 pub(crate) fn responder(mut args: impl Iterator<Item = String>) -> Result<()> {
-    let (mut stream, mut reader) = connect(&args.next().ok_or("no url")?)?;
-    stream.write_all(format!("SUB {ECHO} 1\r\n").as_bytes())?;
-    fence(&mut stream, &mut reader)?;
+    let mut connection = connect(&args.next().ok_or("no url")?)?;
+    connection.get_mut().write_all(format!("SUB {ECHO} 1\r\n").as_bytes())?;
+    fence(&mut connection)?;
     println!("ready");
     let mut out = Vec::new();
     loop {
-        if let Some(Request { reply, headers, body }) = read_operation(&mut reader, &mut stream)? {
+        if let Some(Request { reply, headers, body }) = read_operation(&mut connection)? {
             let control = match headers {
                 0 => format!("PUB {reply} {}\r\n", body.len()),
                 _ => format!("HPUB {reply} {headers} {}\r\n", body.len()),
@@ -118,8 +114,8 @@ pub(crate) fn responder(mut args: impl Iterator<Item = String>) -> Result<()> {
             out.extend_from_slice(b"\r\n");
         }
         // Everything that has come is answered in one write, also when a PING has come last.
-        if reader.buffer().is_empty() {
-            stream.write_all(&out)?;
+        if connection.buffer().is_empty() {
+            connection.get_mut().write_all(&out)?;
             out.clear();
         }
     }

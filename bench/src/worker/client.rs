@@ -14,6 +14,7 @@ macro_rules! client {
             use super::{ECHO, IDLE, Job, Kind, Result, SETTLE, SUBJECT, Sample, WARM_UP, payload};
             use crate::job::KEEP_ONE_OF;
             use crate::meter::{Memory, Meter};
+            use crate::tls;
 
             pub(super) fn run(url: &str, job: &Job) -> Result<Sample> {
                 let (url, job) = (url.to_owned(), job.clone());
@@ -29,7 +30,10 @@ macro_rules! client {
                 }
                 // Room for everything: what is dropped would be measured as time, and never counted.
                 let capacity = job.messages as usize + 1;
-                let options = $nats::ConnectOptions::new().subscription_capacity(capacity);
+                let mut options = $nats::ConnectOptions::new().subscription_capacity(capacity);
+                if let Some(root) = tls::root() {
+                    options = options.add_root_certificates(root).require_tls(true);
+                }
                 let client = $options(options).connect(url).await?;
                 match job.kind {
                     Kind::Publish => publish(client, job).await,
