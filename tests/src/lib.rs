@@ -4,4 +4,3 @@ pub mod certificates;
 #[cfg(doctest)]
 mod readme;
 pub mod server;
-pub mod sim;

@@ -7,8 +7,8 @@ use nats_broker::{Broker, BrokerEvent, Config, SessionId};
 use nats_proto::wire::{ClientDecoder, ClientOp, ClientOps, Limits, OutBuf};
 use nats_proto::{Instant, Rng};
 
-use super::pipe::Read;
-use super::simulation::{Link, Links};
+use crate::pipe::Read;
+use crate::simulation::{Link, Links};
 
 /// A publish that a broker has handled.
 #[derive(Debug)]
@@ -38,32 +38,32 @@ struct Peer {
 
 /// A broker process: it can crash, and start again without its state.
 #[derive(Debug)]
-pub(super) struct Host {
+pub(crate) struct Host {
     index: usize,
     incarnation: u64,
-    pub(super) broker: Option<Broker>,
+    pub(crate) broker: Option<Broker>,
     peers: BTreeMap<SessionId, Peer>,
     /// Something was done to the broker outside of [`run`](Self::run).
-    pub(super) woken: bool,
+    pub(crate) woken: bool,
 }
 
 impl Host {
-    pub(super) fn new(index: usize) -> Self {
+    pub(crate) fn new(index: usize) -> Self {
         Self { index, incarnation: 0, broker: None, peers: BTreeMap::new(), woken: false }
     }
 
-    pub(super) fn start(&mut self, config: Config, seed: [u8; 32]) {
+    pub(crate) fn start(&mut self, config: Config, seed: [u8; 32]) {
         self.broker = Some(Broker::new(config, seed));
         self.incarnation += 1;
     }
 
     /// The process dies: its state is gone. The caller sees to the links.
-    pub(super) fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         self.broker = None;
         self.peers.clear();
     }
 
-    pub(super) fn accept(&mut self, now: Instant, link: u64) -> Option<SessionId> {
+    pub(crate) fn accept(&mut self, now: Instant, link: u64) -> Option<SessionId> {
         let session = self.broker.as_mut()?.handle_connect(now, "10.0.0.1");
         let peer = Peer {
             link,
@@ -78,11 +78,11 @@ impl Host {
     }
 
     /// Whether the broker is between two operations on this link, so that another fits in.
-    pub(super) fn is_between_operations(&self, session: SessionId) -> bool {
+    pub(crate) fn is_between_operations(&self, session: SessionId) -> bool {
         self.peers.get(&session).is_some_and(|peer| peer.out.is_empty() && !peer.closing)
     }
 
-    pub(super) fn next(&self, now: Instant, links: &Links) -> Option<Instant> {
+    pub(crate) fn next(&self, now: Instant, links: &Links) -> Option<Instant> {
         let broker = self.broker.as_ref()?;
         let peers = self.peers.values().filter_map(|peer| {
             let link = links.get(&peer.link)?;
@@ -92,7 +92,7 @@ impl Host {
         peers.chain(broker.poll_timeout()).chain(self.woken.then_some(now)).min()
     }
 
-    pub(super) fn run(
+    pub(crate) fn run(
         &mut self,
         now: Instant,
         rng: &mut Rng,
@@ -191,7 +191,7 @@ impl Host {
     }
 
     /// The subscriptions of the session at the other end of `link`.
-    pub(super) fn subscriptions(&self, link: &Link) -> Option<usize> {
+    pub(crate) fn subscriptions(&self, link: &Link) -> Option<usize> {
         Some(self.broker.as_ref()?.subscriptions(link.session))
     }
 }

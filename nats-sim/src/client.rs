@@ -7,32 +7,32 @@ use nats_proto::connection::{Delivery, DialError, DisconnectReason, Route, TlsEr
 use nats_proto::wire::{OutBuf, ServerDecoder, ServerOps};
 use nats_proto::{Config, Connection, DialId, Event, Instant, Message, Rng, ServerAddr, State};
 
-use super::application::Application;
-use super::pipe::Read;
-use super::simulation::Links;
+use crate::application::Application;
+use crate::pipe::Read;
+use crate::simulation::Links;
 
 /// An attempt under way, and how it will end.
 #[derive(Debug)]
-pub(super) struct Dialing {
-    pub(super) id: DialId,
-    pub(super) server: ServerAddr,
+pub(crate) struct Dialing {
+    pub(crate) id: DialId,
+    pub(crate) server: ServerAddr,
     /// When the answer comes; never, if there is none.
-    pub(super) at: Option<Instant>,
+    pub(crate) at: Option<Instant>,
 }
 
 /// A TLS handshake under way.
 #[derive(Debug)]
-pub(super) struct Handshake {
-    pub(super) id: DialId,
+pub(crate) struct Handshake {
+    pub(crate) id: DialId,
     /// When it is over; never, if the other side does not answer.
-    pub(super) at: Option<Instant>,
-    pub(super) result: Result<(), TlsError>,
+    pub(crate) at: Option<Instant>,
+    pub(crate) result: Result<(), TlsError>,
 }
 
 /// A connection, what runs on it, and the loop of a driver that sleeps until it is woken.
-pub(super) struct Client<A> {
-    pub(super) connection: Connection,
-    pub(super) application: A,
+pub(crate) struct Client<A> {
+    pub(crate) connection: Connection,
+    pub(crate) application: A,
     /// Whether input is decoded outside of the connection.
     decodes: bool,
     decoder: ServerDecoder,
@@ -40,26 +40,26 @@ pub(super) struct Client<A> {
     deliveries: Vec<Delivery>,
     input: BytesMut,
     out: OutBuf,
-    pub(super) link: Option<u64>,
+    pub(crate) link: Option<u64>,
     /// What the connection has asked for and the network has not looked at.
-    pub(super) wanted: Option<(DialId, ServerAddr)>,
-    pub(super) dialing: Option<Dialing>,
+    pub(crate) wanted: Option<(DialId, ServerAddr)>,
+    pub(crate) dialing: Option<Dialing>,
     /// A TLS handshake that the connection has asked for and the network has not looked at.
-    pub(super) wants_tls: Option<DialId>,
-    pub(super) handshake: Option<Handshake>,
+    pub(crate) wants_tls: Option<DialId>,
+    pub(crate) handshake: Option<Handshake>,
     /// Nothing may be said yet: the server's address asks for encryption.
     silent: bool,
     /// Answers to attempts that were given up, which some drivers tell of nevertheless.
-    pub(super) late: Vec<DialId>,
+    pub(crate) late: Vec<DialId>,
     /// The deadline that the driver knows of: nearer ones must wake it.
     armed: Option<Instant>,
     woken: bool,
-    pub(super) closed: bool,
+    pub(crate) closed: bool,
     rounds: (Instant, u32),
 }
 
 impl<A: Application> Client<A> {
-    pub(super) fn new(
+    pub(crate) fn new(
         now: Instant,
         config: Config,
         seed: [u8; 32],
@@ -92,7 +92,7 @@ impl<A: Application> Client<A> {
     }
 
     /// When there is something to do, as far as the driver can know.
-    pub(super) fn next(&self, now: Instant, links: &Links) -> Option<Instant> {
+    pub(crate) fn next(&self, now: Instant, links: &Links) -> Option<Instant> {
         let link = self.link.and_then(|link| links.get(&link));
         // What comes during a handshake is for others.
         let read = link.filter(|_| !self.is_shaking_hands());
@@ -109,7 +109,7 @@ impl<A: Application> Client<A> {
     }
 
     /// Lets the application use the connection outside of the loop, and wakes the loop if it must be.
-    pub(super) fn with<T>(&mut self, f: impl FnOnce(&mut A, &mut Connection) -> T) -> T {
+    pub(crate) fn with<T>(&mut self, f: impl FnOnce(&mut A, &mut Connection) -> T) -> T {
         let result = f(&mut self.application, &mut self.connection);
         self.woken |= self.connection.take_wake();
         result
@@ -124,7 +124,7 @@ impl<A: Application> Client<A> {
     }
 
     /// Somebody on the way adds plain bytes to INFO, before the TLS handshake.
-    pub(super) fn tampered(&mut self, now: Instant) {
+    pub(crate) fn tampered(&mut self, now: Instant) {
         let old = self.input.len();
         self.input.extend_from_slice(b"PING\r\n");
         self.receive(now, old);
@@ -133,14 +133,14 @@ impl<A: Application> Client<A> {
     }
 
     /// Tells the connection how its TLS handshake ended.
-    pub(super) fn encrypted(&mut self, id: DialId, result: Result<(), TlsError>) {
+    pub(crate) fn encrypted(&mut self, id: DialId, result: Result<(), TlsError>) {
         self.silent &= result.is_err();
         self.connection.handle_tls(id, result);
         self.woken = true;
     }
 
     /// Tells the connection how its attempt ended.
-    pub(super) fn dialled(&mut self, now: Instant, dialing: Dialing, link: Option<u64>) {
+    pub(crate) fn dialled(&mut self, now: Instant, dialing: Dialing, link: Option<u64>) {
         let Dialing { id, server, .. } = dialing;
         self.silent = server.tls_required();
         let result = link.map(drop).ok_or_else(|| DialError::Io("refused".into()));
@@ -154,7 +154,7 @@ impl<A: Application> Client<A> {
     }
 
     /// One round of the driver.
-    pub(super) fn run(&mut self, now: Instant, rng: &mut Rng, links: &mut Links) {
+    pub(crate) fn run(&mut self, now: Instant, rng: &mut Rng, links: &mut Links) {
         self.count_round(now);
         for id in std::mem::take(&mut self.late) {
             self.connection.handle_dial(now, id, Ok(()));

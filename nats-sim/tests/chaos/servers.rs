@@ -7,7 +7,7 @@ use nats_proto::auth::Auth;
 use nats_proto::connection::{AuthError, ConnectError, ReconnectToServer, SetServerPoolError};
 use nats_proto::{Connection, DialId, Event, Instant, Rng, ServerAddr};
 
-use super::between;
+use nats_sim::between;
 
 #[derive(Debug)]
 enum Answer {

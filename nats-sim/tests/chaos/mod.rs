@@ -1,5 +1,10 @@
 //! One seed: a network, clients with random plans, faults, and what must hold in the end.
 
+mod books;
+mod restless;
+mod servers;
+mod topics;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,36 +12,35 @@ use std::time::Duration;
 use nats_proto::connection::{AuthSource, PendingPolicy, TlsMode};
 use nats_proto::{Config, Rng, ServerAddr, State};
 
-use super::books::{Arrivals, SharedArrivals};
-use super::host::Observed;
-use super::pipe::Weather;
-use super::restless::Restless;
-use super::servers::Servers;
-use super::simulation::{Dials, Simulation};
-use super::topics::{TOPICS, topic};
+use nats_sim::{Dials, Observed, Simulation, Weather};
+
+use self::books::{Arrivals, SharedArrivals};
+use self::restless::Restless;
+use self::servers::Servers;
+use self::topics::{TOPICS, topic};
 
 /// The time within which everything is up again once the faults have ended.
 const RECOVERY: Duration = Duration::from_secs(6);
 
 /// What came of a seed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Steps of the simulation.
-    pub steps: u64,
+    pub(crate) steps: u64,
     /// Publishes accepted, over all clients.
-    pub published: u64,
+    pub(crate) published: u64,
     /// Those of which the server has said that it has them.
-    pub confirmed: u64,
+    pub(crate) confirmed: u64,
     /// Those that may or may not have reached it.
-    pub uncertain: u64,
+    pub(crate) uncertain: u64,
     /// Those that were given up.
-    pub dropped: u64,
+    pub(crate) dropped: u64,
     /// Those that were kept over a broken link.
-    pub replayed: u64,
+    pub(crate) replayed: u64,
     /// Connections that came up.
-    pub connects: u64,
+    pub(crate) connects: u64,
     /// A hash of every byte read and written, and when: equal if the run was.
-    pub digest: u64,
+    pub(crate) digest: u64,
 }
 
 /// Runs one seed.
@@ -44,7 +48,7 @@ pub struct Outcome {
 /// # Panics
 ///
 /// Something that must always hold does not.
-pub fn run_seed(seed: u64) -> Outcome {
+pub(crate) fn run_seed(seed: u64) -> Outcome {
     let mut chaos = Chaos::new(seed);
     chaos.rage();
     chaos.recover();

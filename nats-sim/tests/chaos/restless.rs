@@ -10,8 +10,8 @@ use nats_proto::{
     Connection, Event, FlushId, Instant, Message, Outgoing, RequestId, Rng, State, SubscriptionId,
 };
 
-use super::application::Application;
-use super::between;
+use nats_sim::{Application, between};
+
 use super::books::{Books, SharedArrivals, Stamp};
 use super::servers::Servers;
 use super::topics::{TOPICS, Topic, topic};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use nats_proto::{Instant, Rng};
 
-use super::between;
+use crate::between;
 
 /// How a byte stream behaves: delays, sizes of reads, and how much it holds.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Default for Weather {
 
 /// What a read gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Read {
+pub(crate) enum Read {
     Bytes(usize),
     Eof,
     Nothing,
@@ -45,7 +45,7 @@ pub(super) enum Read {
 
 /// One direction of a byte stream: bytes on their way, in order.
 #[derive(Debug)]
-pub(super) struct Pipe {
+pub(crate) struct Pipe {
     weather: Weather,
     under_way: VecDeque<(Instant, Vec<u8>)>,
     len: usize,
@@ -61,7 +61,7 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    pub(super) fn new(weather: Weather) -> Self {
+    pub(crate) fn new(weather: Weather) -> Self {
         Self {
             weather,
             under_way: VecDeque::new(),
@@ -75,12 +75,12 @@ impl Pipe {
     }
 
     /// Bytes that a write would take.
-    pub(super) fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.weather.window.saturating_sub(self.len)
     }
 
     /// Takes some of `bytes`, at least one if there is room.
-    pub(super) fn write(&mut self, now: Instant, rng: &mut Rng, bytes: &[u8]) -> usize {
+    pub(crate) fn write(&mut self, now: Instant, rng: &mut Rng, bytes: &[u8]) -> usize {
         let most = bytes.len().min(self.room());
         let taken = most.min(1 + rng.below(self.weather.write as u64) as usize);
         if taken == 0 {
@@ -105,7 +105,7 @@ impl Pipe {
     }
 
     /// Reads some of what has arrived.
-    pub(super) fn read(&mut self, now: Instant, rng: &mut Rng, into: &mut BytesMut) -> Read {
+    pub(crate) fn read(&mut self, now: Instant, rng: &mut Rng, into: &mut BytesMut) -> Read {
         if now < self.not_before {
             return Read::Nothing;
         }
@@ -135,56 +135,56 @@ impl Pipe {
     }
 
     /// When there is something to read.
-    pub(super) fn readable_at(&self) -> Option<Instant> {
+    pub(crate) fn readable_at(&self) -> Option<Instant> {
         let due = self.under_way.front().map(|(due, _)| *due).or(self.eof)?;
         Some(due.max(self.not_before))
     }
 
     /// The writer is done: the reader sees the end behind everything that is under way.
-    pub(super) fn end(&mut self, at: Instant) {
+    pub(crate) fn end(&mut self, at: Instant) {
         if !self.vanishing {
             self.eof = Some(self.eof.map_or(at, |eof| eof.min(at)));
         }
     }
 
     /// What is under way is lost, and what a writer writes before it notices.
-    pub(super) fn lose(&mut self) {
+    pub(crate) fn lose(&mut self) {
         self.under_way.clear();
         self.breaks_after = Some(0);
         self.broken = true;
     }
 
     /// What is written from now on is lost, and what is under way as well.
-    pub(super) fn vanish(&mut self) {
+    pub(crate) fn vanish(&mut self) {
         self.under_way.clear();
         self.vanishing = true;
     }
 
     /// Nothing arrives before `until`.
-    pub(super) fn stall(&mut self, until: Instant) {
+    pub(crate) fn stall(&mut self, until: Instant) {
         self.not_before = self.not_before.max(until);
     }
 
-    pub(super) fn break_after(&mut self, bytes: usize) {
+    pub(crate) fn break_after(&mut self, bytes: usize) {
         if !self.broken {
             self.breaks_after = Some(bytes);
         }
     }
 
     /// Whether the byte at which it was to break has been written.
-    pub(super) fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.broken
     }
 
     /// It does not break by itself any more, and what has arrived can be read.
-    pub(super) fn heal(&mut self) {
+    pub(crate) fn heal(&mut self) {
         if !self.broken {
             self.breaks_after = None;
         }
         self.not_before = Instant::ZERO;
     }
 
-    pub(super) fn set_weather(&mut self, weather: Weather) {
+    pub(crate) fn set_weather(&mut self, weather: Weather) {
         self.weather = weather;
     }
 }

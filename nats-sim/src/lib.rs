@@ -3,8 +3,8 @@
 //! `nats-proto`'s connection and `nats-broker`'s core do no I/O and know no clock, so that a whole system of them
 //! runs in one thread, as fast as the processor can, and does exactly the same again when it is given the same
 //! seed. [`Simulation`] is the network: it delays bytes, splits them anywhere, cuts links at any byte, lets them
-//! go half-open, and crashes brokers. [`run_seed`] lets clients with random plans loose on it and checks, after
-//! every step, what must always hold; `tests/simulation.rs` does so for many seeds.
+//! go half-open, and crashes brokers. The tests of this crate let clients with random plans loose on it and check, after
+//! every step, what must always hold.
 //!
 //! # One's own logic on it
 //!
@@ -15,7 +15,7 @@
 //! use std::time::Duration;
 //!
 //! use nats_proto::{Config, Connection, Event, Instant, Message, Outgoing, RequestId, SubscriptionId};
-//! use nats_tests::sim::{Application, Simulation};
+//! use nats_sim::{Application, Simulation};
 //!
 //! /// Answers orders, or places one and repeats it until it is taken.
 //! #[derive(Default)]
@@ -93,28 +93,22 @@
 //! that is needed to see the same again.
 
 mod application;
-mod books;
-mod chaos;
 mod client;
 mod host;
 mod pipe;
-mod restless;
-mod servers;
 mod simulation;
-mod topics;
 
 use std::time::Duration;
 
 use nats_proto::Rng;
 
 pub use application::Application;
-pub use chaos::{Outcome, run_seed};
 pub use host::{Observed, Observer};
 pub use pipe::Weather;
 pub use simulation::{Dials, Simulation};
 
-/// A duration between the two.
-fn between(rng: &mut Rng, (least, most): (Duration, Duration)) -> Duration {
+/// A random duration between the two, both included.
+pub fn between(rng: &mut Rng, (least, most): (Duration, Duration)) -> Duration {
     let span = u64::try_from(most.saturating_sub(least).as_nanos()).unwrap_or(u64::MAX);
     least + Duration::from_nanos(rng.below(span.saturating_add(1)))
 }

@@ -1,16 +1,18 @@
 //! The simulation can find bugs: it finds every one of those that are planted in `nats-proto`.
 //!
 //! ```sh
-//! cargo test -p nats-tests --features planted-faults --test planted_faults
+//! cargo test -p nats-sim --features planted-faults --test planted_faults
 //! ```
 //!
 //! `SIM_FAULT` names one fault to try alone, and shows what finds it.
 
+mod chaos;
+
 use std::panic::{self, PanicHookInfo, catch_unwind};
 use std::sync::Mutex;
 
+use chaos::run_seed;
 use nats_proto::faults::{Fault, plant};
-use nats_tests::sim::run_seed;
 
 /// The seeds within which a fault must be found.
 const SEEDS: u64 = 400;

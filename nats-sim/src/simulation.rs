@@ -7,25 +7,25 @@ use nats_broker::{Broker, SessionId};
 use nats_proto::connection::TlsError;
 use nats_proto::{Config, Connection, Instant, Rng, ServerAddr};
 
-use super::application::Application;
-use super::between;
-use super::client::{Client, Dialing, Handshake};
-use super::host::{Host, Observed, Observer};
-use super::pipe::{Pipe, Weather};
+use crate::application::Application;
+use crate::between;
+use crate::client::{Client, Dialing, Handshake};
+use crate::host::{Host, Observed, Observer};
+use crate::pipe::{Pipe, Weather};
 
 /// A byte stream between a client and a broker.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     client: usize,
     host: usize,
-    pub(super) session: SessionId,
-    pub(super) up: Pipe,
-    pub(super) down: Pipe,
-    pub(super) broker_gone: bool,
+    pub(crate) session: SessionId,
+    pub(crate) up: Pipe,
+    pub(crate) down: Pipe,
+    pub(crate) broker_gone: bool,
     broken: bool,
 }
 
-pub(super) type Links = BTreeMap<u64, Link>;
+pub(crate) type Links = BTreeMap<u64, Link>;
 
 /// How the network answers an attempt to connect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,88 @@
+//! Many seeds of the simulation.
+//!
+//! `SIM_SEEDS` sets how many, `SIM_FIRST` the first; `SIM_SEED` runs one alone, which replays a failure bit for
+//! bit, and prints what happens if `SIM_TRACE` is set.
+
+mod chaos;
+
+use std::ops::Range;
+use std::panic::catch_unwind;
+use std::sync::Mutex;
+use std::thread;
+
+use chaos::{Outcome, run_seed};
+
+/// About ten seconds.
+const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 3_000 };
+
+const REPLAY: &str = "cargo test -p nats-sim --test simulation every_seed";
+
+fn setting(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
+}
+
+/// Adds all but the hash.
+const fn add(sum: &mut Outcome, outcome: &Outcome) {
+    sum.steps += outcome.steps;
+    sum.published += outcome.published;
+    sum.confirmed += outcome.confirmed;
+    sum.uncertain += outcome.uncertain;
+    sum.dropped += outcome.dropped;
+    sum.replayed += outcome.replayed;
+    sum.connects += outcome.connects;
+}
+
+/// What came of these seeds together, and which of them failed. Ends early if several have.
+fn run_seeds(seeds: Range<u64>) -> (Outcome, Vec<u64>) {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let state = Mutex::new((seeds, Outcome::default(), Vec::new()));
+    let next = || {
+        let (seeds, _, failed) = &mut *state.lock().expect("nobody panics with it");
+        if failed.len() < 5 { seeds.next() } else { None }
+    };
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(seed) = next() {
+                    let outcome = catch_unwind(|| run_seed(seed));
+                    let (_, sum, failed) = &mut *state.lock().expect("nobody panics with it");
+                    match outcome {
+                        Ok(outcome) => add(sum, &outcome),
+                        Err(_) => {
+                            eprintln!("replay with: SIM_SEED={seed} {REPLAY}");
+                            failed.push(seed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let (_, sum, failed) = state.into_inner().expect("nobody panics with it");
+    (sum, failed)
+}
+
+#[test]
+fn what_must_always_hold_does_for_every_seed() {
+    if let Some(seed) = setting("SIM_SEED") {
+        println!("seed {seed}: {:?}", run_seed(seed));
+        return;
+    }
+    let first = setting("SIM_FIRST").unwrap_or(0);
+    let count = setting("SIM_SEEDS").unwrap_or(SEEDS);
+    let (sum, failed) = run_seeds(first..first + count);
+    println!("{count} seeds from {first}: {sum:?}");
+    assert!(failed.is_empty(), "failed: {failed:?}");
+    // Faults that never happen show nothing.
+    let Outcome { uncertain, dropped, replayed, connects, .. } = sum;
+    assert!(count < 100 || [uncertain, dropped, replayed].iter().all(|some| *some > count / 10));
+    assert!(count < 100 || connects > 2 * count);
+}
+
+#[test]
+fn a_seed_replays_bit_for_bit() {
+    for seed in 0..20 {
+        assert_eq!(run_seed(seed), run_seed(seed), "seed {seed}");
+    }
+    assert_ne!(run_seed(0).digest, run_seed(1).digest);
+}
