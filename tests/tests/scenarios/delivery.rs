@@ -11,13 +11,13 @@ use nats_proto::connection::Statistics;
 use crate::support::{Env, Rt, next, rest, until};
 
 /// Publishes numbers in the background until told to stop; then says how many were accepted.
-struct Publisher {
+pub(crate) struct Publisher {
     stop: Arc<AtomicBool>,
     count: oneshot::Receiver<u64>,
 }
 
 impl Publisher {
-    fn start<R: Rt>(client: Client) -> Self {
+    pub(crate) fn start<R: Rt>(client: Client) -> Self {
         let (sender, count) = oneshot::channel();
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
@@ -36,19 +36,19 @@ impl Publisher {
         Self { stop, count }
     }
 
-    async fn stop(self) -> u64 {
+    pub(crate) async fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         self.count.await.unwrap()
     }
 }
 
-fn adds_up(statistics: Statistics) {
+pub(crate) fn adds_up(statistics: Statistics) {
     let Statistics { published, confirmed, uncertain, dropped, pending, .. } = statistics;
     assert_eq!(published, confirmed + uncertain + dropped + pending, "{statistics:?}");
 }
 
 /// Waits until some more was published than there is now.
-async fn some_more<R: Rt>(client: &Client, count: u64) {
+pub(crate) async fn some_more<R: Rt>(client: &Client, count: u64) {
     let goal = client.delivery_statistics().published + count;
     until::<R>("publishes", || client.delivery_statistics().published >= goal).await;
 }

@@ -1,0 +1,243 @@
+//! A network between client and server that cuts, stalls, drips, spoils and parts.
+
+use std::time::Duration;
+
+use futures_util::stream::StreamExt;
+use nats_client::{Client, ConnectOptions, Notice, Request};
+use nats_proto::connection::{ConnectError, DisconnectReason};
+use nats_tests::proxy::{Direction, Fault, Flow, Proxy};
+use nats_tests::server::TestServer;
+
+use crate::delivery::{Publisher, adds_up, some_more};
+use crate::support::{Env, Events, Rt, next, numbers, publish_numbers, rest, take, text, until};
+
+/// A client that goes through the proxy, its notices, and a witness that goes to the server directly.
+struct Setup {
+    _server: Box<dyn TestServer>,
+    proxy: Proxy,
+    client: Client,
+    notices: Events<Notice>,
+    witness: Client,
+}
+
+impl Setup {
+    async fn new<R: Rt>(env: &Env<R>, options: ConnectOptions<R>) -> Self {
+        let server = env.start();
+        let proxy = Proxy::start(server.addr());
+        let (options, notices) = Events::in_detail(options);
+        let client = options.connect(proxy.url()).await.unwrap();
+        let witness = env.connect(&*server).await;
+        Self { _server: server, proxy, client, notices, witness }
+    }
+
+    /// Why the link that is up breaks next.
+    async fn disconnected(&mut self) -> DisconnectReason {
+        let seen = self.notices.until(|it| matches!(it, Notice::Disconnected { .. })).await;
+        match seen.into_iter().last() {
+            Some(Notice::Disconnected { reason }) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits for the next connection, and whether messages go both ways on it.
+    async fn works_again(&mut self) {
+        self.notices.until(|notice| *notice == Notice::Connected).await;
+        works(&self.client).await;
+    }
+}
+
+async fn works(client: &Client) {
+    let mut subscriber = client.subscribe("works").await.unwrap();
+    client.publish("works", "yes".into()).await.unwrap();
+    assert_eq!(text(&next(&mut subscriber).await), "yes");
+}
+
+/// The fastest keepalive that a busy machine does not take for a broken link.
+fn probing<R: Rt>(env: &Env<R>) -> ConnectOptions<R> {
+    env.options().ping_interval(Duration::from_millis(100))
+}
+
+pub(crate) async fn the_books_add_up_over_links_cut_under_load<R: Rt>(env: Env<R>) {
+    const CUTS: u64 = 12;
+    let setup = Setup::new(&env, env.options()).await;
+    let Setup { proxy, client, witness, .. } = &setup;
+    let mut subscriber = witness.subscribe("load").await.unwrap();
+    witness.flush().await.unwrap();
+    let publisher = Publisher::start::<R>(client.clone());
+    for cut in 0..CUTS {
+        some_more::<R>(client, 50).await;
+        let fault = if cut % 2 == 0 { Fault::Reset } else { Fault::End };
+        // Some cuts are in the middle of a message, or of what is said before the first.
+        match cut % 3 {
+            0 => proxy.cut(fault),
+            1 => proxy.plant(Direction::ToServer, 997 * cut, fault),
+            _ => proxy.plant(Direction::ToClient, cut, fault),
+        }
+        if cut % 3 == 2 {
+            // Else the server says nothing that could be cut.
+            let _ = client.flush().await;
+        }
+        env.connected(client, cut + 2).await;
+        adds_up(client.delivery_statistics());
+    }
+    let count = publisher.stop().await;
+    // The last cut may have made uncertain what this covers.
+    let _ = client.flush().await;
+    client.flush().await.unwrap();
+    let statistics = client.delivery_statistics();
+    adds_up(statistics);
+    assert_eq!((statistics.published, statistics.pending, statistics.dropped), (count, 0, 0));
+
+    // What was written before the last cut may still be on its way through the server.
+    until::<R>("what is confirmed", || {
+        witness.delivery_statistics().messages_in >= statistics.confirmed
+    })
+    .await;
+    subscriber.drain().await.unwrap();
+    let received = rest(subscriber).await;
+    let mut received: Vec<u64> = received.iter().map(|text| text.parse().unwrap()).collect();
+    let messages = received.len() as u64;
+    received.sort_unstable();
+    received.dedup();
+    assert_eq!(received.len() as u64, messages, "something came twice");
+    assert!(count - messages <= statistics.uncertain, "{messages} came, {statistics:?}");
+}
+
+pub(crate) async fn a_direction_that_stalls_is_found_stale<R: Rt>(env: Env<R>) {
+    let mut setup = Setup::new(&env, probing(&env)).await;
+    works(&setup.client).await;
+    for direction in Direction::BOTH {
+        setup.proxy.flow(direction, Flow::Stalled);
+        assert_eq!(setup.disconnected().await, DisconnectReason::Stale, "{direction:?}");
+        setup.proxy.heal();
+        setup.works_again().await;
+    }
+}
+
+pub(crate) async fn a_pause_shorter_than_the_keepalive_breaks_nothing<R: Rt>(env: Env<R>) {
+    let setup = Setup::new(&env, env.options().ping_interval(Duration::from_secs(20))).await;
+    let mut subscriber = setup.client.subscribe("paused").await.unwrap();
+    setup.client.flush().await.unwrap();
+    setup.proxy.partition();
+    publish_numbers(&setup.client, "paused", 0..500).await;
+    setup.proxy.heal();
+    assert_eq!(take(&mut subscriber, 500).await, numbers(500));
+    setup.client.flush().await.unwrap();
+    let statistics = setup.client.delivery_statistics();
+    assert_eq!((statistics.connects, statistics.confirmed), (1, 500), "{statistics:?}");
+}
+
+pub(crate) async fn a_drip_is_enough<R: Rt>(env: Env<R>) {
+    let setup = Setup::new(&env, env.options()).await;
+    let mut requests = setup.witness.subscribe("service").await.unwrap();
+    setup.witness.flush().await.unwrap();
+    let witness = setup.witness.clone();
+    R::spawn(async move {
+        while let Some(request) = requests.next().await {
+            let reply = request.reply.expect("a request has a reply subject");
+            witness.publish(reply, request.payload).await.unwrap();
+        }
+    });
+    let every = Duration::from_millis(1);
+    for direction in Direction::BOTH {
+        setup.proxy.flow(direction, Flow::Dripping { bytes: 7, every });
+    }
+    // The handshake drips, too.
+    setup.client.force_reconnect().await.unwrap();
+    env.connected(&setup.client, 2).await;
+    for number in numbers(20) {
+        let request = Request::new().payload(number.clone().into()).timeout(None);
+        let reply = setup.client.send_request("service", request).await.unwrap();
+        assert_eq!(text(&reply), number);
+    }
+    assert_eq!(setup.client.delivery_statistics().connects, 2);
+}
+
+pub(crate) async fn a_byte_spoiled_by_the_network_ends_the_link_by_name<R: Rt>(env: Env<R>) {
+    let mut setup = Setup::new(&env, env.options()).await;
+    works(&setup.client).await;
+    for _ in 0..3 {
+        // The first byte of what the server says next is of no operation.
+        setup.proxy.plant(Direction::ToClient, 0, Fault::Corrupt);
+        let client = setup.client.clone();
+        R::spawn(async move { drop(client.flush().await) });
+        let reason = setup.disconnected().await;
+        assert!(matches!(reason, DisconnectReason::Protocol(_)), "{reason:?}");
+        setup.works_again().await;
+    }
+    // The server does not understand, says so, and hangs up.
+    setup.proxy.plant(Direction::ToServer, 0, Fault::Corrupt);
+    let client = setup.client.clone();
+    R::spawn(async move { drop(client.flush().await) });
+    let reason = setup.disconnected().await;
+    assert!(matches!(reason, DisconnectReason::Server(_)), "{reason:?}");
+    setup.works_again().await;
+    adds_up(setup.client.delivery_statistics());
+}
+
+pub(crate) async fn a_direction_that_ends_is_the_end_of_the_link<R: Rt>(env: Env<R>) {
+    let mut setup = Setup::new(&env, env.options()).await;
+    let mut subscriber = setup.client.subscribe("half").await.unwrap();
+    for direction in Direction::BOTH {
+        works(&setup.client).await;
+        setup.proxy.half_close(direction);
+        assert_eq!(setup.disconnected().await, DisconnectReason::Eof, "{direction:?}");
+        setup.works_again().await;
+        setup.client.publish("half", "whole".into()).await.unwrap();
+        assert_eq!(text(&next(&mut subscriber).await), "whole");
+    }
+}
+
+pub(crate) async fn a_partition_is_outlived<R: Rt>(env: Env<R>) {
+    let options = probing(&env).connection_timeout(Duration::from_millis(100));
+    let mut setup = Setup::new(&env, options).await;
+    let mut subscriber = setup.client.subscribe("parted").await.unwrap();
+    works(&setup.client).await;
+    setup.proxy.partition();
+    assert_eq!(setup.disconnected().await, DisconnectReason::Stale);
+    // Somebody accepts, and nobody speaks.
+    for _ in 0..3 {
+        let timed_out = |notice: &Notice| {
+            matches!(notice, Notice::ConnectFailed { error: ConnectError::TimedOut, .. })
+        };
+        setup.notices.until(timed_out).await;
+    }
+    publish_numbers(&setup.client, "parted", 0..100).await;
+    assert_eq!(setup.client.delivery_statistics().pending, 100);
+    setup.proxy.heal();
+    assert_eq!(take(&mut subscriber, 100).await, numbers(100));
+    setup.works_again().await;
+}
+
+pub(crate) async fn links_cut_at_every_byte_of_the_handshake_come_back<R: Rt>(env: Env<R>) {
+    let mut setup = Setup::new(&env, env.options().reconnect_wait(Duration::ZERO)).await;
+    let mut subscriber = setup.client.subscribe("byte").await.unwrap();
+    setup.client.flush().await.unwrap();
+    for byte in [1, 2, 5, 17, 64, 200] {
+        for direction in Direction::BOTH {
+            let fault = if byte % 2 == 0 { Fault::Reset } else { Fault::End };
+            setup.proxy.plant(direction, byte, fault);
+            setup.proxy.cut(Fault::Reset);
+            setup.disconnected().await;
+            setup.notices.until(|notice| *notice == Notice::Connected).await;
+        }
+    }
+    setup.proxy.heal();
+    // A cut may still be planned for bytes that come only now.
+    let _ = setup.client.flush().await;
+    setup.client.publish("byte", "still there".into()).await.unwrap();
+    assert_eq!(text(&next(&mut subscriber).await), "still there");
+}
+
+pub(crate) async fn refused_links_are_tried_again<R: Rt>(env: Env<R>) {
+    let mut setup = Setup::new(&env, env.options()).await;
+    works(&setup.client).await;
+    setup.proxy.refuse(true);
+    setup.proxy.cut(Fault::Reset);
+    setup.disconnected().await;
+    for _ in 0..5 {
+        setup.notices.until(|notice| matches!(notice, Notice::ConnectFailed { .. })).await;
+    }
+    setup.proxy.refuse(false);
+    setup.works_again().await;
+}
