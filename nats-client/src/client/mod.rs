@@ -220,7 +220,8 @@ impl Client {
     }
 
     /// Sends what is buffered, for at most [`flush_timeout`](crate::ConnectOptions::flush_timeout), closes the
-    /// connection, and says what could not be sent. Subscribers get what has already come, and then end.
+    /// connection, and says what could not be sent. Without a connection, that is at once, and everything that is
+    /// buffered. Subscribers get what has already come, and then end.
     ///
     /// If the future is dropped, the client closes all the same.
     pub async fn close(&self) -> Unfinished {

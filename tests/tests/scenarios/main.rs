@@ -7,9 +7,11 @@
 mod authentication;
 mod callbacks;
 mod cancellation;
+mod cancelling;
 mod concurrency;
 mod confirming;
 mod connecting;
+mod cutting;
 mod delivery;
 mod dialling;
 mod draining;
@@ -28,6 +30,7 @@ mod offline;
 mod payloads;
 mod permissions;
 mod played;
+mod public_futures;
 mod publishing;
 mod queue_groups;
 mod reconnecting;
@@ -237,6 +240,9 @@ macro_rules! on_every_server {
                     a_message_is_not_lost_with_the_future_that_waited_for_it,
                     a_dropped_connect_gives_up,
                     a_close_and_a_drain_go_on_when_dropped,
+                }
+                cancelling {
+                    a_future_may_be_dropped_after_any_poll,
                 }
                 dropping {
                     clients_and_subscribers_may_outlive_their_runtime,
