@@ -102,7 +102,10 @@ fn what_is_wrong_is_named() {
         ("nats://u:p@", EmptyHost),
         ("nats://u:p@:1", EmptyHost),
         ("a b", InvalidHost { host: "a b".into() }),
-        ("a,b", InvalidHost { host: "a,b".into() }),
+        ("a,b", SeveralAddresses { addresses: "a,b".into() }),
+        ("nats://a:1,b:2", SeveralAddresses { addresses: "a:1,b:2".into() }),
+        ("nats://a:1,nats://b:2", SeveralAddresses { addresses: "a:1,nats:".into() }),
+        ("host:1:2", InvalidHost { host: "host:1:2".into() }),
         ("a\r\n", InvalidHost { host: r"a\r\n".into() }),
         ("host:", InvalidPort { port: "".into() }),
         ("host:0", InvalidPort { port: "0".into() }),
@@ -124,6 +127,8 @@ fn what_is_wrong_is_named() {
     ] {
         assert_eq!(error(text), expected, "{text}");
     }
+    assert_eq!(error(&"a".repeat(254)), HostTooLong { len: 254, limit: 253 });
+    assert_eq!(addr(&"a".repeat(253)).host().len(), 253);
     assert_eq!(
         error("::1").to_string(),
         r#"IPv6 address "::1" must stand in brackets, as in "[::1]:4222""#

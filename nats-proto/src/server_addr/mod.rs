@@ -227,6 +227,18 @@ pub enum ServerAddrError {
         /// The host.
         host: String,
     },
+    /// The host has more bytes than a name may have.
+    HostTooLong {
+        /// Bytes of the host.
+        len: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// There is a comma: several addresses are given as a list, each of them one text.
+    SeveralAddresses {
+        /// The text from the first host on.
+        addresses: String,
+    },
     /// What stands in brackets is not an IPv6 address, or the closing bracket is missing.
     InvalidIpv6 {
         /// The text from the bracket on.
@@ -267,6 +279,12 @@ impl fmt::Display for ServerAddrError {
             Self::EmptyHost => f.write_str("server address has no host"),
             Self::InvalidHost { host } => {
                 write!(f, "host {host:?} is neither a name nor an IP address")
+            }
+            Self::HostTooLong { len, limit } => {
+                write!(f, "host has {len} bytes, a name has at most {limit}")
+            }
+            Self::SeveralAddresses { addresses } => {
+                write!(f, "{addresses:?} is not one address: several are given as a list of texts")
             }
             Self::InvalidIpv6 { host } => {
                 write!(f, "host {host:?} is not an IPv6 address in brackets")

@@ -15,6 +15,9 @@ use nom::{IResult, Parser};
 use super::{Scheme, ServerAddr, ServerAddrError};
 use crate::text::snippet;
 
+/// Bytes of a name in the domain name system, at most.
+const LONGEST_NAME: usize = 253;
+
 /// The parts of an address, not yet checked.
 struct Parts<'a> {
     scheme: Option<&'a str>,
@@ -103,14 +106,26 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), ServerAddrError> {
         // Written anew, so that two spellings of an address are the same endpoint.
         return Ok((host.to_string(), optional_port(port)?));
     }
-    if text.parse::<Ipv6Addr>().is_ok() || text.bytes().filter(|byte| *byte == b':').count() > 1 {
-        return Err(ServerAddrError::Ipv6WithoutBrackets { host: snippet(text.as_bytes()) });
+    if text.contains(',') {
+        return Err(ServerAddrError::SeveralAddresses { addresses: snippet(text.as_bytes()) });
+    }
+    if text.bytes().filter(|byte| *byte == b':').count() > 1 {
+        let host = snippet(text.as_bytes());
+        return Err(
+            match text.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte)) {
+                true => ServerAddrError::Ipv6WithoutBrackets { host },
+                false => ServerAddrError::InvalidHost { host },
+            },
+        );
     }
     let end = text.find(':').unwrap_or(text.len());
     let (host, port) = text.split_at_checked(end).unwrap_or((text, ""));
     let port = optional_port(port)?;
     if host.is_empty() {
         return Err(ServerAddrError::EmptyHost);
+    }
+    if host.len() > LONGEST_NAME {
+        return Err(ServerAddrError::HostTooLong { len: host.len(), limit: LONGEST_NAME });
     }
     if !is_name(host) {
         return Err(ServerAddrError::InvalidHost { host: snippet(host.as_bytes()) });
