@@ -228,6 +228,11 @@ impl Config {
         if self.inbox_prefix.contains(['*', '>']) {
             return Err(ConfigError::WildcardInboxPrefix(self.inbox_prefix.clone()));
         }
+        // An inbox must leave room for the subject that is asked, of which nothing is known yet.
+        let (len, limit) = (self.inbox_prefix.len(), self.max_control_line / 2);
+        if len > limit {
+            return Err(ConfigError::InboxPrefixTooLong { len, limit });
+        }
         Ok(())
     }
 }
@@ -242,6 +247,14 @@ pub enum ConfigError {
     InvalidInboxPrefix(InvalidSubject),
     /// The inbox prefix has wildcards.
     WildcardInboxPrefix(String),
+    /// The inbox prefix is longer than half of what the server reads of a control line:
+    /// [`Config::max_control_line`].
+    InboxPrefixTooLong {
+        /// Bytes of the prefix.
+        len: usize,
+        /// How many there may be.
+        limit: usize,
+    },
 }
 
 impl fmt::Display for ConfigError {
@@ -251,6 +264,12 @@ impl fmt::Display for ConfigError {
             Self::InvalidInboxPrefix(error) => write!(f, "the inbox prefix is not valid: {error}"),
             Self::WildcardInboxPrefix(prefix) => {
                 write!(f, "the inbox prefix {prefix:?} has wildcards")
+            }
+            Self::InboxPrefixTooLong { len, limit } => {
+                write!(
+                    f,
+                    "the inbox prefix has {len} bytes, at most {limit} leave room in a control line"
+                )
             }
         }
     }

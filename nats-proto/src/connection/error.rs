@@ -35,7 +35,7 @@ pub enum ConnectError {
     Tls(TlsError),
     /// The caller has no credentials for this attempt.
     Auth(AuthError),
-    /// CONNECT would be longer than the server reads: long credentials may make it so.
+    /// CONNECT would be longer than the server reads: long credentials or a long name of the client may make it so.
     ConnectTooLong {
         /// Bytes of its arguments.
         size: usize,
@@ -117,8 +117,8 @@ impl fmt::Display for ConnectError {
             Self::Auth(error) => write!(f, "there are no credentials: {error}"),
             Self::ConnectTooLong { size, limit } => write!(
                 f,
-                "CONNECT has {size} bytes, the server reads at most {limit}: shorten the credentials, or raise \
-                 max_control_line on both sides"
+                "CONNECT has {size} bytes, the server reads at most {limit}: shorten the credentials or the \
+                 name, or raise max_control_line on both sides"
             ),
             Self::NoEchoUnsupported => f.write_str("the server does not support no_echo"),
             Self::Lost(reason) => reason.fmt(f),

@@ -255,7 +255,13 @@ fn settings_that_cannot_work_are_refused() {
     with_prefix.inbox_prefix = "a b".into();
     assert!(matches!(refused(with_prefix.clone()), Some(ConfigError::InvalidInboxPrefix(_))));
     with_prefix.inbox_prefix = "a.*".into();
-    assert_eq!(refused(with_prefix), Some(ConfigError::WildcardInboxPrefix("a.*".into())));
+    let error = refused(with_prefix.clone());
+    assert_eq!(error, Some(ConfigError::WildcardInboxPrefix("a.*".into())));
+    with_prefix.inbox_prefix = "a".repeat(2_049);
+    let error = refused(with_prefix.clone());
+    assert_eq!(error, Some(ConfigError::InboxPrefixTooLong { len: 2_049, limit: 2_048 }));
+    with_prefix.inbox_prefix.pop();
+    assert_eq!(refused(with_prefix), None);
     let mut mixed = config();
     mixed.servers = vec![addr("nats://u:canary@a:1"), addr("wss://b:2")];
     let error = refused(mixed).expect("one transport in a pool");
