@@ -91,7 +91,7 @@ impl NewSubscription<'_> {
         self
     }
 
-    /// Messages that may wait for the subscriber. Default:
+    /// Messages that may wait for the subscriber. Zero counts as one. Default:
     /// [`ConnectOptions::subscription_capacity`](crate::ConnectOptions::subscription_capacity).
     pub fn capacity(mut self, messages: usize) -> Self {
         self.bounds.messages = messages;

@@ -124,6 +124,8 @@ pub struct SubscriberStatistics {
 
 impl Mailbox {
     pub(crate) fn new(bounds: Bounds) -> Self {
+        // With no room at all, not even a subscriber that waits would ever get anything.
+        let bounds = Bounds { messages: bounds.messages.max(1), ..bounds };
         Self { inbox: Mutex::default(), held: Held::default(), watched: AtomicU8::new(0), bounds }
     }
 

@@ -118,6 +118,13 @@ fn what_exceeds_the_number_of_bytes_is_dropped_and_counted() {
 }
 
 #[test]
+fn zero_leaves_room_for_one_message() {
+    let mailbox = mailbox(0, 1_000);
+    assert!(push(&mailbox, &numbers(0..2)));
+    assert_eq!(next(&mailbox, &mut Hand::default()).as_deref(), Some("0"));
+}
+
+#[test]
 fn messages_in_hand_count_until_they_are_given_out() {
     let mailbox = mailbox(4, 1 << 20);
     push(&mailbox, &numbers(0..4));

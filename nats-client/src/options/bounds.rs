@@ -29,14 +29,15 @@ impl<R> ConnectOptions<R> {
     }
 
     /// Messages that may wait for one subscriber, if the subscription itself does not
-    /// [say](crate::NewSubscription::capacity). Default: 65,536.
+    /// [say](crate::NewSubscription::capacity). Zero counts as one. Default: 65,536.
     pub fn subscription_capacity(mut self, messages: usize) -> Self {
         self.settings.subscription.messages = messages;
         self
     }
 
     /// Bytes of messages (subject, reply, headers, payload) that may wait for one subscriber, if the subscription
-    /// itself does not [say](crate::NewSubscription::byte_capacity). Default: 64 MiB.
+    /// itself does not [say](crate::NewSubscription::byte_capacity). A message that is larger than all of this is
+    /// dropped in any case. Default: 64 MiB.
     pub fn subscription_byte_capacity(mut self, bytes: usize) -> Self {
         self.settings.subscription.bytes = bytes;
         self
