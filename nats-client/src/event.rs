@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use nats_proto::connection::ConnectError;
+
 use crate::notice::Notice;
 
 /// What happens to a client without being asked for. Told to
@@ -61,11 +63,12 @@ impl Event {
             Notice::SlowConsumer { sid, .. } => Self::SlowConsumer(*sid),
             Notice::ServerError(error) => Self::ServerError(error.into()),
             Notice::ServerNotInPool => Self::ClientError(ClientError::ServerNotInPool),
-            Notice::GivenUp { error: nats_proto::connection::ConnectError::MaxReconnects } => {
+            Notice::GivenUp { error: ConnectError::MaxReconnects } => {
                 Self::ClientError(ClientError::MaxReconnects)
             }
-            Notice::GivenUp { error } => Self::ClientError(ClientError::Other(error.to_string())),
-            Notice::ConnectFailed { .. } | Notice::Dropped { .. } => failed(notice),
+            Notice::GivenUp { .. } | Notice::ConnectFailed { .. } | Notice::Dropped { .. } => {
+                failed(notice)
+            }
             Notice::ServersDiscovered(_) | Notice::SlowConsumerRecovered { .. } => return None,
         })
     }
@@ -74,8 +77,9 @@ impl Event {
 /// Something that went wrong on the client's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientError {
-    /// None of the others: an attempt to connect has failed ([`Notice::ConnectFailed`] has the details), or buffered
-    /// messages were given up.
+    /// None of the others, in words: an attempt to connect has failed ([`Notice::ConnectFailed`] has the details), no
+    /// further one is made because a server has refused the credentials twice ([`Notice::GivenUp`]), or buffered
+    /// messages were given up ([`Notice::Dropped`]).
     Other(String),
     /// Every server was tried as often as
     /// [`ConnectOptions::max_reconnects`](crate::ConnectOptions::max_reconnects) allows.
@@ -183,5 +187,15 @@ mod tests {
         assert_eq!(Event::of(&Notice::SlowConsumerRecovered { sid: 1, dropped: 2 }), None);
         let dropped = Event::ClientError(ClientError::Other("2 buffered messages dropped".into()));
         assert_eq!(Event::of(&Notice::Dropped { messages: 2 }), Some(dropped));
+    }
+
+    #[test]
+    fn the_end_of_all_attempts_is_told_apart_from_that_of_one() {
+        let error = ConnectError::Authorization(nats_proto::ServerError::AuthorizationViolation);
+        let text = "no further attempt to connect: the server refuses the credentials: Authorization Violation";
+        let told = Event::ClientError(ClientError::Other(text.into()));
+        assert_eq!(Event::of(&Notice::GivenUp { error }), Some(told));
+        let last = Event::ClientError(ClientError::MaxReconnects);
+        assert_eq!(Event::of(&Notice::GivenUp { error: ConnectError::MaxReconnects }), Some(last));
     }
 }

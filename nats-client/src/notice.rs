@@ -59,9 +59,13 @@ pub enum Notice {
     ServerNotInPool,
     /// Draining has begun.
     Draining,
-    /// No further attempt to connect is made.
+    /// No further attempt to connect is made, and the client closes.
     GivenUp {
-        /// Why.
+        /// Why: [`MaxReconnects`](ConnectError::MaxReconnects) if no server is left,
+        /// [`Authorization`](ConnectError::Authorization) if one has refused the credentials twice in a row with the
+        /// same words (see
+        /// [`ignore_repeated_auth_errors`](crate::ConnectOptions::ignore_repeated_auth_errors)), and whatever the last
+        /// attempt ended with if the first connect fails.
         error: ConnectError,
     },
     /// The client is at its end. Nothing follows.
@@ -93,7 +97,7 @@ impl fmt::Display for Notice {
             Self::Dropped { messages } => write!(f, "{messages} buffered messages dropped"),
             Self::ServerNotInPool => f.write_str("the server chosen is not in the pool"),
             Self::Draining => f.write_str("draining"),
-            Self::GivenUp { error } => write!(f, "no connection any more: {error}"),
+            Self::GivenUp { error } => write!(f, "no further attempt to connect: {error}"),
             Self::Closed => f.write_str("closed"),
         }
     }

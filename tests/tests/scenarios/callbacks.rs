@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_channel::mpsc::unbounded;
 use futures_util::stream::StreamExt;
-use nats_client::{Auth, AuthError, ConnectErrorKind, Notice};
+use nats_client::{Auth, AuthError, ConnectErrorKind, Event, Notice};
 use nats_proto::ServerError;
 use nats_proto::connection::{ConnectError, DisconnectReason};
 use nats_tests::server::jwt::{Key, Role};
@@ -182,6 +182,9 @@ pub(crate) async fn the_same_refusal_twice_ends_the_client<R: Rt>(env: Env<R, Re
         panic!("{seen:?}")
     };
     assert!(last.to_string().contains("Authorization Violation"), "{last}");
+    // In the words of `async-nats`, it is told apart from an attempt that has failed.
+    let given_up = Event::of(&Notice::GivenUp { error: last.clone() }).unwrap().to_string();
+    assert!(given_up.contains("no further attempt to connect"), "{given_up}");
 }
 
 pub(crate) async fn refusals_may_be_ignored_until_the_password_is_right<R: Rt>(
