@@ -27,8 +27,8 @@ pub struct Request {
     pub headers: Option<HeaderMap>,
     /// How long to wait for the reply: not set, as the client's options say; `Some(None)`, without end.
     pub timeout: Option<Option<Duration>>,
-    /// The subject to which the reply comes, with a subscription of its own; not set, the client chooses, which
-    /// is cheaper.
+    /// The subject to which the reply comes, with a subscription of its own and without wildcards; not set, the client
+    /// chooses, which is cheaper.
     pub inbox: Option<String>,
 }
 
@@ -138,6 +138,11 @@ impl Client {
         timeout: Option<Duration>,
     ) -> Result<Message, RequestError> {
         let inbox = Subject::from(inbox);
+        if inbox.contains(['*', '>']) {
+            // The subscription would get what is for others, perhaps the request itself.
+            let why = format!("inbox {inbox:?} has a wildcard");
+            return Err(RequestError::with_source(RequestErrorKind::InvalidSubject, why));
+        }
         let mut replies = self.subscribe(&inbox).await?;
         // Nothing is lost if the client closes right now: the stream ends.
         let _ = replies.unsubscribe_after(1).await;

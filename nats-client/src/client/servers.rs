@@ -6,6 +6,8 @@ use super::{
 use crate::server_addr::{Server, ServerAddr};
 use crate::to_server_addrs::ToServerAddrs;
 
+const CLOSED: &str = "the client is closed";
+
 /// The servers.
 impl Client {
     /// The addresses of the servers that are known, given and discovered, those to be tried next first.
@@ -22,7 +24,7 @@ impl Client {
     pub async fn server_pool(&self) -> Result<Vec<Server>, ServerPoolError> {
         let core = self.handle.lock();
         if core.ended.is_some() {
-            return Err(ServerPoolError::new(ServerPoolErrorKind::Send));
+            return Err(ServerPoolError::with_source(ServerPoolErrorKind::Send, CLOSED));
         }
         let servers = core.conn.server_pool();
         drop(core);
@@ -53,7 +55,7 @@ impl Client {
         let now = self.handle.now();
         self.handle.change(|core| {
             if core.ended.is_some() {
-                return Err(SetServerPoolError::new(SetServerPoolErrorKind::Send));
+                return Err(SetServerPoolError::with_source(SetServerPoolErrorKind::Send, CLOSED));
             }
             core.conn.set_server_pool(now, servers).map_err(SetServerPoolError::from)
         })

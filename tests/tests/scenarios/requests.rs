@@ -190,6 +190,11 @@ pub(crate) async fn a_request_to_what_is_no_subject_is_refused<R: Rt>(env: Env<R
     let client = env.connect(&*server).await;
     let error = client.request("a b", "".into()).await.unwrap_err();
     assert_eq!(error.kind(), RequestErrorKind::InvalidSubject);
+    for inbox in ["", "a b", "a.*", ">"] {
+        let request = Request::new().inbox(inbox.to_owned());
+        let error = client.send_request("anything", request).await.unwrap_err();
+        assert_eq!(error.kind(), RequestErrorKind::InvalidSubject, "{inbox:?}: {error}");
+    }
     let large = vec![0; client.max_payload() + 1].into();
     let error = client.request("large", large).await.unwrap_err();
     assert_eq!(error.kind(), RequestErrorKind::MaxPayloadExceeded);
