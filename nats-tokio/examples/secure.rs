@@ -5,8 +5,8 @@
 //! the rest with:
 //!
 //! ```sh
-//! openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost \
-//!     -addext subjectAltName=DNS:localhost -keyout server.key -out server.pem
+//! openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost -keyout server.key -out server.pem \
+//!     -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE
 //! nats-server --tls --tlscert server.pem --tlskey server.key &
 //! cargo run --release -p nats-tokio --example secure -- --url tls://localhost --ca server.pem
 //! ```

@@ -97,6 +97,14 @@ impl Certificate {
         Self::new(&params.self_signed(&key).expect("the parameters are in order"), &key)
     }
 
+    /// The certificate of an authority, which is for hosts as well.
+    pub fn of_authority(hosts: &[&str]) -> Self {
+        let key = KeyPair::generate().expect("there is entropy");
+        let mut params = params(hosts, Validity::Now);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self::new(&params.self_signed(&key).expect("the parameters are in order"), &key)
+    }
+
     fn new(certificate: &rcgen::Certificate, key: &KeyPair) -> Self {
         Self {
             pem: certificate.pem(),

@@ -54,6 +54,11 @@ fn advice(error: &Error) -> Option<&'static str> {
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
                 "use a host name in the server's address that its certificate is for"
             }
+            // The error is webpki's, which is no dependency of this crate: only its text can be looked at.
+            Certificate::Other(error) if format!("{error:?}").contains("CaUsedAsEndEntity") => {
+                "the server shows an authority's certificate, as `openssl req -x509` makes it: give the server one \
+                 of its own, with basicConstraints=CA:FALSE"
+            }
             _ => return None,
         },
         Error::InvalidMessage(_) => {

@@ -29,7 +29,7 @@ fn url(scheme: &str, host: &str, server: &dyn TestServer) -> String {
 
 pub(crate) async fn bad_certificates_of_servers<R: Rt>(env: Env<R, Release>) {
     type Make = fn(&Authority) -> Certificate;
-    let cases: [(Make, &str, &str); 7] = [
+    let cases: [(Make, &str, &str); 8] = [
         (|authority| authority.issue(&["example.org"]), "localhost", "for name \"localhost\""),
         (|authority| authority.issue(&["localhost"]), "127.0.0.1", "for name \"127.0.0.1\""),
         // The common name alone.
@@ -46,6 +46,7 @@ pub(crate) async fn bad_certificates_of_servers<R: Rt>(env: Env<R, Release>) {
         ),
         (|_| Authority::new("foreign").issue(&["localhost"]), "localhost", "add_root_certificates"),
         (|_| Certificate::self_signed(&["localhost"]), "localhost", "add_root_certificates"),
+        (|_| Certificate::of_authority(&["localhost"]), "localhost", "CA:FALSE"),
     ];
     for (make, host, expected) in cases {
         let setup = Setup::with(make);
