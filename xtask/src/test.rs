@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
+use std::{env, fs};
 
 use crate::process::{self, cargo, step};
-use crate::{Result, server};
+use crate::{Result, server, workspace};
 
 /// Runs everything; `cargo_args` go to the first and largest part, `cargo test --workspace`.
 ///
@@ -17,6 +19,7 @@ pub(crate) fn run(cargo_args: &[OsString]) -> Result {
         println!("{variable}={}", path.display());
     }
     workspace_tests(cargo_args, &servers)?;
+    examples()?;
     corpus_replay()?;
     no_std()
 }
@@ -26,6 +29,30 @@ fn workspace_tests(cargo_args: &[OsString], servers: &[(&str, PathBuf)]) -> Resu
     step("tests of the workspace");
     let servers = servers.iter().map(|(variable, path)| (variable, path));
     process::run(cargo(None).args(["test", "--workspace"]).args(cargo_args).envs(servers))
+}
+
+/// Runs the programs that bring their own server to their ends.
+///
+/// # Errors
+/// One of them fails.
+fn examples() -> Result {
+    step("examples");
+    process::run(cargo(None).args(["build", "--workspace", "--examples"]))?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let programs = workspace::root().join(target).join("debug").join("examples");
+    for adapter in ["nats-tokio", "nats-async-std"] {
+        for entry in fs::read_dir(workspace::root().join(adapter).join("examples"))? {
+            let path = entry?.path();
+            // One file, or a directory with a `main.rs`; the others have what several share.
+            if path.is_dir() && !path.join("main.rs").exists() {
+                continue;
+            }
+            if let Some(name) = path.file_stem() {
+                process::run(&mut Command::new(programs.join(name)))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What fuzzing has found, or was begun with, as ordinary tests on the stable toolchain.

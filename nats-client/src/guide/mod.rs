@@ -1,20 +1,20 @@
 //! How to use the client, from the first connection to the last message.
 //!
-//! | chapter | answers |
-//! |---|---|
-//! | [`connect`] | how to reach a server, one of several, or one that is not there yet |
-//! | [`secure`] | TLS, client certificates, passwords, tokens, keys, credentials files, contexts |
-//! | [`publish`] | how messages are sent, and what happens when they are too many or too large |
-//! | [`subscribe`] | how messages are received, and what happens when they are too many |
-//! | [`request`] | how to ask one service, or many at a time |
-//! | [`survive`] | what happens when the server or the network fails, and what can be chosen |
-//! | [`delivery`] | for every call: what its result says about the message |
-//! | [`observe`] | events, notices, counters, round trips, `tracing`, messages on their way |
-//! | [`tune`] | every option with its default, limits, buffers, features |
+//! | chapter | answers | programs |
+//! |---|---|---|
+//! | [`connect`] | how to reach a server, one of several, or one that is not there yet | `connect`, `http_proxy` |
+//! | [`secure`] | TLS, client certificates, passwords, tokens, keys, credentials files, contexts | `secure` |
+//! | [`publish`] | how messages are sent, and what happens when they are too many or too large | `publish`, `pub_sub` |
+//! | [`subscribe`] | how messages are received, and what happens when they are too many | `subscribe` |
+//! | [`request`] | how to ask one service, or many at a time | `request_reply`, `scatter_gather` |
+//! | [`survive`] | what happens when the server or the network fails, and what can be chosen | `survive` |
+//! | [`delivery`] | for every call: what its result says about the message | |
+//! | [`observe`] | events, notices, counters, round trips, `tracing`, messages on their way | `observe`, `trace_context`, `message_trace` |
+//! | [`tune`] | every option with its default, limits, buffers, features | `tune` |
 //!
 //! Each chapter takes a few minutes, and every example in it is compiled. They are written for `nats_tokio`; with
-//! `nats_async_std` in its place they are the same. The directory `nats-tokio/examples` has a program for each, which
-//! runs without a server: `cargo run -p nats-tokio --example survive`.
+//! `nats_async_std` in its place they are the same. The programs are in the directory `nats-tokio/examples`, and run
+//! without a server: `cargo run -p nats-tokio --example survive`.
 
 #[doc = include_str!("connect.md")]
 pub mod connect {}
