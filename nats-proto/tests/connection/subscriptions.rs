@@ -57,6 +57,17 @@ fn after_an_unsubscribe_nothing_is_delivered() {
     assert!(wire.connection.unsubscribe(id).is_err());
 }
 
+/// A server ignores a SUB whose number is in use, and may have messages for the former owner under way.
+#[test]
+fn numbers_of_subscriptions_are_never_used_again() {
+    let mut wire = Wire::connected(config());
+    for sid in 1..=3 {
+        let id = wire.connection.subscribe("a", None).expect("a subscription");
+        wire.connection.unsubscribe(id).expect("it exists");
+        assert_eq!(wire.written(), format!("SUB a {sid}\r\nUNSUB {sid}\r\n"));
+    }
+}
+
 #[test]
 fn a_maximum_ends_the_subscription_behind_its_last_message() {
     let mut wire = Wire::connected(config());

@@ -44,6 +44,7 @@ mod stale;
 mod support;
 mod tls;
 mod tls_refusals;
+mod traps;
 mod unsubscribing;
 mod websocket;
 mod wildcards;
@@ -321,6 +322,11 @@ macro_rules! on_every_process {
                     a_server_without_tls_if_it_is_required,
                     a_server_that_wants_tls_first_from_a_client_that_waits,
                     a_reconnect_to_a_server_with_a_foreign_certificate,
+                }
+                traps {
+                    a_lame_duck_lists_the_others_only_and_perhaps_nobody,
+                    who_does_not_read_is_thrown_out_without_a_word,
+                    websocket_clients_are_told_of_websockets,
                 }
                 refusals {
                     every_error_that_can_be_provoked_is_known,
