@@ -4,6 +4,7 @@
 
 mod bench;
 mod deny;
+mod faults;
 mod fuzz;
 mod instructions;
 mod lint;
@@ -41,6 +42,8 @@ usage: cargo xtask <command>
   no-std              builds and runs the program that has no std
   simulate [--seeds N]
                       N seeds of the simulation (default: 10000), and that it finds planted mistakes
+  faults [--long] [NAME]...
+                      kills, pauses and retires servers under load, storms and soaks, and prints the figures
   fuzz [--seconds N | --minutes N] [TARGET]...
                       runs fuzz targets for N seconds each (default: 10), or for N minutes in all
   bench [--quick] [-- ARGS]
@@ -59,6 +62,7 @@ enum Command {
     Lint,
     NoStd,
     Simulate { seeds: u64 },
+    Faults { long: bool, filters: Vec<OsString> },
     Fuzz { time: Time, targets: Vec<String> },
     Instructions { record: bool },
     Deny,
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::run(),
         Command::NoStd => test::no_std(),
         Command::Simulate { seeds } => simulate::run(*seeds),
+        Command::Faults { long, filters } => faults::run(*long, filters),
         Command::Fuzz { time, targets } => fuzz::run(*time, targets),
         Command::Instructions { record } => instructions::run(*record),
         Command::Deny => deny::run(),
@@ -120,6 +125,7 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
         "lint" => Command::Lint,
         "no-std" => Command::NoStd,
         "simulate" => Command::Simulate { seeds: SIMULATED_SEEDS },
+        "faults" => Command::Faults { long: false, filters: Vec::new() },
         "fuzz" => Command::Fuzz { time: FUZZ_TIME, targets: Vec::new() },
         "instructions" => Command::Instructions { record: false },
         "deny" => Command::Deny,
@@ -134,6 +140,8 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
             (Command::Bench { bench_args }, Long("quick")) => bench_args.push("--quick".into()),
             (Command::Instructions { record }, Long("record")) => *record = true,
             (Command::Simulate { seeds }, Long("seeds")) => *seeds = parser.value()?.parse()?,
+            (Command::Faults { long, .. }, Long("long")) => *long = true,
+            (Command::Faults { filters, .. }, Value(value)) => filters.push(value),
             (Command::Fuzz { time, .. }, Long("seconds")) => {
                 *time = Time::Each(parser.value()?.parse()?);
             }
@@ -182,6 +190,14 @@ mod tests {
             Command::Simulate { seeds: 7 }
         );
         assert!(parse_args(&["simulate", "--seeds", "many"]).is_err());
+    }
+
+    #[test]
+    fn faults_have_a_long_form_and_names() {
+        let command = parse_args(&["faults", "--long", "soak"]).unwrap();
+        assert_eq!(command, Command::Faults { long: true, filters: vec!["soak".into()] });
+        let command = parse_args(&["faults"]).unwrap();
+        assert_eq!(command, Command::Faults { long: false, filters: Vec::new() });
     }
 
     #[test]

@@ -1,0 +1,68 @@
+//! One server that is killed, or paused, under load.
+
+use std::time::Duration;
+
+use nats_client::ConnectOptions;
+use nats_tests::server::{Options, RealServer, Release, TestServer};
+
+use crate::count;
+use crate::ledger::{Ledger, Party, Sums};
+use crate::support::{Rt, until};
+
+fn options<R: Rt>() -> ConnectOptions<R> {
+    ConnectOptions::new()
+        .reconnect_wait(Duration::from_millis(20))
+        .reconnect_jitter(Duration::from_millis(5))
+        .connection_timeout(Duration::from_secs(2))
+}
+
+fn print(what: &str, cycles: u64, release: Release, sums: &Sums) {
+    println!("{what} {cycles} times, nats-server {}: {sums:?}", release.version());
+}
+
+/// SIGKILL: everything that a link had is gone with it. Then what comes over the next link comes later.
+pub(crate) async fn a_server_killed_under_load_leaves_nothing_unaccounted<R: Rt>(release: Release) {
+    let cycles = count("FAULTS_CYCLES", 20);
+    let messages = count("FAULTS_MESSAGES", 40_000);
+    let mut server = RealServer::start(release, &Options::new());
+    let ledger = Ledger::open::<R>(&[server.url()], &options(), true).await;
+    for _ in 0..cycles {
+        ledger.more::<R>(messages / cycles).await;
+        let connects: Vec<u64> = ledger.parties().map(Party::connects).collect();
+        server.kill();
+        // Some is kept, and some has no room.
+        R::sleep(Duration::from_millis(80)).await;
+        server.restart();
+        ledger.reconnected::<R>(&connects).await;
+    }
+    let sums = ledger.settle::<R>().await;
+    print("killed", cycles, release, &sums);
+    assert_eq!((sums.unaccounted, sums.late), (0, 0), "{sums:?}");
+    assert!(sums.published >= messages && sums.checked > 0 && sums.kept > 0, "{sums:?}");
+}
+
+/// SIGSTOP: links stay open, nobody answers, and what the server had read and not handled it handles when it wakes up,
+/// perhaps behind what came over the next link.
+pub(crate) async fn a_server_paused_under_load_leaves_nothing_unaccounted<R: Rt>(release: Release) {
+    let cycles = count("FAULTS_PAUSES", 4);
+    let messages = count("FAULTS_MESSAGES", 10_000);
+    let mut server = RealServer::start(release, &Options::new());
+    let options = options().ping_interval(Duration::from_millis(100));
+    let ledger = Ledger::open::<R>(&[server.url()], &options, true).await;
+    for _ in 0..cycles {
+        ledger.more::<R>(messages / cycles).await;
+        let stale: Vec<u64> = ledger.parties().map(Party::stale).collect();
+        let connects: Vec<u64> = ledger.parties().map(Party::connects).collect();
+        server.pause();
+        until::<R>("every link to be stale", || {
+            ledger.parties().zip(&stale).all(|(party, before)| party.stale() > *before)
+        })
+        .await;
+        server.resume();
+        ledger.reconnected::<R>(&connects).await;
+    }
+    let sums = ledger.settle::<R>().await;
+    print("paused", cycles, release, &sums);
+    assert_eq!(sums.unaccounted, 0, "{sums:?}");
+    assert!(sums.published >= messages && sums.checked > 0, "{sums:?}");
+}

@@ -1,0 +1,381 @@
+//! Books of every message: what its publisher was told, and who got it.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use futures_util::stream::StreamExt;
+use nats_client::connection::State;
+use nats_client::{Client, ConnectOptions, Notice, PendingPolicy};
+use nats_proto::connection::{DisconnectReason, Statistics};
+
+use crate::support::{Rt, until};
+
+/// Messages between two flushes of a publisher that flushes.
+const BATCH: u64 = 250;
+
+/// Room for what a publisher that never flushes has to keep, in bytes.
+const LITTLE: usize = 16 * 1024;
+
+/// More than any subscriber has waiting: none may lose a message here.
+const PLENTY: usize = 10_000_000;
+
+/// The numbers of one publisher that one subscription has got.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    seen: Vec<u64>,
+    count: u64,
+    next: u64,
+    /// Behind the last one that came late.
+    next_late: u64,
+    late: u64,
+}
+
+impl Received {
+    /// # Panics
+    /// The message has come before, or ahead of one that was published earlier on the same link.
+    fn book(&mut self, number: u64) {
+        assert!(!self.has(number), "{number} came twice");
+        let word = usize::try_from(number / 64).expect("the books fit into memory");
+        self.seen.resize(self.seen.len().max(word + 1), 0);
+        self.seen[word] |= 1 << (number % 64);
+        self.count += 1;
+        if number >= self.next {
+            self.next = number + 1;
+        } else {
+            // Only what a server still had of a link that is gone: that comes in its own order.
+            assert!(number >= self.next_late, "{number} came behind {}", self.next_late);
+            self.next_late = number + 1;
+            self.late += 1;
+        }
+    }
+
+    fn has(&self, number: u64) -> bool {
+        let word = usize::try_from(number / 64).expect("the books fit into memory");
+        self.seen.get(word).is_some_and(|word| word & 1 << (number % 64) != 0)
+    }
+}
+
+/// A client whose ends of links are counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Party {
+    pub(crate) client: Client,
+    stale: Arc<AtomicU64>,
+}
+
+impl Party {
+    async fn connect<R: Rt>(urls: &[String], options: ConnectOptions<R>) -> Self {
+        let stale = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&stale);
+        let options = options.notice_callback(move |notice| {
+            if notice == (Notice::Disconnected { reason: DisconnectReason::Stale }) {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+            std::future::ready(())
+        });
+        let client = options.connect(urls).await.expect("the server runs");
+        Self { client, stale }
+    }
+
+    /// Connections up to now, if one is up.
+    pub(crate) fn connects(&self) -> u64 {
+        self.client.delivery_statistics().connects
+    }
+
+    /// Links given up because nothing came over them.
+    pub(crate) fn stale(&self) -> u64 {
+        self.stale.load(Ordering::Relaxed)
+    }
+}
+
+/// A subscription to everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Witness {
+    pub(crate) party: Party,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+impl Witness {
+    async fn connect<R: Rt>(
+        urls: &[String],
+        options: ConnectOptions<R>,
+        publishers: usize,
+    ) -> Self {
+        let party = Party::connect(urls, options.subscription_capacity(PLENTY)).await;
+        let received: Vec<Received> = (0..publishers).map(|_| Received::default()).collect();
+        let received = Arc::new(Mutex::new(received));
+        let mut subscriber = party.client.subscribe("ledger.*").await.expect("the client is open");
+        party.client.flush().await.expect("the server runs");
+        let books = Arc::clone(&received);
+        R::spawn(async move {
+            while let Some(message) = subscriber.next().await {
+                let publisher: usize = parse(message.subject.rsplit('.').next());
+                let number = parse(std::str::from_utf8(&message.payload).ok());
+                lock(&books)[publisher].book(number);
+            }
+        });
+        Self { party, received }
+    }
+
+    /// Behind the newest message of this publisher.
+    pub(crate) fn next(&self, publisher: usize) -> u64 {
+        lock(&self.received)[publisher].next
+    }
+
+    fn count(&self) -> u64 {
+        lock(&self.received).iter().map(|received| received.count).sum()
+    }
+
+    /// The link, if the server has answered over it: everything that the server had given it has come, and everything
+    /// that the server gets from now on will be given to it.
+    async fn link(&self) -> Option<u64> {
+        let connects = self.party.connects();
+        let flushed = self.party.client.flush().await.is_ok();
+        // Else the answer may have come over another link.
+        (flushed && self.party.connects() == connects).then_some(connects)
+    }
+}
+
+fn parse<T: std::str::FromStr>(text: Option<&str>) -> T {
+    let value = text.and_then(|text| text.parse().ok());
+    value.expect("only what was published comes")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What one publisher knows.
+#[derive(Debug, Default)]
+struct Known {
+    published: u64,
+    /// How many of them a flush has confirmed.
+    confirmed: u64,
+    /// What must have come to a witness: confirmed while its subscription was known to the server, and so was its
+    /// link afterwards.
+    arrived: Vec<(usize, Range<u64>)>,
+}
+
+/// Publishers and witnesses at work.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    publishers: Vec<(Party, oneshot::Receiver<Known>)>,
+    pub(crate) witnesses: Vec<Witness>,
+    stop: Arc<AtomicBool>,
+}
+
+/// What has become of everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sums {
+    pub(crate) published: u64,
+    pub(crate) confirmed: u64,
+    pub(crate) uncertain: u64,
+    pub(crate) dropped: u64,
+    /// Kept over a broken link and sent later: part of the others.
+    pub(crate) kept: u64,
+    /// Neither confirmed, uncertain, dropped nor kept.
+    pub(crate) unaccounted: u64,
+    /// Messages that had to have come, and had.
+    pub(crate) checked: u64,
+    pub(crate) received: u64,
+    pub(crate) late: u64,
+    pub(crate) connects: u64,
+}
+
+impl Ledger {
+    /// Two publishers of each kind, one that flushes and one that does not, and two witnesses. The servers of each
+    /// client begin with another one. `one_server` says that a confirmed message has been given to every subscription.
+    pub(crate) async fn open<R: Rt>(
+        urls: &[String],
+        options: &ConnectOptions<R>,
+        one_server: bool,
+    ) -> Self {
+        const PUBLISHERS: usize = 4;
+        let rotated = |by: usize| {
+            let mut urls = urls.to_vec();
+            let by = by % urls.len();
+            urls.rotate_left(by);
+            urls
+        };
+        let mut witnesses = Vec::new();
+        for index in 0..2 {
+            let options = options.clone();
+            witnesses.push(Witness::connect::<R>(&rotated(index + 1), options, PUBLISHERS).await);
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut publishers = Vec::new();
+        for index in 0..PUBLISHERS {
+            let flushes = index % 2 == 0;
+            let mut options = options.clone();
+            if !flushes {
+                options = options.pending_limit(LITTLE).pending_policy(PendingPolicy::DropOldest);
+            }
+            let party = Party::connect(&rotated(index), options).await;
+            let (sender, known) = oneshot::channel();
+            let publisher = Publisher {
+                client: party.client.clone(),
+                subject: format!("ledger.{index}"),
+                witnesses: if one_server { witnesses.clone() } else { Vec::new() },
+                known: Known::default(),
+                stop: Arc::clone(&stop),
+            };
+            R::spawn(async move {
+                let known = if flushes {
+                    publisher.flushing().await
+                } else {
+                    publisher.steady::<R>().await
+                };
+                // Nobody listens if the test has failed.
+                let _ = sender.send(known);
+            });
+            publishers.push((party, known));
+        }
+        Self { publishers, witnesses, stop }
+    }
+
+    /// Every client.
+    pub(crate) fn parties(&self) -> impl Iterator<Item = &Party> {
+        let witnesses = self.witnesses.iter().map(|witness| &witness.party);
+        self.publishers.iter().map(|(party, _)| party).chain(witnesses)
+    }
+
+    /// Messages of each publisher up to now.
+    pub(crate) fn published(&self) -> Vec<u64> {
+        let statistics =
+            self.publishers.iter().map(|(party, _)| party.client.delivery_statistics());
+        statistics.map(|statistics| statistics.published).collect()
+    }
+
+    /// Waits until every publisher has published some more, and all together so many more.
+    pub(crate) async fn more<R: Rt>(&self, count: u64) {
+        let before = self.published();
+        let goal = before.iter().sum::<u64>() + count;
+        until::<R>("publishes", || {
+            let now = self.published();
+            now.iter().sum::<u64>() >= goal && now.iter().zip(&before).all(|(now, then)| now > then)
+        })
+        .await;
+    }
+
+    /// Waits until every client has had more connections than these, and has one.
+    pub(crate) async fn reconnected<R: Rt>(&self, before: &[u64]) {
+        until::<R>("the connections", || {
+            self.parties().zip(before).all(|(party, before)| {
+                party.connects() > *before && party.client.connection_state() == State::Connected
+            })
+        })
+        .await;
+    }
+
+    /// Ends the work and closes the books.
+    ///
+    /// # Panics
+    /// They do not add up.
+    pub(crate) async fn settle<R: Rt>(self) -> Sums {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut sums = Sums::default();
+        let mut publishers = Vec::new();
+        for (party, known) in self.publishers {
+            let known = known.await.expect("the publisher has not panicked");
+            // What the last link has left in doubt, the first flush may say.
+            while party.client.flush().await.is_err() {}
+            let statistics = party.client.delivery_statistics();
+            add(&mut sums, statistics, &known);
+            publishers.push((known, statistics));
+        }
+        for (index, witness) in self.witnesses.iter().enumerate() {
+            while witness.party.client.flush().await.is_err() {}
+            let all_in = || witness.party.client.delivery_statistics().messages_in;
+            // What has come may not have been looked at.
+            until::<R>("the subscribers to catch up", || witness.count() >= all_in()).await;
+            for (received, (known, statistics)) in lock(&witness.received).iter().zip(&publishers) {
+                assert!(received.count <= statistics.confirmed + statistics.uncertain);
+                for (_, range) in known.arrived.iter().filter(|(witness, _)| *witness == index) {
+                    let lost = range.clone().find(|number| !received.has(*number));
+                    assert_eq!(lost, None, "of {range:?}, which was confirmed and had come");
+                    sums.checked += range.end - range.start;
+                }
+                sums.received += received.count;
+                sums.late += received.late;
+            }
+            sums.connects += witness.party.connects();
+        }
+        sums
+    }
+}
+
+fn add(sums: &mut Sums, statistics: Statistics, known: &Known) {
+    let Statistics { published, confirmed, uncertain, dropped, pending, .. } = statistics;
+    assert_eq!(published, known.published, "{statistics:?}");
+    assert_eq!(published, confirmed + uncertain + dropped + pending, "{statistics:?}");
+    assert_eq!(pending, 0, "{statistics:?}");
+    assert!(known.confirmed <= confirmed, "{statistics:?}, {known:?}");
+    sums.published += published;
+    sums.confirmed += confirmed;
+    sums.uncertain += uncertain;
+    sums.dropped += dropped;
+    sums.kept += statistics.replayed;
+    sums.unaccounted += published.abs_diff(confirmed + uncertain + dropped + pending);
+    sums.connects += statistics.connects;
+}
+
+struct Publisher {
+    client: Client,
+    subject: String,
+    witnesses: Vec<Witness>,
+    known: Known,
+    stop: Arc<AtomicBool>,
+}
+
+impl Publisher {
+    fn goes_on(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
+    }
+
+    async fn publish(&mut self) {
+        let payload = self.known.published.to_string().into();
+        self.client.publish(self.subject.clone(), payload).await.expect("the client is open");
+        self.known.published += 1;
+    }
+
+    /// Publishes in batches, and learns of each what has become of it.
+    async fn flushing(mut self) -> Known {
+        while self.goes_on() {
+            let mut links = Vec::new();
+            for witness in &self.witnesses {
+                links.push(witness.link().await);
+            }
+            let lost = |statistics: Statistics| (statistics.uncertain, statistics.dropped);
+            let before = lost(self.client.delivery_statistics());
+            let first = self.known.published;
+            for _ in 0..BATCH {
+                self.publish().await;
+            }
+            let flushed = self.client.flush().await.is_ok();
+            if !flushed || lost(self.client.delivery_statistics()) != before {
+                continue;
+            }
+            let batch = first..self.known.published;
+            self.known.confirmed += BATCH;
+            for (index, link) in links.into_iter().enumerate() {
+                if link.is_some() && self.witnesses[index].link().await == link {
+                    self.known.arrived.push((index, batch.clone()));
+                }
+            }
+        }
+        self.known
+    }
+
+    /// Publishes steadily, whatever happens.
+    async fn steady<R: Rt>(mut self) -> Known {
+        while self.goes_on() {
+            for _ in 0..16 {
+                self.publish().await;
+            }
+            R::sleep(Duration::from_millis(1)).await;
+        }
+        self.known
+    }
+}

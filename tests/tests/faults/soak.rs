@@ -1,0 +1,112 @@
+//! Work without an end, in short.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::stream::StreamExt;
+use nats_client::ConnectOptions;
+use nats_tests::proxy::{Direction, Fault, Proxy};
+use nats_tests::server::{Options, RealServer, Release, TestServer};
+
+use crate::support::{Rt, until};
+use crate::{count, process};
+
+/// Messages between two flushes.
+const BATCH: u64 = 1_000;
+
+/// Looks at the memory, evenly over the messages.
+const SAMPLES: u64 = 100;
+
+/// What the memory may grow by in 10 M messages, in KiB.
+const SLOPE: f64 = 1024.0;
+
+/// Too few messages say nothing about a slope: then all of the growth is limited, in KiB.
+const GROWTH: u64 = 16 * 1024;
+
+pub(crate) async fn memory_does_not_grow_with_messages_and_reconnects<R: Rt>(release: Release) {
+    let messages = count("FAULTS_SOAK_MESSAGES", 100_000);
+    let reconnects = count("FAULTS_SOAK_RECONNECTS", 20);
+    let server = RealServer::start(release, &Options::new());
+    let proxy = Proxy::start(server.addr());
+    let client = ConnectOptions::<R>::new()
+        .reconnect_wait(Duration::from_millis(2))
+        .reconnect_jitter(Duration::from_millis(1))
+        .connect(proxy.url())
+        .await
+        .unwrap();
+    let mut subscriber = client.subscribe("soak").await.unwrap();
+    let received = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&received);
+    R::spawn(async move {
+        let mut last = None;
+        while let Some(message) = subscriber.next().await {
+            let number: u64 = std::str::from_utf8(&message.payload).unwrap().parse().unwrap();
+            assert!(last < Some(number), "{number} came behind {last:?}");
+            last = Some(number);
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+
+    let mut memory: Vec<(u64, u64)> = Vec::new();
+    let mut cuts = 0;
+    for number in 0..messages {
+        client.publish("soak", number.to_string().into()).await.unwrap();
+        if number % BATCH == BATCH - 1 {
+            // What a link that is cut leaves in doubt is in the books.
+            let _ = client.flush().await;
+        }
+        if number >= (cuts + 1) * (messages / (reconnects + 1)) && cuts < reconnects {
+            let before = client.delivery_statistics().connects;
+            match cuts % 4 {
+                0 => proxy.cut(Fault::Reset),
+                1 => proxy.cut(Fault::End),
+                2 => proxy.half_close(Direction::ToClient),
+                _ => proxy.half_close(Direction::ToServer),
+            }
+            cuts += 1;
+            until::<R>("the connection", || client.delivery_statistics().connects > before).await;
+        }
+        if number % (messages / SAMPLES).max(1) == 0 {
+            memory.push((number, process::resident()));
+        }
+    }
+    while client.flush().await.is_err() {}
+    let statistics = client.delivery_statistics();
+    until::<R>("what has come to be looked at", || {
+        received.load(Ordering::Relaxed) >= statistics.messages_in
+    })
+    .await;
+
+    // In the beginning, buffers grow to the size that they keep.
+    let settled = &memory[memory.len() / 4..];
+    let slope = slope(settled) * 10_000_000.0;
+    let (first, last) = (settled[0].1, settled[settled.len() - 1].1);
+    println!(
+        "{messages} messages, {} connections, nats-server {}: {statistics:?}; memory from {first} to {last} KiB, \
+         {slope:.0} KiB in 10 M messages",
+        statistics.connects,
+        release.version()
+    );
+    let sum = statistics.confirmed + statistics.uncertain + statistics.dropped + statistics.pending;
+    assert_eq!((statistics.published, statistics.pending), (sum, 0), "{statistics:?}");
+    assert_eq!(statistics.published, messages);
+    assert!(statistics.connects > reconnects);
+    if messages >= 10_000_000 {
+        assert!(slope <= SLOPE, "{slope} KiB in 10 M messages: {memory:?}");
+    } else {
+        assert!(last <= first + GROWTH, "{memory:?}");
+    }
+}
+
+/// The slope of the straight line with the least squares.
+fn slope(points: &[(u64, u64)]) -> f64 {
+    let points = points.iter().map(|(x, y)| (*x as f64, *y as f64));
+    let count = points.len() as f64;
+    let (x, y) = points.clone().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
+    let (x, y) = (x / count, y / count);
+    let (above, below) = points.fold((0.0, 0.0), |(above, below), point| {
+        (above + (point.0 - x) * (point.1 - y), below + (point.0 - x) * (point.0 - x))
+    });
+    above / below
+}

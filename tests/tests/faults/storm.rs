@@ -1,0 +1,94 @@
+//! Many clients that lose their server at once.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use nats_client::{Client, ConnectOptions};
+use nats_tests::server::{Options, RealServer, Release, TestServer};
+
+use crate::support::{Rt, next, text, until};
+use crate::{count, process};
+
+/// Longer than the clients wait between two attempts, so that some attempts fail.
+const DOWN: Duration = Duration::from_secs(1);
+
+/// Attempts to connect in a slot of time are counted together.
+const SLOT: Duration = Duration::from_millis(50);
+
+async fn visit<R: Rt>(url: &str) {
+    let client = ConnectOptions::<R>::new().connect(url).await.unwrap();
+    client.flush().await.unwrap();
+    client.close().await;
+}
+
+pub(crate) async fn all_come_back_and_leave_nothing<R: Rt>(release: Release) {
+    let clients = count("FAULTS_CLIENTS", 500);
+    let mut server = RealServer::start(release, &Options::new());
+    // The runtime starts its threads with the first.
+    visit::<R>(&server.url()).await;
+    let before = (process::descriptors(), process::threads());
+
+    let attempts: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let seen = Arc::clone(&attempts);
+    let addr = server.addr();
+    let options = ConnectOptions::<R>::new()
+        .reconnect_wait(Duration::from_millis(300))
+        .reconnect_jitter(Duration::from_millis(500))
+        .dialer(move |_| {
+            seen.lock().unwrap().push(Instant::now());
+            R::connect(addr, None)
+        });
+    let connecting = (0..clients).map(|_| options.clone().connect(server.url()));
+    let clients: Vec<Client> =
+        join_all(connecting).await.into_iter().map(|client| client.unwrap()).collect();
+    let mut subscribers = Vec::new();
+    for client in &clients {
+        subscribers.push(client.subscribe("storm").await.unwrap());
+    }
+    join_all(clients.iter().map(Client::flush)).await.into_iter().for_each(|done| done.unwrap());
+
+    attempts.lock().unwrap().clear();
+    let killed = Instant::now();
+    server.kill();
+    R::sleep(DOWN).await;
+    server.restart();
+    let restarted = Instant::now();
+    until::<R>("every client", || {
+        clients.iter().all(|client| client.delivery_statistics().connects >= 2)
+    })
+    .await;
+    join_all(clients.iter().map(Client::flush)).await.into_iter().for_each(|done| done.unwrap());
+    let back = restarted.elapsed();
+    clients[0].publish("storm", "over".into()).await.unwrap();
+    for subscriber in &mut subscribers {
+        assert_eq!(text(&next(subscriber).await), "over");
+    }
+
+    let attempts = std::mem::take(&mut *attempts.lock().unwrap());
+    let mut slots: Vec<usize> = Vec::new();
+    for attempt in &attempts {
+        let slot = attempt.duration_since(killed).as_millis() / SLOT.as_millis();
+        let slot = usize::try_from(slot).unwrap();
+        slots.resize(slots.len().max(slot + 1), 0);
+        slots[slot] += 1;
+    }
+    println!(
+        "{} clients, nats-server {}: all back {back:?} after the restart; attempts in each {SLOT:?}: {slots:?}",
+        clients.len(),
+        release.version()
+    );
+    // However busy the machine is: without jitter, each round would be one slot, and there are three or four.
+    let busiest = slots.iter().max().copied().unwrap_or_default();
+    assert!(busiest * 2 < attempts.len(), "{slots:?}");
+
+    drop(subscribers);
+    join_all(clients.iter().map(Client::close)).await;
+    drop(clients);
+    // Threads that have nothing to do end after a while.
+    until::<R>("what the clients had to be given back", || {
+        (process::descriptors(), process::threads()) <= before
+    })
+    .await;
+    println!("descriptors and threads: {before:?} before and after");
+}
