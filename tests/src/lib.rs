@@ -5,3 +5,4 @@ pub mod proxy;
 #[cfg(doctest)]
 mod readme;
 pub mod server;
+pub mod socks;

@@ -6,6 +6,7 @@ use nats_proto::Auth;
 use nats_proto::auth::{KeyPair, UserCredentials};
 use nats_proto::connection::AuthError;
 
+use super::socks::Proxy;
 use super::{Context, ContextAuth, ContextError};
 use crate::client::Client;
 use crate::connect::ConnectError;
@@ -13,21 +14,18 @@ use crate::options::ConnectOptions;
 use crate::runtime::Runtime;
 
 impl Context {
-    /// The options that the context stands for, over the defaults: credentials, certificates and the prefix of inboxes.
+    /// The options that the context stands for, over the defaults: credentials, certificates, the prefix of inboxes, and
+    /// a [`dialer`](crate::ConnectOptions::dialer) if there is a SOCKS5 proxy on the way.
     /// [`servers`](Self::servers) has the addresses to connect to with them.
     ///
     /// Files with keys and credentials are read on every attempt to connect.
     ///
     /// # Errors
     ///
-    /// The context wants a SOCKS proxy, for which a program needs a
-    /// [`dialer`](crate::ConnectOptions::dialer) of its own, or the certificate store of Windows.
-    pub fn options<R>(&self) -> Result<ConnectOptions<R>, ContextError> {
+    /// The context wants a proxy of another kind than SOCKS5, or the certificate store of Windows.
+    pub fn options<R: Runtime>(&self) -> Result<ConnectOptions<R>, ContextError> {
         let unsupported =
             |field, scheme| ContextError::Unsupported { path: self.path.clone(), field, scheme };
-        if self.socks_proxy.is_some() {
-            return Err(unsupported("socks_proxy", "socks5"));
-        }
         if self.windows_cert_store.is_some() {
             return Err(unsupported("windows_cert_store", "windows"));
         }
@@ -72,6 +70,15 @@ impl Context {
         }
         if self.tls_first {
             options = options.tls_first();
+        }
+        if let Some(proxy) = &self.socks_proxy {
+            let proxy = Proxy::parse(proxy)
+                .ok_or_else(|| unsupported("socks_proxy", "another kind of proxy than SOCKS5"))?
+                .map_err(|error| ContextError::InvalidProxy { path: self.path.clone(), error })?;
+            options = options.dialer(move |server| {
+                let proxy = proxy.clone();
+                async move { proxy.connect::<R>(server).await }
+            });
         }
         if let Some(prefix) = &self.inbox_prefix {
             options = options.custom_inbox_prefix(prefix);

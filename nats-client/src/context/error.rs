@@ -58,6 +58,13 @@ pub enum ContextError {
         /// What is wrong with it.
         error: ServerAddrError,
     },
+    /// `socks_proxy` is not the URL of a proxy.
+    InvalidProxy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: ServerAddrError,
+    },
     /// A field refers to something that is not read here: another program or service that the `nats` command
     /// would ask. `nsc` is such a field, unless `url` and `creds` leave nothing to be asked for.
     Unsupported {
@@ -92,6 +99,9 @@ impl fmt::Display for ContextError {
             Self::InvalidUrl { path, error } => {
                 write!(f, "context {}: url is not valid: {error}", path.display())
             }
+            Self::InvalidProxy { path, error } => {
+                write!(f, "context {}: socks_proxy is not valid: {error}", path.display())
+            }
             Self::Unsupported { path, field, scheme } => write!(
                 f,
                 "context {}: {field} refers to {scheme}, which is not supported",
@@ -105,7 +115,7 @@ impl std::error::Error for ContextError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Read { error, .. } => Some(error),
-            Self::InvalidUrl { error, .. } => Some(error),
+            Self::InvalidUrl { error, .. } | Self::InvalidProxy { error, .. } => Some(error),
             _ => None,
         }
     }

@@ -21,6 +21,7 @@ mod connect;
 mod error;
 mod fields;
 mod files;
+mod socks;
 #[cfg(test)]
 mod tests;
 
@@ -48,7 +49,7 @@ pub struct Context {
     pub description: Option<String>,
     /// The servers (`url`), with what credentials the URLs carry. Default: `nats://localhost:4222`.
     pub servers: Vec<ServerAddr>,
-    /// The URL of a SOCKS5 proxy. May carry credentials.
+    /// The URL of a SOCKS5 proxy, `socks5://[user:password@]host[:port]`. It resolves the names of the servers.
     pub socks_proxy: Option<String>,
     /// The token. Secret. [`auth`](Self::auth) says what of this and the following to use.
     pub token: Option<String>,

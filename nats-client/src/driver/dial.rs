@@ -59,7 +59,7 @@ async fn dial<R: Runtime>(
 }
 
 /// Resolves the server's name and connects to the first of its addresses that answers.
-async fn open<R: Runtime>(
+pub(crate) async fn open<R: Runtime>(
     server: &ServerAddr,
     local: Option<SocketAddr>,
     rng: Option<Rng>,

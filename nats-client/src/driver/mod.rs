@@ -37,6 +37,8 @@ use crate::transport::Transport;
 use ask::{Answer, Question};
 pub(crate) use ask::{AuthCallback, Hooks};
 use dial::Dial;
+#[cfg(feature = "context")]
+pub(crate) use dial::open;
 use dispatch::{Router, Slow};
 use read::Reader;
 use secure::Handshake;

@@ -12,6 +12,7 @@ mod concurrency;
 mod confirming;
 mod connecting;
 mod cutting;
+mod contexts;
 mod delivery;
 mod dialling;
 mod draining;
@@ -322,6 +323,11 @@ macro_rules! on_every_process {
                     a_server_without_tls_if_it_is_required,
                     a_server_that_wants_tls_first_from_a_client_that_waits,
                     a_reconnect_to_a_server_with_a_foreign_certificate,
+                }
+                contexts {
+                    every_way_to_introduce_oneself_opens_the_door,
+                    certificates_are_those_of_the_context,
+                    connections_go_through_the_proxy_that_is_named,
                 }
                 traps {
                     a_lame_duck_lists_the_others_only_and_perhaps_nobody,
