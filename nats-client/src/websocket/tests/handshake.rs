@@ -9,7 +9,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::super::error::WebSocketError;
 use super::super::{Settings, check_header, upgrade};
-use super::{BINARY, frame, shared};
+use super::rig::{BINARY, frame, shared};
 use crate::testing::block_on;
 
 /// Plays the server of a handshake: the answer is made of the request's key.
