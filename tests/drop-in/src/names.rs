@@ -1,5 +1,5 @@
-// Every name that `async-nats` has at its root, apart from JetStream, the stores, services, TLS and WebSocket: used, so
-// that a missing one, or one of another shape, is an error of the compiler. `nats` is the crate under test.
+// Every name that `async-nats` has at its root, apart from JetStream, the stores and services: used, so that a missing
+// one, or one of another shape, is an error of the compiler. `nats` is the crate under test.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};
@@ -209,7 +209,17 @@ pub async fn options() -> io::Result<ConnectOptions> {
         .skip_subject_validation(true)
         .ignore_discovered_servers()
         .retain_servers_order()
-        .read_buffer_capacity(4_096))
+        .read_buffer_capacity(4_096)
+        .local_address(([127, 0, 0, 1], 0).into())
+        .add_root_certificates("ca.pem".into())
+        .add_client_certificate("client.pem".into(), "client.key".into())
+        .require_tls(true)
+        .tls_first())
+}
+
+/// An option that takes a type of rustls, in the version that is exported.
+pub fn encryption(config: nats::rustls::ClientConfig) -> ConnectOptions {
+    ConnectOptions::new().tls_client_config(config)
 }
 
 /// Subjects, statuses and headers, without a connection.
@@ -361,7 +371,7 @@ pub async fn methods(client: Client) -> Result<(), nats::Error> {
             headers: None,
         };
         client.publish_message(message).await?;
-        client.send_request("names.none", Request::new()).await.map(drop).or(Ok(()))
+        client.send_request("nobody.home", Request::new()).await.map(drop).or(Ok(()))
     }
     let headers = HeaderMap::new;
     let mut subscriber = sent(client.subscribe("names.>")).await?;
@@ -372,8 +382,8 @@ pub async fn methods(client: Client) -> Result<(), nats::Error> {
     sent(client.publish_with_reply_and_headers("names.x", "names", headers(), Bytes::new()))
         .await?;
     generic(&client).await?;
-    let _ = sent(client.request("names.none", Bytes::new())).await;
-    let _ = sent(client.request_with_headers("names.none", headers(), Bytes::new())).await;
+    let _ = sent(client.request("nobody.home", Bytes::new())).await;
+    let _ = sent(client.request_with_headers("nobody.home", headers(), Bytes::new())).await;
     let request = Request::new()
         .payload(Bytes::new())
         .headers(headers())
@@ -381,7 +391,7 @@ pub async fn methods(client: Client) -> Result<(), nats::Error> {
         .inbox(client.new_inbox());
     assert!(request.payload.is_some() && request.headers.is_some() && request.inbox.is_some());
     assert_eq!(request.timeout, Some(Some(Duration::from_millis(10))));
-    let _ = sent(client.send_request("names.none", request)).await;
+    let _ = sent(client.send_request("nobody.home", request)).await;
     sent(client.flush()).await?;
     sent(subscriber.unsubscribe_after(100)).await?;
     sent(subscriber.unsubscribe()).await?;
