@@ -60,7 +60,8 @@ pub(crate) async fn three_nodes_outlive_the_worst_of_one<R: Rt>(release: Release
         .reconnect_wait(Duration::from_millis(20))
         .reconnect_jitter(Duration::from_millis(5))
         .ping_interval(Duration::from_millis(200))
-        .connection_timeout(Duration::from_millis(500));
+        .connection_timeout(Duration::from_millis(500))
+        .retry_on_initial_connect();
     let ledger = Ledger::open(&cluster.urls(), &options, false).await;
     let asking = options.clone().connect(cluster.urls()).await.unwrap();
     let answering = options.connect(&cluster.urls()[1..]).await.unwrap();

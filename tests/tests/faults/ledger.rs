@@ -34,14 +34,27 @@ pub(crate) struct Received {
 }
 
 impl Received {
+    /// Books for so many numbers, which take no more memory later.
+    pub(crate) fn with_room(numbers: u64) -> Self {
+        // Zeros alone would not be given memory before they are written to.
+        let mut seen = vec![u64::MAX; word(numbers) + 1];
+        seen.fill(0);
+        Self { seen, ..Self::default() }
+    }
+
+    /// # Panics
+    /// The message has come before.
+    pub(crate) fn book_once(&mut self, number: u64) {
+        assert!(!self.has(number), "{number} came twice");
+        self.seen.resize(self.seen.len().max(word(number) + 1), 0);
+        self.seen[word(number)] |= 1 << (number % 64);
+        self.count += 1;
+    }
+
     /// # Panics
     /// The message has come before, or ahead of one that was published earlier on the same link.
     fn book(&mut self, number: u64) {
-        assert!(!self.has(number), "{number} came twice");
-        let word = usize::try_from(number / 64).expect("the books fit into memory");
-        self.seen.resize(self.seen.len().max(word + 1), 0);
-        self.seen[word] |= 1 << (number % 64);
-        self.count += 1;
+        self.book_once(number);
         if number >= self.next {
             self.next = number + 1;
         } else {
@@ -53,9 +66,12 @@ impl Received {
     }
 
     fn has(&self, number: u64) -> bool {
-        let word = usize::try_from(number / 64).expect("the books fit into memory");
-        self.seen.get(word).is_some_and(|word| word & 1 << (number % 64) != 0)
+        self.seen.get(word(number)).is_some_and(|word| word & 1 << (number % 64) != 0)
     }
+}
+
+fn word(number: u64) -> usize {
+    usize::try_from(number / 64).expect("the books fit into memory")
 }
 
 /// A client whose ends of links are counted.

@@ -9,6 +9,7 @@ use nats_client::ConnectOptions;
 use nats_tests::proxy::{Direction, Fault, Proxy};
 use nats_tests::server::{Options, RealServer, Release, TestServer};
 
+use crate::ledger::Received;
 use crate::support::{Rt, until};
 use crate::{count, process};
 
@@ -39,11 +40,11 @@ pub(crate) async fn memory_does_not_grow_with_messages_and_reconnects<R: Rt>(rel
     let received = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&received);
     R::spawn(async move {
-        let mut last = None;
+        // The server may handle the rest of a link that is cut behind what came over the next one.
+        let mut books = Received::with_room(messages);
         while let Some(message) = subscriber.next().await {
-            let number: u64 = std::str::from_utf8(&message.payload).unwrap().parse().unwrap();
-            assert!(last < Some(number), "{number} came behind {last:?}");
-            last = Some(number);
+            let number = std::str::from_utf8(&message.payload).unwrap().parse().unwrap();
+            books.book_once(number);
             counter.fetch_add(1, Ordering::Relaxed);
         }
     });

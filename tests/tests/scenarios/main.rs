@@ -208,7 +208,7 @@ macro_rules! on_every_server {
                     a_byte_spoiled_by_the_network_ends_the_link_by_name,
                     a_direction_that_ends_is_the_end_of_the_link,
                     a_partition_is_outlived,
-                    links_cut_at_every_byte_of_the_handshake_come_back,
+                    links_cut_within_the_handshake_come_back,
                     refused_links_are_tried_again,
                 }
                 slow_consumers {
