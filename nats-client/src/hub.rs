@@ -16,6 +16,9 @@ use crate::notice::Notice;
 /// Notices that wait for a slow listener. Newer ones are lost when there are more.
 const QUEUE_LIMIT: usize = 4096;
 
+/// Bytes of them: a server chooses how long its errors are, and of how many others it tells.
+const QUEUE_BYTES: usize = 1024 * 1024;
+
 /// Everyone who wants to know of notices.
 #[derive(Debug, Default)]
 pub(crate) struct NoticeHub {
@@ -84,19 +87,26 @@ pub(crate) struct NoticeQueue {
 
 #[derive(Debug, Default)]
 struct Queue {
-    notices: VecDeque<Notice>,
+    /// Each with its size.
+    notices: VecDeque<(Notice, usize)>,
+    bytes: usize,
     waker: Option<Waker>,
     closed: bool,
 }
 
 impl NoticeQueue {
     fn push(&self, notice: Notice) {
+        let size = notice.size();
         let mut queue = self.lock();
-        let is_full = queue.notices.len() >= QUEUE_LIMIT && notice != Notice::Closed;
-        if is_full || queue.closed {
+        let bytes = queue.bytes.saturating_add(size);
+        // A single one may be as large as the limits of the protocol let it be.
+        let too_large = bytes > QUEUE_BYTES && !queue.notices.is_empty();
+        let is_full = queue.notices.len() >= QUEUE_LIMIT || too_large;
+        if queue.closed || (is_full && notice != Notice::Closed) {
             return;
         }
-        queue.notices.push_back(notice);
+        queue.bytes = bytes;
+        queue.notices.push_back((notice, size));
         let waker = queue.waker.take();
         drop(queue);
         if let Some(waker) = waker {
@@ -122,7 +132,10 @@ impl NoticeQueue {
     fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Notice>> {
         let mut queue = self.lock();
         match queue.notices.pop_front() {
-            Some(notice) => Poll::Ready(Some(notice)),
+            Some((notice, size)) => {
+                queue.bytes = queue.bytes.saturating_sub(size);
+                Poll::Ready(Some(notice))
+            }
             None if queue.closed => Poll::Ready(None),
             None => {
                 let old = queue.waker.replace(cx.waker().clone());
@@ -141,7 +154,8 @@ impl NoticeQueue {
 /// What happens to a client from [`Client::notices`](crate::Client::notices) on, up to and with [`Notice::Closed`],
 /// after which the stream ends.
 ///
-/// It does not keep the client alive. When 4,096 notices wait, newer ones are missed, except [`Notice::Closed`].
+/// It does not keep the client alive. When 4,096 notices wait, or 1 MiB of them, newer ones are missed, except
+/// [`Notice::Closed`].
 pub struct Notices {
     hub: Arc<NoticeHub>,
     queue: Arc<NoticeQueue>,
@@ -238,6 +252,25 @@ mod tests {
         hub.close();
         let seen = waiting(&mut notices);
         assert_eq!((seen.len(), seen.last()), (QUEUE_LIMIT + 1, Some(&Notice::Closed)));
+    }
+
+    #[test]
+    fn notices_that_wait_are_limited_in_bytes_as_well() {
+        let hub = Arc::new(NoticeHub::default());
+        let mut notices = Notices::new(&hub);
+        let long = |bytes| Notice::ServerError(nats_proto::ServerError::Other("e".repeat(bytes)));
+        // A single one may be larger than all may be together.
+        hub.emit(long(2 * QUEUE_BYTES));
+        hub.emit(Notice::Connected);
+        assert_eq!(waiting(&mut notices).len(), 1);
+        for _ in 0..100 {
+            hub.emit(long(QUEUE_BYTES / 10));
+        }
+        assert_eq!(waiting(&mut notices).len(), 9);
+        // Those that are taken make room.
+        hub.emit(Notice::Connected);
+        assert_eq!(waiting(&mut notices), [Notice::Connected]);
+        assert_eq!(notices.queue.lock().bytes, 0);
     }
 
     #[test]

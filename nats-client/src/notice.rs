@@ -1,6 +1,6 @@
 //! What happens to a client without being asked for, in detail.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use nats_proto::ServerError;
 use nats_proto::connection::{ConnectError, DisconnectReason};
@@ -70,6 +70,33 @@ pub enum Notice {
     },
     /// The client is at its end. Nothing follows.
     Closed,
+}
+
+impl Notice {
+    /// About how many bytes of memory it takes.
+    pub(crate) fn size(&self) -> usize {
+        let mut text = Length(0);
+        // Counting cannot fail.
+        let _ = write!(text, "{self}");
+        let text = match self {
+            // An address has its text and that of its host.
+            Self::ServersDiscovered(servers) => {
+                text.0.saturating_mul(2).saturating_add(size_of_val(servers.as_slice()))
+            }
+            _ => text.0,
+        };
+        size_of::<Self>().saturating_add(text)
+    }
+}
+
+/// Counts the bytes of a text.
+struct Length(usize);
+
+impl fmt::Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.saturating_add(text.len());
+        Ok(())
+    }
 }
 
 impl fmt::Display for Notice {

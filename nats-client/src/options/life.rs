@@ -119,7 +119,7 @@ impl<R> ConnectOptions<R> {
     }
 
     /// Calls `callback` for every [`Event`], one after the other, in a task of its own. A slow callback
-    /// delays nothing else; when it is 4,096 events behind, it misses newer ones.
+    /// delays nothing else; when it is 4,096 events or 1 MiB behind, it misses newer ones.
     ///
     /// The callback should not own a [`Client`](crate::Client): the client would never be dropped.
     pub fn event_callback<F, Fut>(mut self, callback: F) -> Self
