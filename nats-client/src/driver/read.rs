@@ -28,6 +28,8 @@ pub(super) struct Reader {
     spare: BytesMut,
     /// Bytes of the block, until its first chunk is kept for the sake of its memory.
     block: Option<usize>,
+    /// Whether it is for one operation.
+    is_large: bool,
     /// So little room is not worth another read.
     little: usize,
     blocks: Blocks,
@@ -41,6 +43,7 @@ impl Reader {
             input: BytesMut::new(),
             spare: BytesMut::new(),
             block: None,
+            is_large: false,
             little: 0,
             blocks: Blocks::default(),
         }
@@ -113,6 +116,13 @@ impl Reader {
             let usual = self.capacity.saturating_add(self.capacity / 2);
             (usual.max(read.saturating_add(self.capacity)), self.capacity / 4)
         };
+        // What a large message leaves over is little. Moved out of the way, it does not keep the block of that message
+        // while there is already that of the next one.
+        if self.input.len() <= self.behind() && self.is_large {
+            self.input = BytesMut::from(&*self.input);
+            self.spare = BytesMut::new();
+        }
+        self.is_large = is_large;
         let (mut block, whole) = self.blocks.take(size);
         let mut input = block.split_to(read);
         input.copy_from_slice(&self.input);
