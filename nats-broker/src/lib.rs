@@ -64,7 +64,8 @@
 //! # Where it differs from `nats-server`
 //!
 //! It behaves as `nats-server` 2.15 does, down to the texts of -ERR and to what closes a connection without any
-//! answer: more than a hundred scripts give the same bytes on both. What is different:
+//! answer: more than a hundred scripts give the same bytes on both. What is different (`tests/scripts/differences.txt`
+//! has it as scripts, as far as it shows on the wire):
 //!
 //! * There is no persistence (JetStream), cluster, leaf node, gateway, account, permission, monitoring, TLS,
 //!   WebSocket, nkey or JWT: those belong to the real server. INFO leaves out the fields that are about them and
@@ -82,7 +83,7 @@
 //!   negative protocol version is malformed instead of an "invalid client protocol". In a second CONNECT, flags
 //!   that are left out have their defaults again, instead of what the first one said.
 //! * An operation is handled when all of it has come. The real server looks at the control line of a publish before
-//!   its payload is there, and so may answer a bad one a little earlier.
+//!   its payload is there, and so may answer a bad one a little earlier, and, if that comes in pieces, twice.
 //! * Subscriptions of one client are bounded by default (1,000,000), since no bound here is ever infinite.
 //! * Matching subscriptions are served in a fixed order: wildcards as the real server does it, then by age. In the
 //!   real server, the order among the subscriptions to one subject is random.

@@ -11,7 +11,7 @@ use nats_broker::{Config, ServerConfig, ServerHandle, serve};
 use nats_tokio::Tokio;
 use support::memory;
 use support::script::World;
-use support::tcp::Tcp;
+use support::tcp::{Server, Tcp};
 use tokio::runtime::Runtime;
 
 fn runtime() -> Runtime {
@@ -48,13 +48,27 @@ fn is_at_end(stream: &mut TcpStream) -> bool {
     stream.read_to_end(&mut rest).is_ok() && rest.is_empty()
 }
 
+impl Server for ServerHandle {
+    fn addr(&self) -> SocketAddr {
+        ServerHandle::addr(self)
+    }
+
+    fn is(&self, name: &str) -> bool {
+        matches!(name, "broker" | "new")
+    }
+
+    fn lame_duck(&mut self) {
+        ServerHandle::lame_duck(self);
+    }
+}
+
 /// Runs all scripts, each on a broker of its own.
 fn run_all(start: impl Fn(Config) -> ServerHandle, stop: impl Fn(ServerHandle)) {
     let failures: Vec<String> = support::scripts()
         .iter()
         .filter_map(|script| {
-            let server = start(memory::config(script));
-            let failure = script.run(&mut Tcp::new(server.addr())).err();
+            let mut server = start(memory::config(script));
+            let failure = script.run(&mut Tcp::new(&mut server)).err();
             stop(server);
             failure
         })

@@ -15,6 +15,7 @@ pub(crate) fn config(script: &Script) -> Config {
     let mut config = Config::default();
     for (name, value) in &script.options {
         let number = || value.parse().expect("a number");
+        let millis = || Duration::from_millis(value.parse().expect("a number of milliseconds"));
         match name.as_str() {
             "token" => config.auth = Auth::Token(value.clone()),
             "user" => {
@@ -24,6 +25,11 @@ pub(crate) fn config(script: &Script) -> Config {
             "max_payload" => config.max_payload = number(),
             "max_subscriptions" => config.max_subscriptions = number(),
             "max_connections" => config.max_connections = number(),
+            "max_control_line" => config.max_control_line = number(),
+            "ping_interval" => config.ping_interval = millis(),
+            "ping_max" => config.max_pings_out = number(),
+            // A server for this script alone, which it spoils for others.
+            "own_server" => {}
             other => panic!("unknown option {other}"),
         }
     }
@@ -120,6 +126,10 @@ impl Memory {
 }
 
 impl World for Memory {
+    fn is(&self, server: &str) -> bool {
+        matches!(server, "broker" | "new")
+    }
+
     fn connect(&mut self, client: char) {
         let id = self.broker.handle_connect(self.now, "127.0.0.1");
         self.sessions.insert(client, id);
@@ -142,5 +152,10 @@ impl World for Memory {
 
     fn wait(&mut self, millis: u64) {
         self.advance(Duration::from_millis(millis));
+    }
+
+    fn lame_duck(&mut self) {
+        self.broker.lame_duck(self.now);
+        self.settle();
     }
 }

@@ -14,6 +14,11 @@ pub(crate) fn scripts() -> Vec<script::Script> {
         include_str!("../scripts/publishing.txt"),
         include_str!("../scripts/headers.txt"),
         include_str!("../scripts/violations.txt"),
+        include_str!("../scripts/flags.txt"),
+        include_str!("../scripts/queue_groups.txt"),
+        include_str!("../scripts/order.txt"),
+        include_str!("../scripts/leaving.txt"),
+        include_str!("../scripts/differences.txt"),
     ]
     .into_iter()
     .flat_map(script::parse)

@@ -12,9 +12,17 @@
 //! A> PUB a 5                  sends a line and CRLF
 //! A>> PUB a\x205\n            sends exactly these bytes
 //! A< MSG a 1 5                gets this line and CRLF, and nothing before it
+//! A nobody inbox 7 service    gets the 503 for a request to `service`: reply subject, sid, subject
 //! A closed                    the server closes the connection, and nothing comes before that
 //! wait 2500                   milliseconds
+//! lame duck                   the server sends its clients away
+//! because text                why the servers may differ in what follows
+//! @broker A closed            a line for one server only: `broker`, `nats-server`, `2.10`,
+//!                             or `new` (all but 2.10)
 //! ```
+//!
+//! What is marked with `@` is a difference between the servers, and there is none that is not marked: a script
+//! without a reason for it may not have one.
 //!
 //! `${a*100}` stands for a hundred times `a`. What one client sends in consecutive lines goes out at once. At
 //! the end, every client that is still connected gets exactly one PONG for a PING: nothing else was left.
@@ -28,7 +36,17 @@ pub(crate) struct Script {
     pub(crate) title: String,
     /// Settings of the server, by name.
     pub(crate) options: Vec<(String, String)>,
-    steps: Vec<(usize, Step)>,
+    /// Why the servers may differ in it; empty if they may not.
+    pub(crate) because: String,
+    steps: Vec<Line>,
+}
+
+#[derive(Clone, Debug)]
+struct Line {
+    number: usize,
+    /// The server that it is for, if it is not for all of them.
+    only: Option<String>,
+    step: Step,
 }
 
 #[derive(Clone, Debug)]
@@ -36,12 +54,17 @@ enum Step {
     Greeting(char, String),
     Send(char, Vec<u8>),
     Expect(char, Vec<u8>),
+    /// Reply subject, sid, subject.
+    Nobody(char, Vec<String>),
     Closed(char),
     Wait(u64),
+    LameDuck,
 }
 
 /// Where a script can run.
 pub(crate) trait World {
+    /// Whether a line that begins with `@` and this name is meant.
+    fn is(&self, server: &str) -> bool;
     /// Opens a connection for a client.
     fn connect(&mut self, client: char);
     /// Sends bytes to the server.
@@ -52,6 +75,8 @@ pub(crate) trait World {
     fn is_closed(&mut self, client: char) -> bool;
     /// Lets time pass.
     fn wait(&mut self, millis: u64);
+    /// Tells the server to send its clients away.
+    fn lame_duck(&mut self);
 }
 
 /// Reads the scripts of a file.
@@ -73,55 +98,53 @@ impl Script {
         if let Some(option) = line.strip_prefix("option ") {
             let (name, value) = option.split_once(' ').expect("an option has a value");
             self.options.push((name.to_owned(), value.to_owned()));
-            return;
-        }
-        if let Some(millis) = line.strip_prefix("wait ") {
-            self.steps
-                .push((number, Step::Wait(millis.parse().expect("a number of milliseconds"))));
-            return;
-        }
-        let client = line.chars().next().expect("the line is not empty");
-        assert!(client.is_ascii_uppercase(), "line {number}: {line}");
-        let rest = &line[1..];
-        let with_crlf = |text: &str| [&unescape(text)[..], b"\r\n"].concat();
-        let step = if rest == " connect" {
-            self.steps.push((number, Step::Send(client, with_crlf(CONNECT))));
-            self.steps.push((number, Step::Send(client, b"PING\r\n".to_vec())));
-            Step::Expect(client, b"PONG\r\nINFO connect_info\r\n".to_vec())
-        } else if rest == " closed" {
-            Step::Closed(client)
-        } else if let Some(text) = rest.strip_prefix("? ") {
-            Step::Greeting(client, text.to_owned())
-        } else if let Some(text) = rest.strip_prefix(">> ") {
-            Step::Send(client, unescape(text))
-        } else if let Some(text) = rest.strip_prefix('>') {
-            Step::Send(client, with_crlf(text.strip_prefix(' ').unwrap_or(text)))
-        } else if let Some(text) = rest.strip_prefix('<') {
-            Step::Expect(client, with_crlf(text.strip_prefix(' ').unwrap_or(text)))
+        } else if let Some(reason) = line.strip_prefix("because ") {
+            self.because.push_str(reason);
+        } else if let Some(marked) = line.strip_prefix('@') {
+            assert!(!self.because.is_empty(), "line {number}: a difference has a reason");
+            let (server, line) = marked.split_once(' ').expect("a line follows the server");
+            self.push(number, Some(server), line);
         } else {
-            panic!("line {number} is of no known form: {line}");
-        };
-        match (self.steps.last_mut(), step) {
-            (Some((_, Step::Send(last, before))), Step::Send(client, bytes)) if *last == client => {
-                before.extend(bytes);
+            self.push(number, None, line);
+        }
+    }
+
+    fn push(&mut self, number: usize, only: Option<&str>, line: &str) {
+        for step in steps(number, line) {
+            match (self.steps.last_mut(), step) {
+                // What one client sends in consecutive lines goes out at once.
+                (
+                    Some(Line { only: before, step: Step::Send(last, bytes), .. }),
+                    Step::Send(client, more),
+                ) if *last == client && before.as_deref() == only => bytes.extend(more),
+                (_, step) => {
+                    self.steps.push(Line { number, only: only.map(str::to_owned), step });
+                }
             }
-            (_, step) => self.steps.push((number, step)),
         }
     }
 
     /// Runs the script; the error says in which line what was different.
     pub(crate) fn run(&self, world: &mut dyn World) -> Result<(), String> {
         let mut clients: Vec<Client> = Vec::new();
-        for (number, step) in &self.steps {
+        for Line { number, only, step } in &self.steps {
+            if only.as_ref().is_some_and(|server| !world.is(server)) {
+                continue;
+            }
             let fail = |reason: String| format!("{:?}, line {number}: {reason}", self.title);
             let name = match step {
                 Step::Wait(millis) => {
                     world.wait(*millis);
                     continue;
                 }
+                Step::LameDuck => {
+                    world.lame_duck();
+                    continue;
+                }
                 Step::Greeting(name, _)
                 | Step::Send(name, _)
                 | Step::Expect(name, _)
+                | Step::Nobody(name, _)
                 | Step::Closed(name) => *name,
             };
             let index = match clients.iter().position(|client| client.name == name) {
@@ -138,6 +161,10 @@ impl Script {
             match step {
                 Step::Send(_, bytes) => world.send(name, bytes),
                 Step::Expect(_, bytes) => client.expect(world, bytes).map_err(fail)?,
+                Step::Nobody(_, words) => {
+                    let expected = nobody(world, words);
+                    client.expect(world, &expected).map_err(fail)?;
+                }
                 Step::Greeting(_, text) => {
                     if client.greeting != format!("{text}\r\n") {
                         return Err(fail(format!("the greeting was {:?}", client.greeting)));
@@ -153,7 +180,7 @@ impl Script {
                     }
                     client.closed = true;
                 }
-                Step::Wait(_) => {}
+                Step::Wait(_) | Step::LameDuck => {}
             }
         }
         for client in clients.iter_mut().filter(|client| !client.closed) {
@@ -164,6 +191,61 @@ impl Script {
         }
         Ok(())
     }
+}
+
+/// The answer to a request that nobody heard. 2.10 does not say which request that was.
+fn nobody(world: &dyn World, words: &[String]) -> Vec<u8> {
+    let [reply, sid, subject] = words else { panic!("not three words: {words:?}") };
+    let field = match world.is("2.10") {
+        true => String::new(),
+        false => format!("Nats-Subject: {}\r\n", String::from_utf8_lossy(&unescape(subject))),
+    };
+    let block = format!("NATS/1.0 503\r\n{field}\r\n");
+    let len = block.len();
+    format!("HMSG {reply} {sid} {len} {len}\r\n{block}\r\n").into_bytes()
+}
+
+/// Without the second INFO, where that is not sent yet: 2.10 has neither it nor its field `connect_info`.
+fn known_to(world: &dyn World, expected: &[u8]) -> Vec<u8> {
+    let is_new = |line: &[u8]| line.starts_with(b"INFO ") && line.ends_with(b" connect_info\r\n");
+    let lines = expected.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !(world.is("2.10") && is_new(line))).flatten().copied().collect()
+}
+
+/// What a line means.
+fn steps(number: usize, line: &str) -> Vec<Step> {
+    if let Some(millis) = line.strip_prefix("wait ") {
+        return vec![Step::Wait(millis.parse().expect("a number of milliseconds"))];
+    }
+    if line == "lame duck" {
+        return vec![Step::LameDuck];
+    }
+    let client = line.chars().next().expect("the line is not empty");
+    assert!(client.is_ascii_uppercase(), "line {number}: {line}");
+    let rest = &line[1..];
+    let with_crlf = |text: &str| [&unescape(text)[..], b"\r\n"].concat();
+    let step = if rest == " connect" {
+        return vec![
+            Step::Send(client, with_crlf(CONNECT)),
+            Step::Send(client, b"PING\r\n".to_vec()),
+            Step::Expect(client, b"PONG\r\nINFO connect_info\r\n".to_vec()),
+        ];
+    } else if rest == " closed" {
+        Step::Closed(client)
+    } else if let Some(text) = rest.strip_prefix(" nobody ") {
+        Step::Nobody(client, text.split(' ').map(str::to_owned).collect())
+    } else if let Some(text) = rest.strip_prefix("? ") {
+        Step::Greeting(client, text.to_owned())
+    } else if let Some(text) = rest.strip_prefix(">> ") {
+        Step::Send(client, unescape(text))
+    } else if let Some(text) = rest.strip_prefix('>') {
+        Step::Send(client, with_crlf(text.strip_prefix(' ').unwrap_or(text)))
+    } else if let Some(text) = rest.strip_prefix('<') {
+        Step::Expect(client, with_crlf(text.strip_prefix(' ').unwrap_or(text)))
+    } else {
+        panic!("line {number} is of no known form: {line}");
+    };
+    vec![step]
 }
 
 #[derive(Debug, Default)]
@@ -190,6 +272,7 @@ impl Client {
     }
 
     fn expect(&mut self, world: &mut dyn World, expected: &[u8]) -> Result<(), String> {
+        let expected = &known_to(world, expected)[..];
         loop {
             self.received = normalise(&self.received);
             let common = self.received.iter().zip(expected).take_while(|(a, b)| a == b).count();

@@ -10,22 +10,33 @@ use super::script::World;
 /// How long to wait for bytes that should come.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A server's address and the connections to it.
-#[derive(Debug)]
-pub(crate) struct Tcp {
-    addr: SocketAddr,
+/// A server that listens on a TCP port.
+pub(crate) trait Server {
+    fn addr(&self) -> SocketAddr;
+    /// Whether a line of a script that begins with `@` and this name is meant.
+    fn is(&self, name: &str) -> bool;
+    fn lame_duck(&mut self);
+}
+
+/// A server and the connections to it.
+pub(crate) struct Tcp<'a> {
+    server: &'a mut dyn Server,
     clients: BTreeMap<char, (TcpStream, bool)>,
 }
 
-impl Tcp {
-    pub(crate) fn new(addr: SocketAddr) -> Self {
-        Self { addr, clients: BTreeMap::new() }
+impl<'a> Tcp<'a> {
+    pub(crate) fn new(server: &'a mut dyn Server) -> Self {
+        Self { server, clients: BTreeMap::new() }
     }
 }
 
-impl World for Tcp {
+impl World for Tcp<'_> {
+    fn is(&self, server: &str) -> bool {
+        self.server.is(server)
+    }
+
     fn connect(&mut self, client: char) {
-        let stream = TcpStream::connect(self.addr).expect("the server listens");
+        let stream = TcpStream::connect(self.server.addr()).expect("the server listens");
         stream.set_nodelay(true).expect("the option is known");
         stream.set_read_timeout(Some(PATIENCE)).expect("the option is known");
         self.clients.insert(client, (stream, false));
@@ -57,5 +68,9 @@ impl World for Tcp {
 
     fn wait(&mut self, millis: u64) {
         std::thread::sleep(Duration::from_millis(millis));
+    }
+
+    fn lame_duck(&mut self) {
+        self.server.lame_duck();
     }
 }
