@@ -45,6 +45,7 @@ mod stale;
 mod support;
 mod tls;
 mod tls_refusals;
+mod tracing_messages;
 mod traps;
 mod unsubscribing;
 mod websocket;
@@ -323,6 +324,9 @@ macro_rules! on_every_process {
                     a_server_without_tls_if_it_is_required,
                     a_server_that_wants_tls_first_from_a_client_that_waits,
                     a_reconnect_to_a_server_with_a_foreign_certificate,
+                }
+                tracing_messages {
+                    servers_tell_where_a_message_would_go,
                 }
                 contexts {
                     every_way_to_introduce_oneself_opens_the_door,
