@@ -199,11 +199,13 @@ proptest! {
         side in side(),
         limits in limits(),
         stream in stream(),
-        cuts in vec(any::<usize>(), 0..8),
+        splits in vec(vec(any::<usize>(), 0..8), 8),
     ) {
         let whole = decode(side, limits, &stream);
-        let cuts = ascending(&cuts, stream.len());
-        prop_assert_eq!(decode_split(side, limits, &stream, &cuts), whole.clone());
+        for cuts in splits {
+            let cuts = ascending(&cuts, stream.len());
+            prop_assert_eq!(decode_split(side, limits, &stream, &cuts), whole.clone());
+        }
         let every: Vec<usize> = (0..stream.len()).collect();
         prop_assert_eq!(decode_split(side, limits, &stream, &every), whole);
     }

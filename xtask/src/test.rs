@@ -8,6 +8,9 @@ use std::{env, fs};
 use crate::process::{self, cargo, step};
 use crate::{Result, server, workspace};
 
+/// Cases of each property of the wire format.
+const WIRE_CASES: u32 = 100_000;
+
 /// Runs everything; `cargo_args` go to the first and largest part, `cargo test --workspace`.
 ///
 /// # Errors
@@ -20,6 +23,7 @@ pub(crate) fn run(cargo_args: &[OsString]) -> Result {
     }
     workspace_tests(cargo_args, &servers)?;
     examples()?;
+    wire_properties()?;
     corpus_replay()?;
     no_std()
 }
@@ -53,6 +57,12 @@ fn examples() -> Result {
         }
     }
     Ok(())
+/// The properties of the wire format once more, with as many cases as RELIABILITY.md promises: more than anybody
+/// would wait for without optimization.
+fn wire_properties() -> Result {
+    step(&format!("properties of the wire format, {WIRE_CASES} cases each"));
+    let test = ["test", "--release", "--package=nats-proto", "--test=wire_properties"];
+    process::run(cargo(None).args(test).env("PROPTEST_CASES", WIRE_CASES.to_string()))
 }
 
 /// What fuzzing has found, or was begun with, as ordinary tests on the stable toolchain.
