@@ -201,6 +201,12 @@ async function lameDuck() {
   await nc.close();
 }
 
+// Whatever hangs is told as a failure.
+setTimeout(() => {
+  console.error("gave up");
+  process.exit(1);
+}, 4 * PATIENCE).unref();
+
 const [nc, other] = [await open(OPEN), await open(OPEN)];
 say("connected:", !nc.isClosed());
 await publishAndSubscribe(nc);

@@ -269,4 +269,5 @@ async def main():
     say("done")
 
 
-asyncio.run(main())
+# Whatever hangs is told as a failure.
+asyncio.run(asyncio.wait_for(main(), 4 * PATIENCE))
