@@ -1,5 +1,6 @@
 //! Subjects: how they are stored, checked and matched.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
@@ -73,6 +74,29 @@ fn anything_that_names_a_subject_becomes_one() {
     assert_eq!(taken(String::from("a")), subject);
     assert_eq!(taken(&subject), subject);
     assert_eq!(taken(subject.clone()), subject);
+}
+
+#[test]
+fn the_text_of_what_can_be_turned_into_a_subject_is_lent() {
+    fn lent(subject: &impl ToSubject, expected: &str) {
+        assert_eq!(subject.subject_text(), expected);
+        assert!(matches!(subject.subject_text(), Cow::Borrowed(_)));
+    }
+    lent(&"greet.joe", "greet.joe");
+    lent(&"greet.sue".to_owned(), "greet.sue");
+    lent(&Subject::from("greet.ann"), "greet.ann");
+    lent(&&Subject::from("greet.bob"), "greet.bob");
+}
+
+#[test]
+fn the_text_of_other_types_is_that_of_their_subject() {
+    struct Order(u32);
+    impl ToSubject for Order {
+        fn to_subject(&self) -> Subject {
+            format!("orders.{}", self.0).into()
+        }
+    }
+    assert_eq!(Order(7).subject_text(), "orders.7");
 }
 
 #[test]
