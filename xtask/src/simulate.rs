@@ -9,7 +9,7 @@ use crate::process::{self, cargo, step};
 /// A seed fails (how to replay it is printed), or a planted mistake is not found.
 pub(crate) fn run(seeds: u64) -> Result {
     step(&format!("{seeds} seeds of the simulation"));
-    let test = ["test", "--profile=simulation", "--package=nats-sim"];
+    let test = ["test", "--profile=checked", "--package=nats-sim"];
     let shown = ["--", "--nocapture"];
     let mut simulation = cargo(None);
     simulation.args(test).arg("--test=simulation").args(shown);

@@ -57,11 +57,13 @@ fn examples() -> Result {
         }
     }
     Ok(())
+}
+
 /// The properties of the wire format once more, with as many cases as RELIABILITY.md promises: more than anybody
 /// would wait for without optimization.
 fn wire_properties() -> Result {
     step(&format!("properties of the wire format, {WIRE_CASES} cases each"));
-    let test = ["test", "--release", "--package=nats-proto", "--test=wire_properties"];
+    let test = ["test", "--profile=checked", "--package=nats-proto", "--test=wire_properties"];
     process::run(cargo(None).args(test).env("PROPTEST_CASES", WIRE_CASES.to_string()))
 }
 
