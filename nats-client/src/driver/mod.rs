@@ -42,7 +42,7 @@ pub(crate) use dial::open;
 use dispatch::{Router, Slow};
 use read::Reader;
 use secure::Handshake;
-use socket::Garbage;
+use socket::{Garbage, take_leave};
 
 /// Rounds of one poll before other tasks of the runtime get their turn.
 const ROUNDS: usize = 16;
@@ -205,7 +205,7 @@ impl<R: Runtime> Driver<R> {
             core.conn.handle_timeout(now);
         }
         core.timers.fire(now, &mut self.batch.wakers);
-        let garbage = self.take_events(&mut core, link, now);
+        let mut garbage = self.take_events(&mut core, link, now);
         let written = link.stream.is_some() && link.out.is_empty();
         let swapped = written && core.conn.poll_transmit(&mut link.out);
         core.turns.come_by(link.out.len(), swapped, &mut self.batch.publishers);
@@ -226,6 +226,7 @@ impl<R: Runtime> Driver<R> {
             _ => core.driver.replace(cx.waker().clone()),
         };
         drop(core);
+        take_leave(&mut garbage);
         drop((old, garbage));
         (deadline, !swapped)
     }

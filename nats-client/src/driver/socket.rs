@@ -1,8 +1,10 @@
 //! What the driver does with its socket.
 
 use std::io;
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
+use futures_io::AsyncWrite;
 use nats_proto::connection::DisconnectReason;
 
 use super::Driver;
@@ -17,6 +19,15 @@ use crate::tls;
 /// A stream, attempts and a question that are over.
 pub(super) type Garbage =
     (Option<Box<dyn Stream>>, Option<Dial>, Option<Handshake>, Option<Question>);
+
+/// Ends a stream that is given up in good order, if it takes that at once: TLS and WebSockets have a last word, by which
+/// the peer knows that nothing is missing. A peer that does not read is not waited for.
+pub(super) fn take_leave(garbage: &mut Garbage) {
+    if let Some(stream) = &mut garbage.0 {
+        // There is nobody to tell of an error, and nothing that depends on it.
+        let _ = Pin::new(stream).poll_close(&mut Context::from_waker(Waker::noop()));
+    }
+}
 
 impl<R: Runtime> Driver<R> {
     /// Sees how the attempt to connect is doing. True if it has ended. A dialler is the program's own: not to be called

@@ -403,6 +403,7 @@ macro_rules! without_a_server {
                 }
                 websocket {
                     path_and_headers_are_sent_with_the_request,
+                    the_end_of_a_client_is_a_close_frame,
                     a_refused_request_is_told_with_its_status,
                     a_bomb_ends_the_connection_and_nothing_else,
                     transports_are_not_mixed,

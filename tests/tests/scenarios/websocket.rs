@@ -12,8 +12,8 @@ use flate2::{Compress, Compression, FlushCompress};
 use nats_client::connection::State;
 use nats_client::{Client, ConnectErrorKind, ConnectOptions, Notice};
 use nats_tests::server::{Options, RealServer, Release, TestServer};
-use tungstenite::WebSocket;
 use tungstenite::handshake::server::{Request, Response};
+use tungstenite::{Message, WebSocket};
 
 use crate::support::{Env, Events, Rt, next, numbers, publish_numbers, take, text, until};
 
@@ -175,6 +175,29 @@ pub(crate) async fn path_and_headers_are_sent_with_the_request<R: Rt>(env: Env<R
     let _client = options.connect(format!("{url}/nats/v1?tenant=7")).await.unwrap();
     let seen = server.join().unwrap();
     assert_eq!(seen, ("/nats/v1?tenant=7".into(), "Bearer canary".into(), "a b".into()));
+}
+
+pub(crate) async fn the_end_of_a_client_is_a_close_frame<R: Rt>(env: Env<R, ()>) {
+    let (listener, url) = listen();
+    let server = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut socket = tungstenite::accept(stream).unwrap();
+        greet(&mut socket);
+        loop {
+            match socket.read().unwrap() {
+                // RFC 6455, 7.4.1: a normal closure.
+                Message::Close(frame) => return assert_eq!(u16::from(frame.unwrap().code), 1000),
+                Message::Binary(said) if said.ends_with(b"PING\r\n") => {
+                    socket.send(b"PONG\r\n".to_vec().into()).unwrap();
+                }
+                _ => {}
+            }
+        }
+    });
+    let client = env.options().connect(&url).await.unwrap();
+    client.publish("last", "words".into()).await.unwrap();
+    assert_eq!(client.close().await, Default::default());
+    server.join().unwrap();
 }
 
 pub(crate) async fn a_refused_request_is_told_with_its_status<R: Rt>(env: Env<R, ()>) {
