@@ -16,7 +16,7 @@ const LONG: [(&str, &str); 7] = [
     ("FAULTS_SOAK_RECONNECTS", "1000"),
 ];
 
-/// Runs the tests whose names contain one of `filters`, or all; one after the other, so that the figures mean something,
+/// Runs the tests whose names contain one of `filters`, or all: one after the other, so that the figures mean something,
 /// and not optimized, so that arithmetic is checked. A number that is in the environment already stays.
 ///
 /// # Errors

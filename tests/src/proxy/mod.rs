@@ -260,16 +260,18 @@ fn accept(listener: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) {
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
             Err(error) => panic!("the proxy cannot accept: {error}"),
         };
-        let State { closed, refusing, .. } = *shared.lock();
-        if closed {
+        // Locked until the link is listed: who sees the server accept it may break it then.
+        let mut state = shared.lock();
+        if state.closed {
             return;
         }
-        let Some(server) = TcpStream::connect(target).ok().filter(|_| !refusing) else {
+        let server = if state.refusing { None } else { TcpStream::connect(target).ok() };
+        let Some(server) = server else {
+            drop(state);
             link::reset(client);
             continue;
         };
         let link = Arc::new(Link::new(client, server));
-        let mut state = shared.lock();
         state.accepted += 1;
         state.links.push(Arc::clone(&link));
         drop(state);
