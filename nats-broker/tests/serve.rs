@@ -213,9 +213,9 @@ fn what_is_buffered_is_written_before_the_connection_is_closed() {
 #[test]
 fn clients_over_tcp_are_told_where_they_come_from() {
     let runtime = runtime();
-    let server = start(&runtime, Config::default());
+    let mut server = start(&runtime, Config::default());
     assert_eq!(server.url(), format!("nats://{}", server.addr()));
-    let mut world = Tcp::new(server.addr());
+    let mut world = Tcp::new(&mut server);
     world.connect('A');
     let mut info = Vec::new();
     assert!(world.receive('A', &mut info));

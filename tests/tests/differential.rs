@@ -5,7 +5,7 @@
 //! What may differ is marked in the scripts, line by line, each with its reason: see `script.rs`.
 
 #[path = "../../nats-broker/tests/support/mod.rs"]
-#[allow(dead_code, unreachable_pub)]
+#[allow(unreachable_pub)]
 mod support;
 
 use std::collections::BTreeMap;
