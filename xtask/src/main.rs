@@ -28,7 +28,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// For how long `fuzz` runs each target if not told otherwise: two at once on a machine of two processors, all of them
 /// in little more than a minute.
-const FUZZ_TIME: Time = Time::Each(10);
+const FUZZ_TIME: Time = Time::Each(30);
 
 /// Seeds that `simulate` runs if not told otherwise.
 const SIMULATED_SEEDS: u64 = 10_000;
@@ -45,7 +45,7 @@ usage: cargo xtask <command>
   faults [--long] [NAME]...
                       kills, pauses and retires servers under load, storms and soaks, and prints the figures
   fuzz [--seconds N | --minutes N] [TARGET]...
-                      runs fuzz targets for N seconds each (default: 10), or for N minutes in all
+                      runs fuzz targets for N seconds each (default: 30), or for N minutes in all
   bench [--quick] [-- ARGS]
                       measures this client and its peers; `bench -- --help` lists ARGS
   instructions [--record]
