@@ -1,6 +1,7 @@
 //! The connection state machine.
 
 mod config;
+mod dialling;
 mod drain;
 mod error;
 mod event;
@@ -10,6 +11,7 @@ mod handshake;
 mod incoming;
 mod keepalive;
 mod ledger;
+mod losing;
 mod outgoing;
 mod requests;
 mod state;

@@ -1,4 +1,5 @@
-//! Every state of the link, and every transition between them.
+//! Every state of the link: which one follows, beside those that [`dialling`](super::dialling) and
+//! [`losing`](super::losing) lead to.
 //!
 //! ```text
 //!              ┌──────────────────────────── handle_disconnect ◄─────────────────┐
@@ -16,22 +17,14 @@
 //! Draining is not a state of the link: a connection that drains may lose its link and get another one to
 //! flush on. It is an [`Ending`], beside the link.
 
-use alloc::vec::Vec;
-use core::time::Duration;
-
 use super::drain::{Ending, Stage};
-use super::event::{DialId, EndReason, Event, SubscriptionId, Unfinished};
+use super::event::{DialId, EndReason, Event, SubscriptionId};
 use super::fences::Purpose;
-use super::handshake::LameDuck;
 use super::subscriptions::Phase;
-use super::{
-    ConnectError, Connection, DialError, DisconnectReason, FlushError, ReconnectToServer,
-    RequestError, SetServerPoolError, State,
-};
+use super::{ConnectError, Connection, DisconnectReason, FlushError, RequestError, State};
 use crate::faults::fault;
-use crate::servers::Turn;
-use crate::wire::OutBuf;
 use crate::{Instant, ServerAddr};
+use core::time::Duration;
 
 /// What comes after a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +64,7 @@ pub(super) enum Link {
 
 impl Link {
     /// Whether a link is being brought up: before it is [`Connected`](Self::Connected).
-    fn is_pending(&self) -> bool {
+    pub(super) fn is_pending(&self) -> bool {
         matches!(
             self,
             Self::Dialing { .. }
@@ -129,124 +122,6 @@ impl Connection {
         matches!(self.link, Link::Connected)
     }
 
-    /// Goes on to the next server: at once, or after a wait.
-    pub(super) fn next_server(&mut self, now: Instant) {
-        self.leave_server(now, None);
-    }
-
-    /// Goes on to the next server without waiting.
-    fn reconnect_now(&mut self, now: Instant) {
-        self.pool.forget_waits();
-        self.leave_server(now, Some(Duration::ZERO));
-    }
-
-    /// Goes on to the next server, which the caller chooses if it wants to. `delay` replaces the wait.
-    fn leave_server(&mut self, now: Instant, delay: Option<Duration>) {
-        self.pool.rotate(self.config.max_reconnects);
-        if self.config.choose_server && self.pool.has_other() {
-            let deadline = now + self.config.connect_timeout;
-            self.link = Link::Choosing { deadline, delay };
-            let (servers, info) = (self.pool.servers(), self.info.clone());
-            self.emit(Event::ChooseServer { servers, info });
-        } else {
-            self.take_turn(now, delay);
-        }
-    }
-
-    /// The answer to [`Event::ChooseServer`]. With `None`, or a server that is not in the pool, the pool decides.
-    /// Ignored if nobody asked, or no longer.
-    pub fn handle_choice(&mut self, now: Instant, choice: Option<ReconnectToServer>) {
-        let Link::Choosing { delay, .. } = self.link else {
-            return;
-        };
-        match choice {
-            Some(choice) if self.pool.choose(&choice.addr) => self.take_turn(now, choice.delay),
-            _ => self.take_turn(now, delay),
-        }
-    }
-
-    /// Dials the server whose turn it is, after `delay` or when its time has come.
-    fn take_turn(&mut self, now: Instant, delay: Option<Duration>) {
-        match self.pool.next() {
-            Turn::Dial(server, not_before) => {
-                let until = match delay {
-                    Some(delay) => now + delay,
-                    None => self.backoff(now, not_before),
-                };
-                if until <= now {
-                    self.dial(now, server);
-                } else {
-                    self.link = Link::Backoff { server, until };
-                    self.wake.attention();
-                }
-            }
-            Turn::Exhausted => self.close_now(Some(ConnectError::MaxReconnects)),
-        }
-    }
-
-    /// Replaces the servers of the pool. What is known of those that stay is kept, and attempts are counted anew. A
-    /// connection that is up stays, wherever it is to; [`force_reconnect`](Self::force_reconnect) moves it.
-    ///
-    /// # Errors
-    ///
-    /// Nothing has changed.
-    pub fn set_server_pool(
-        &mut self,
-        now: Instant,
-        servers: Vec<ServerAddr>,
-    ) -> Result<(), SetServerPoolError> {
-        if self.link.is_last() {
-            return Err(SetServerPoolError::Closed);
-        }
-        self.pool.replace(servers, self.config.retain_servers_order, &mut self.rng)?;
-        self.attempts = 0;
-        // Nobody waits for a server that is not to be tried.
-        if matches!(self.link, Link::Backoff { .. }) && self.pool.is_leaving() {
-            self.next_server(now);
-        }
-        Ok(())
-    }
-
-    /// When the next attempt may begin.
-    fn backoff(&self, now: Instant, not_before: Option<Instant>) -> Instant {
-        let first_round = self.connects == 0 && self.attempts < self.pool.len();
-        match &self.config.reconnect_delay {
-            Some(delay) if !first_round => now + delay(self.attempts.saturating_add(1)),
-            _ if fault!(NoBackoff) => now,
-            _ => not_before.unwrap_or(now),
-        }
-    }
-
-    fn dial(&mut self, now: Instant, server: ServerAddr) {
-        self.attempts = self.attempts.saturating_add(1);
-        self.dials = self.dials.saturating_add(1);
-        self.pool.dialled(now);
-        let id = DialId(self.dials);
-        self.link = Link::Dialing { id, deadline: now + self.config.connect_timeout };
-        self.emit(Event::Dial { id, server });
-    }
-
-    /// The attempt `id` has ended. An answer for an attempt that is not the latest is ignored.
-    pub fn handle_dial(&mut self, now: Instant, id: DialId, result: Result<(), DialError>) {
-        let Link::Dialing { id: current, deadline } = self.link else {
-            return;
-        };
-        if id != current {
-            return;
-        }
-        match result {
-            Ok(()) => {
-                if !fault!(DecoderIsNotReset) {
-                    self.input.reset(self.config.limits);
-                }
-                self.pongs = 0;
-                self.lame_duck = LameDuck::No;
-                self.link = Link::AwaitInfo { deadline };
-            }
-            Err(error) => self.connect_failed(now, ConnectError::Dial(error), Next::Reconnect),
-        }
-    }
-
     /// The server has answered our first PING: restores what it must know, then lets publishes flow
     /// (ADR-40: CONNECT, PING, subscriptions, pending publishes).
     pub(super) fn connected(&mut self, now: Instant) {
@@ -278,185 +153,6 @@ impl Connection {
         }
         self.resume_ending();
         self.wake.transmit();
-    }
-
-    /// What was asked for this link is not needed any more.
-    fn take_back_asks(&mut self) {
-        let asks =
-            |event: &Event| matches!(event, Event::StartTls { .. } | Event::Authenticate { .. });
-        self.events.retain(|event| !asks(event));
-    }
-
-    /// Asks the caller to close the stream, for a reason of ours.
-    pub(super) fn hang_up(
-        &mut self,
-        reason: DisconnectReason,
-        error: Option<ConnectError>,
-        next: Next,
-    ) {
-        if matches!(self.link, Link::HangingUp { .. } | Link::Closed) {
-            return;
-        }
-        self.take_back_asks();
-        let error = if self.link.is_pending() {
-            error.or_else(|| Some(ConnectError::Lost(reason.clone())))
-        } else {
-            None
-        };
-        self.link = Link::HangingUp { reason, error, next };
-        if !fault!(GateStaysOpen) {
-            self.gate.close();
-        }
-        self.keepalive.stop();
-        self.emit(Event::Hangup);
-    }
-
-    /// The byte stream is closed, for whatever reason; `unsent` is the buffer handed out last, with what is
-    /// not written of it.
-    ///
-    /// To be called once for every stream that was opened, and after every [`Event::Hangup`]. The `reason`
-    /// counts unless the connection hung up for one of its own.
-    pub fn handle_disconnect(&mut self, now: Instant, reason: DisconnectReason, unsent: OutBuf) {
-        let link = core::mem::replace(&mut self.link, Link::Closed);
-        let (reason, error, next) = match link {
-            // There is no stream to lose.
-            Link::Choosing { .. } | Link::Backoff { .. } | Link::Closed => {
-                self.link = link;
-                return;
-            }
-            Link::HangingUp { reason, error, next } => (reason, error, next),
-            Link::Connected => (reason, None, Next::Reconnect),
-            Link::Dialing { .. }
-            | Link::AwaitInfo { .. }
-            | Link::AwaitTls { .. }
-            | Link::AwaitAuth { .. }
-            | Link::AwaitPong { .. } => {
-                let error = ConnectError::Lost(reason.clone());
-                (reason, Some(error), Next::Reconnect)
-            }
-        };
-        // The stream is closed: who did not hear of the wish yet need not hear of it.
-        self.events.retain(|event| !matches!(event, Event::Hangup));
-        self.take_back_asks();
-        let lost = self.break_link(unsent);
-        match error {
-            Some(error) => self.connect_failed(now, error, next),
-            None => {
-                let before = if self.ending.is_some() { self.lost_last } else { 0 };
-                self.lost_last = before.saturating_add(lost);
-                self.connection_lost(now, reason, next);
-            }
-        }
-    }
-
-    /// An attempt did not come to a connection.
-    fn connect_failed(&mut self, now: Instant, error: ConnectError, next: Next) {
-        self.pool.failed(now, Some(&error), &self.config, &mut self.rng);
-        let refused_again = match &error {
-            ConnectError::Authorization(refusal) => {
-                self.pool.refused(refusal) && !self.config.ignore_repeated_auth_errors
-            }
-            _ => false,
-        };
-        if let Some(server) = self.pool.current().cloned() {
-            self.emit(Event::ConnectFailed { server, error: error.clone() });
-        }
-        let first_connect = self.connects == 0 && !self.config.retry_on_initial_connect;
-        match next {
-            Next::Close(error) => self.close_now(error),
-            _ if refused_again => self.close_now(Some(error)),
-            Next::ReconnectNow => self.reconnect_now(now),
-            // Without retries, every server gets one chance.
-            _ if first_connect && self.attempts >= self.pool.len() => self.close_now(Some(error)),
-            Next::Reconnect => self.next_server(now),
-        }
-    }
-
-    /// A connection that was up is gone.
-    fn connection_lost(&mut self, now: Instant, reason: DisconnectReason, next: Next) {
-        self.pool.failed(now, None, &self.config, &mut self.rng);
-        self.emit(Event::Disconnected { reason: reason.clone() });
-        match next {
-            Next::Close(error) => self.close_now(error),
-            _ if !self.config.reconnect => self.close_now(Some(ConnectError::Lost(reason))),
-            Next::ReconnectNow => self.reconnect_now(now),
-            Next::Reconnect => self.next_server(now),
-        }
-    }
-
-    /// Gives up the connection there is, or the wait for one, and dials anew at once.
-    ///
-    /// Publishes that are not written are kept; those that are written and not confirmed become uncertain.
-    pub fn force_reconnect(&mut self, now: Instant) {
-        match &self.link {
-            Link::Backoff { server, .. } => {
-                let server = server.clone();
-                self.dial(now, server);
-            }
-            Link::Choosing { .. } | Link::HangingUp { .. } | Link::Closed => {}
-            _ => self.hang_up(DisconnectReason::Requested, None, Next::ReconnectNow),
-        }
-    }
-
-    /// Settles the books of a link that is gone. Says how many publishes became uncertain.
-    fn break_link(&mut self, unsent: OutBuf) -> u64 {
-        if !fault!(GateStaysOpen) {
-            self.gate.close();
-        }
-        self.keepalive.stop();
-        self.handed_out = 0;
-        self.urgent.clear();
-        let mut kept = match fault!(FrameResumesInTheMiddle) {
-            true => unsent,
-            false => unsent.into_unsent_publishes(|_, _| true),
-        };
-        let mut queued = core::mem::take(&mut self.outgoing).into_unsent_publishes(|_, _| true);
-        kept.append(&mut queued);
-        let before = self.ledger.clone();
-        let lost = self.ledger.break_link(kept.unsent_publishes());
-        self.outgoing = if fault!(KeptIsLost) { OutBuf::new() } else { kept };
-
-        // What is lost comes before what is kept.
-        let lost_of = |position| lost.min(before.pending_before(position));
-        for (flush, count) in self.fences.postpone_flushes(lost_of) {
-            if fault!(FlushForgetsLosses) {
-                continue;
-            }
-            self.finish_flush(flush, Err(FlushError::Uncertain { count }));
-        }
-        for fence in self.fences.take_under_way() {
-            match fence.purpose {
-                Purpose::Keepalive | Purpose::Leave | Purpose::Close | Purpose::Flush(_) => {}
-                // They are asked for again.
-                Purpose::Subscribe | Purpose::Confirm(..) => {}
-                // Nothing more can come: the next server is not told of it.
-                Purpose::DrainSubscription(id) => self.end_subscription(id, EndReason::Drained),
-                Purpose::DrainAll => self.subscriptions_drained(),
-            }
-        }
-        lost
-    }
-
-    /// The end, without a link.
-    pub(super) fn close_now(&mut self, error: Option<ConnectError>) {
-        let uncertain = core::mem::take(&mut self.lost_last);
-        let unsent = self.ledger.pending();
-        self.link = Link::Closed;
-        self.ending = None;
-        self.gate.close();
-        self.ledger.drop_pending(unsent);
-        self.outgoing = OutBuf::new();
-        self.urgent = OutBuf::new();
-        for request in self.requests.take_all() {
-            self.emit(Event::RequestFailed { request, error: RequestError::Closed });
-        }
-        for flush in self.fences.take_flushes() {
-            self.emit(Event::Flushed { flush, result: Err(FlushError::Closed) });
-        }
-        for subscription in self.subscriptions.remove_if(|_| true) {
-            self.emit(Event::SubscriptionEnded { subscription, reason: EndReason::Closed });
-        }
-        self.emit(Event::Closed { error, unfinished: Unfinished { unsent, uncertain } });
     }
 
     /// The time that [`poll_timeout`](Self::poll_timeout) gave has come. Calling too early is harmless.

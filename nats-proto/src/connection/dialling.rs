@@ -1,0 +1,131 @@
+//! Which server is next, when, and the attempt at it.
+
+use super::event::{DialId, Event};
+use super::handshake::LameDuck;
+use super::state::{Link, Next};
+use super::{ConnectError, Connection, DialError, ReconnectToServer, SetServerPoolError};
+use crate::faults::fault;
+use crate::servers::Turn;
+use crate::{Instant, ServerAddr};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+impl Connection {
+    /// Goes on to the next server: at once, or after a wait.
+    pub(super) fn next_server(&mut self, now: Instant) {
+        self.leave_server(now, None);
+    }
+
+    /// Goes on to the next server without waiting.
+    pub(super) fn reconnect_now(&mut self, now: Instant) {
+        self.pool.forget_waits();
+        self.leave_server(now, Some(Duration::ZERO));
+    }
+
+    /// Goes on to the next server, which the caller chooses if it wants to. `delay` replaces the wait.
+    fn leave_server(&mut self, now: Instant, delay: Option<Duration>) {
+        self.pool.rotate(self.config.max_reconnects);
+        if self.config.choose_server && self.pool.has_other() {
+            let deadline = now + self.config.connect_timeout;
+            self.link = Link::Choosing { deadline, delay };
+            let (servers, info) = (self.pool.servers(), self.info.clone());
+            self.emit(Event::ChooseServer { servers, info });
+        } else {
+            self.take_turn(now, delay);
+        }
+    }
+
+    /// The answer to [`Event::ChooseServer`]. With `None`, or a server that is not in the pool, the pool decides.
+    /// Ignored if nobody asked, or no longer.
+    pub fn handle_choice(&mut self, now: Instant, choice: Option<ReconnectToServer>) {
+        let Link::Choosing { delay, .. } = self.link else {
+            return;
+        };
+        match choice {
+            Some(choice) if self.pool.choose(&choice.addr) => self.take_turn(now, choice.delay),
+            _ => self.take_turn(now, delay),
+        }
+    }
+
+    /// Dials the server whose turn it is, after `delay` or when its time has come.
+    pub(super) fn take_turn(&mut self, now: Instant, delay: Option<Duration>) {
+        match self.pool.next() {
+            Turn::Dial(server, not_before) => {
+                let until = match delay {
+                    Some(delay) => now + delay,
+                    None => self.backoff(now, not_before),
+                };
+                if until <= now {
+                    self.dial(now, server);
+                } else {
+                    self.link = Link::Backoff { server, until };
+                    self.wake.attention();
+                }
+            }
+            Turn::Exhausted => self.close_now(Some(ConnectError::MaxReconnects)),
+        }
+    }
+
+    /// Replaces the servers of the pool. What is known of those that stay is kept, and attempts are counted anew. A
+    /// connection that is up stays, wherever it is to; [`force_reconnect`](Self::force_reconnect) moves it.
+    ///
+    /// # Errors
+    ///
+    /// Nothing has changed.
+    pub fn set_server_pool(
+        &mut self,
+        now: Instant,
+        servers: Vec<ServerAddr>,
+    ) -> Result<(), SetServerPoolError> {
+        if self.link.is_last() {
+            return Err(SetServerPoolError::Closed);
+        }
+        self.pool.replace(servers, self.config.retain_servers_order, &mut self.rng)?;
+        self.attempts = 0;
+        // Nobody waits for a server that is not to be tried.
+        if matches!(self.link, Link::Backoff { .. }) && self.pool.is_leaving() {
+            self.next_server(now);
+        }
+        Ok(())
+    }
+
+    /// When the next attempt may begin.
+    fn backoff(&self, now: Instant, not_before: Option<Instant>) -> Instant {
+        let first_round = self.connects == 0 && self.attempts < self.pool.len();
+        match &self.config.reconnect_delay {
+            Some(delay) if !first_round => now + delay(self.attempts.saturating_add(1)),
+            _ if fault!(NoBackoff) => now,
+            _ => not_before.unwrap_or(now),
+        }
+    }
+
+    pub(super) fn dial(&mut self, now: Instant, server: ServerAddr) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.dials = self.dials.saturating_add(1);
+        self.pool.dialled(now);
+        let id = DialId(self.dials);
+        self.link = Link::Dialing { id, deadline: now + self.config.connect_timeout };
+        self.emit(Event::Dial { id, server });
+    }
+
+    /// The attempt `id` has ended. An answer for an attempt that is not the latest is ignored.
+    pub fn handle_dial(&mut self, now: Instant, id: DialId, result: Result<(), DialError>) {
+        let Link::Dialing { id: current, deadline } = self.link else {
+            return;
+        };
+        if id != current {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                if !fault!(DecoderIsNotReset) {
+                    self.input.reset(self.config.limits);
+                }
+                self.pongs = 0;
+                self.lame_duck = LameDuck::No;
+                self.link = Link::AwaitInfo { deadline };
+            }
+            Err(error) => self.connect_failed(now, ConnectError::Dial(error), Next::Reconnect),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The end of a link, whoever ends it, and of the connection: what becomes of all that was under way.
+
+use super::event::{EndReason, Event, Unfinished};
+use super::fences::Purpose;
+use super::state::{Link, Next};
+use super::{ConnectError, Connection, DisconnectReason, FlushError, RequestError};
+use crate::Instant;
+use crate::faults::fault;
+use crate::wire::OutBuf;
+
+impl Connection {
+    /// What was asked for this link is not needed any more.
+    fn take_back_asks(&mut self) {
+        let asks =
+            |event: &Event| matches!(event, Event::StartTls { .. } | Event::Authenticate { .. });
+        self.events.retain(|event| !asks(event));
+    }
+
+    /// Asks the caller to close the stream, for a reason of ours.
+    pub(super) fn hang_up(
+        &mut self,
+        reason: DisconnectReason,
+        error: Option<ConnectError>,
+        next: Next,
+    ) {
+        if matches!(self.link, Link::HangingUp { .. } | Link::Closed) {
+            return;
+        }
+        self.take_back_asks();
+        let error = if self.link.is_pending() {
+            error.or_else(|| Some(ConnectError::Lost(reason.clone())))
+        } else {
+            None
+        };
+        self.link = Link::HangingUp { reason, error, next };
+        if !fault!(GateStaysOpen) {
+            self.gate.close();
+        }
+        self.keepalive.stop();
+        self.emit(Event::Hangup);
+    }
+
+    /// The byte stream is closed, for whatever reason; `unsent` is the buffer handed out last, with what is
+    /// not written of it.
+    ///
+    /// To be called once for every stream that was opened, and after every [`Event::Hangup`]. The `reason`
+    /// counts unless the connection hung up for one of its own.
+    pub fn handle_disconnect(&mut self, now: Instant, reason: DisconnectReason, unsent: OutBuf) {
+        let link = core::mem::replace(&mut self.link, Link::Closed);
+        let (reason, error, next) = match link {
+            // There is no stream to lose.
+            Link::Choosing { .. } | Link::Backoff { .. } | Link::Closed => {
+                self.link = link;
+                return;
+            }
+            Link::HangingUp { reason, error, next } => (reason, error, next),
+            Link::Connected => (reason, None, Next::Reconnect),
+            Link::Dialing { .. }
+            | Link::AwaitInfo { .. }
+            | Link::AwaitTls { .. }
+            | Link::AwaitAuth { .. }
+            | Link::AwaitPong { .. } => {
+                let error = ConnectError::Lost(reason.clone());
+                (reason, Some(error), Next::Reconnect)
+            }
+        };
+        // The stream is closed: who did not hear of the wish yet need not hear of it.
+        self.events.retain(|event| !matches!(event, Event::Hangup));
+        self.take_back_asks();
+        let lost = self.break_link(unsent);
+        match error {
+            Some(error) => self.connect_failed(now, error, next),
+            None => {
+                let before = if self.ending.is_some() { self.lost_last } else { 0 };
+                self.lost_last = before.saturating_add(lost);
+                self.connection_lost(now, reason, next);
+            }
+        }
+    }
+
+    /// An attempt did not come to a connection.
+    pub(super) fn connect_failed(&mut self, now: Instant, error: ConnectError, next: Next) {
+        self.pool.failed(now, Some(&error), &self.config, &mut self.rng);
+        let refused_again = match &error {
+            ConnectError::Authorization(refusal) => {
+                self.pool.refused(refusal) && !self.config.ignore_repeated_auth_errors
+            }
+            _ => false,
+        };
+        if let Some(server) = self.pool.current().cloned() {
+            self.emit(Event::ConnectFailed { server, error: error.clone() });
+        }
+        let first_connect = self.connects == 0 && !self.config.retry_on_initial_connect;
+        match next {
+            Next::Close(error) => self.close_now(error),
+            _ if refused_again => self.close_now(Some(error)),
+            Next::ReconnectNow => self.reconnect_now(now),
+            // Without retries, every server gets one chance.
+            _ if first_connect && self.attempts >= self.pool.len() => self.close_now(Some(error)),
+            Next::Reconnect => self.next_server(now),
+        }
+    }
+
+    /// A connection that was up is gone.
+    fn connection_lost(&mut self, now: Instant, reason: DisconnectReason, next: Next) {
+        self.pool.failed(now, None, &self.config, &mut self.rng);
+        self.emit(Event::Disconnected { reason: reason.clone() });
+        match next {
+            Next::Close(error) => self.close_now(error),
+            _ if !self.config.reconnect => self.close_now(Some(ConnectError::Lost(reason))),
+            Next::ReconnectNow => self.reconnect_now(now),
+            Next::Reconnect => self.next_server(now),
+        }
+    }
+
+    /// Gives up the connection there is, or the wait for one, and dials anew at once.
+    ///
+    /// Publishes that are not written are kept; those that are written and not confirmed become uncertain.
+    pub fn force_reconnect(&mut self, now: Instant) {
+        match &self.link {
+            Link::Backoff { server, .. } => {
+                let server = server.clone();
+                self.dial(now, server);
+            }
+            Link::Choosing { .. } | Link::HangingUp { .. } | Link::Closed => {}
+            _ => self.hang_up(DisconnectReason::Requested, None, Next::ReconnectNow),
+        }
+    }
+
+    /// Settles the books of a link that is gone. Says how many publishes became uncertain.
+    fn break_link(&mut self, unsent: OutBuf) -> u64 {
+        if !fault!(GateStaysOpen) {
+            self.gate.close();
+        }
+        self.keepalive.stop();
+        self.handed_out = 0;
+        self.urgent.clear();
+        let mut kept = match fault!(FrameResumesInTheMiddle) {
+            true => unsent,
+            false => unsent.into_unsent_publishes(|_, _| true),
+        };
+        let mut queued = core::mem::take(&mut self.outgoing).into_unsent_publishes(|_, _| true);
+        kept.append(&mut queued);
+        let before = self.ledger.clone();
+        let lost = self.ledger.break_link(kept.unsent_publishes());
+        self.outgoing = if fault!(KeptIsLost) { OutBuf::new() } else { kept };
+
+        // What is lost comes before what is kept.
+        let lost_of = |position| lost.min(before.pending_before(position));
+        for (flush, count) in self.fences.postpone_flushes(lost_of) {
+            if fault!(FlushForgetsLosses) {
+                continue;
+            }
+            self.finish_flush(flush, Err(FlushError::Uncertain { count }));
+        }
+        for fence in self.fences.take_under_way() {
+            match fence.purpose {
+                Purpose::Keepalive | Purpose::Leave | Purpose::Close | Purpose::Flush(_) => {}
+                // They are asked for again.
+                Purpose::Subscribe | Purpose::Confirm(..) => {}
+                // Nothing more can come: the next server is not told of it.
+                Purpose::DrainSubscription(id) => self.end_subscription(id, EndReason::Drained),
+                Purpose::DrainAll => self.subscriptions_drained(),
+            }
+        }
+        lost
+    }
+
+    /// The end, without a link.
+    pub(super) fn close_now(&mut self, error: Option<ConnectError>) {
+        let uncertain = core::mem::take(&mut self.lost_last);
+        let unsent = self.ledger.pending();
+        self.link = Link::Closed;
+        self.ending = None;
+        self.gate.close();
+        self.ledger.drop_pending(unsent);
+        self.outgoing = OutBuf::new();
+        self.urgent = OutBuf::new();
+        for request in self.requests.take_all() {
+            self.emit(Event::RequestFailed { request, error: RequestError::Closed });
+        }
+        for flush in self.fences.take_flushes() {
+            self.emit(Event::Flushed { flush, result: Err(FlushError::Closed) });
+        }
+        for subscription in self.subscriptions.remove_if(|_| true) {
+            self.emit(Event::SubscriptionEnded { subscription, reason: EndReason::Closed });
+        }
+        self.emit(Event::Closed { error, unfinished: Unfinished { unsent, uncertain } });
+    }
+}
