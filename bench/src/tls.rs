@@ -1,7 +1,7 @@
 //! Encryption of the toy servers and of the floor, and the certificate that everybody trusts.
 //!
 //! Whoever starts a process that is to use TLS tells it of the certificate by an environment variable, since clients and
-//! servers must agree: [`set_for`].
+//! servers must agree.
 
 use std::fs;
 use std::io::{self, Read, Write};

@@ -25,6 +25,10 @@ const RUNTIMES: [&str; 9] = [
     "embassy",
 ];
 
+/// Crates that are called after a runtime and do not need it: without its feature `tokio`, this one speaks over the
+/// streams of futures-io.
+const NEUTRAL: [&str; 1] = ["tokio-socks"];
+
 /// For the core, which has no use for futures either.
 const ASYNC: [&str; 4] = ["tokio", "async", "futures", "mio"];
 
@@ -116,7 +120,7 @@ fn first_forbidden<'a>(
     dependencies: &'a BTreeSet<String>,
     forbidden: &[&[&str]],
 ) -> Option<&'a String> {
-    dependencies.iter().find(|name| {
+    dependencies.iter().filter(|name| !NEUTRAL.contains(&name.as_str())).find(|name| {
         forbidden.iter().flat_map(|prefixes| prefixes.iter()).any(|prefix| name.starts_with(prefix))
     })
 }
@@ -139,6 +143,13 @@ mod tests {
     #[test]
     fn a_row_of_the_readme_has_both_numbers() {
         assert_eq!(row("nats-tokio", 99, 27), "| `nats-tokio` | 99 | 27 |");
+    }
+
+    #[test]
+    fn what_is_only_called_after_a_runtime_is_allowed() {
+        let names = ["tokio-socks", "tokio-util"].map(str::to_owned).into();
+        let found = first_forbidden(&names, &[&RUNTIMES]);
+        assert_eq!(found.map(String::as_str), Some("tokio-util"));
     }
 
     #[test]
