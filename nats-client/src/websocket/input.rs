@@ -135,6 +135,15 @@ impl Input {
                 State::Data { left: 0, last } => {
                     let compressed = self.message.is_some_and(|message| message.compressed);
                     let last = *last;
+                    // What a frame of a message that goes on has given is given out with it: neither the bytes nor that
+                    // they are too many waits for the next frame.
+                    let inflater = self.inflater.as_mut().filter(|_| compressed && !last);
+                    if let Some(inflater) = inflater {
+                        let waiting = inflater.inflate(&[], out)?.produced;
+                        if waiting > 0 {
+                            return Ok(Found::Data(waiting));
+                        }
+                    }
                     self.state = if last && compressed { State::Finish } else { State::Header };
                     if last && !compressed {
                         self.message = None;

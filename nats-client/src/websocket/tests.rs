@@ -132,6 +132,20 @@ fn a_bomb_is_refused_before_it_is_inflated() {
 }
 
 #[test]
+fn what_the_first_frames_of_a_message_give_does_not_wait_for_the_next() {
+    // Compressed, and the first of several frames.
+    const BEGINNING: u8 = COMPRESSED & !0x80;
+    let text = vec![b'x'; 5_000];
+    let mut rig1 = rig(0);
+    rig1.feed(&frame(BEGINNING, &deflate(&text)));
+    assert_eq!(rig1.read(7).unwrap().len(), text.len());
+    // Nor does it that there is too much of it.
+    let mut rig2 = rig(0);
+    let (error, code) = rig2.refused(&frame(BEGINNING, &deflate(&vec![0; LIMIT as usize + 1])));
+    assert_eq!((error, code), (WebSocketError::TooLarge { size: LIMIT + 1, limit: LIMIT }, 1009));
+}
+
+#[test]
 fn lengths_beyond_the_limit_are_refused_before_their_bytes_come() {
     for length in [LIMIT + 1, u64::from(u32::MAX), u64::MAX] {
         let mut bytes = vec![BINARY, 127];
