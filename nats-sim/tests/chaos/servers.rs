@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nats_proto::auth::Auth;
 use nats_proto::connection::{AuthError, ConnectError, ReconnectToServer, SetServerPoolError};
-use nats_proto::{Connection, DialId, Event, Instant, Rng, ServerAddr};
+use nats_proto::{Connection, DialId, Event, Instant, Rng, ServerAddr, State};
 
 use nats_sim::between;
 
@@ -98,9 +98,6 @@ impl Servers {
                 let delay = hurry.then(|| between(rng, late));
                 let choice = addr.map(|addr| ReconnectToServer { addr, delay });
                 if !active || rng.below(6) > 0 {
-                    if hurry {
-                        self.hurry();
-                    }
                     self.answers.push((at, Answer::Choice(choice)));
                 }
             }
@@ -148,7 +145,14 @@ impl Servers {
                     }
                     connection.handle_auth(id, result);
                 }
-                Answer::Choice(choice) => connection.handle_choice(now, choice),
+                Answer::Choice(choice) => {
+                    // It may be late, and then answers a later question.
+                    let hurries = choice.as_ref().is_some_and(|choice| choice.delay.is_some());
+                    if hurries && connection.state() == State::Choosing {
+                        self.hurry();
+                    }
+                    connection.handle_choice(now, choice);
+                }
             }
         }
     }
