@@ -53,6 +53,20 @@ pub(crate) async fn some_more<R: Rt>(client: &Client, count: u64) {
     until::<R>("publishes", || client.delivery_statistics().published >= goal).await;
 }
 
+/// What became of `count` publishes, all of which have left: the books add up, and what is confirmed has reached the
+/// witness.
+pub(crate) async fn settled<R: Rt>(client: &Client, witness: &Client, count: u64) -> Statistics {
+    let statistics = client.delivery_statistics();
+    adds_up(statistics);
+    assert_eq!((statistics.published, statistics.pending, statistics.dropped), (count, 0, 0));
+    // What the server was given before the links broke may still be on its way through it.
+    until::<R>("what is confirmed", || {
+        witness.delivery_statistics().messages_in >= statistics.confirmed
+    })
+    .await;
+    statistics
+}
+
 pub(crate) async fn the_account_adds_up_over_restarts_under_load<R: Rt>(env: Env<R>) {
     const RESTARTS: u64 = 4;
     let mut server = env.start();
@@ -94,15 +108,7 @@ pub(crate) async fn what_is_confirmed_was_received_over_forced_reconnects_under_
     }
     let count = publisher.stop().await;
     client.flush().await.unwrap();
-    let statistics = client.delivery_statistics();
-    adds_up(statistics);
-    assert_eq!((statistics.published, statistics.pending, statistics.dropped), (count, 0, 0));
-
-    // What the server was given before the links broke may still be on its way through the server.
-    until::<R>("what is confirmed", || {
-        witness.delivery_statistics().messages_in >= statistics.confirmed
-    })
-    .await;
+    let statistics = settled::<R>(&client, &witness, count).await;
     client.close().await;
     subscriber.drain().await.unwrap();
     let received = rest(subscriber).await;

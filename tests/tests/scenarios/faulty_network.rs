@@ -8,8 +8,8 @@ use nats_proto::connection::{ConnectError, DisconnectReason};
 use nats_tests::proxy::{Direction, Fault, Flow, Proxy};
 use nats_tests::server::TestServer;
 
-use crate::delivery::{Publisher, adds_up, some_more};
-use crate::support::{Env, Events, Rt, next, numbers, publish_numbers, rest, take, text, until};
+use crate::delivery::{Publisher, adds_up, settled, some_more};
+use crate::support::{Env, Events, Rt, next, numbers, publish_numbers, rest, take, text};
 
 /// A client that goes through the proxy, its notices, and a witness that goes to the server directly.
 struct Setup {
@@ -84,15 +84,7 @@ pub(crate) async fn the_books_add_up_over_links_cut_under_load<R: Rt>(env: Env<R
     // The last cut may have made uncertain what this covers.
     let _ = client.flush().await;
     client.flush().await.unwrap();
-    let statistics = client.delivery_statistics();
-    adds_up(statistics);
-    assert_eq!((statistics.published, statistics.pending, statistics.dropped), (count, 0, 0));
-
-    // What was written before the last cut may still be on its way through the server.
-    until::<R>("what is confirmed", || {
-        witness.delivery_statistics().messages_in >= statistics.confirmed
-    })
-    .await;
+    let statistics = settled::<R>(client, witness, count).await;
     subscriber.drain().await.unwrap();
     let received = rest(subscriber).await;
     let mut received: Vec<u64> = received.iter().map(|text| text.parse().unwrap()).collect();
