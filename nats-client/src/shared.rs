@@ -294,20 +294,24 @@ impl Shared {
         Some(self.publish_locked(core, message))
     }
 
-    fn publish_locked(
-        &self,
-        mut core: MutexGuard<'_, Core>,
+    fn publish_locked<'a>(
+        &'a self,
+        mut core: MutexGuard<'a, Core>,
         message: Outgoing<'_>,
     ) -> Result<(), PublishError> {
         core.publish(message)?;
+        if core.conn.buffered() >= ENOUGH {
+            drop(core);
+            // The driver has nothing to do if this goes well: waking it takes longer than a small write.
+            if self.write_now() {
+                return Ok(());
+            }
+            core = self.lock();
+        }
         let driver = core.wake_for_output();
-        let enough = core.conn.buffered() >= ENOUGH;
         drop(core);
         if let Some(driver) = driver {
             driver.wake();
-        }
-        if enough {
-            self.write_now();
         }
         Ok(())
     }

@@ -50,8 +50,9 @@ impl<R> ConnectOptions<R> {
         self
     }
 
-    /// Bytes that may be queued for writing on a connection before publishers wait, at least. As much again
-    /// may be on its way to the socket. Default: 128 KiB.
+    /// Bytes that may be queued for writing on a connection before publishers wait. Payloads of 4 KiB or more, which
+    /// are not copied, do not count; with those it may be eight times as much. A message that is larger goes alone. As
+    /// much again may be on its way to the socket. Default: 128 KiB.
     pub fn send_buffer_limit(mut self, bytes: usize) -> Self {
         self.config.send_limit = bytes;
         self

@@ -160,7 +160,9 @@ pub struct Config {
     pub pending_limit: usize,
     /// What happens when that many wait.
     pub pending_policy: PendingPolicy,
-    /// Bytes that may be queued for writing on a connection before publishers must wait. Default: 128 KiB.
+    /// Bytes that may be queued for writing on a connection before publishers must wait, without payloads of
+    /// [`OutBuf::SEGMENT_THRESHOLD`](crate::wire::OutBuf::SEGMENT_THRESHOLD) bytes or more, which are not copied; with
+    /// those, eight times as many. A message that is larger goes alone. Default: 128 KiB.
     pub send_limit: usize,
     /// Prefix of inboxes. Default: `_INBOX`.
     pub inbox_prefix: String,

@@ -193,7 +193,8 @@ pub enum PublishError {
     BufferFull {
         /// Bytes that are waiting.
         buffered: usize,
-        /// The limit: [`Config::send_limit`](crate::Config::send_limit) or [`Config::pending_limit`](crate::Config::pending_limit).
+        /// The limit: [`Config::send_limit`](crate::Config::send_limit), eight times that where payloads wait that are
+        /// not copied, or [`Config::pending_limit`](crate::Config::pending_limit).
         limit: usize,
         /// Whether there is a connection, so that room is made as fast as it writes.
         connected: bool,

@@ -2,6 +2,7 @@
 
 use super::event::{EndReason, Event, Unfinished};
 use super::fences::Purpose;
+use super::room::Load;
 use super::state::{Link, Next};
 use super::{ConnectError, Connection, DisconnectReason, FlushError, RequestError};
 use crate::Instant;
@@ -133,7 +134,7 @@ impl Connection {
             self.gate.close();
         }
         self.keepalive.stop();
-        self.handed_out = 0;
+        self.handed_out = Load::default();
         self.urgent.clear();
         let mut kept = match fault!(FrameResumesInTheMiddle) {
             true => unsent,

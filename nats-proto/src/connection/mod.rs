@@ -14,6 +14,7 @@ mod ledger;
 mod losing;
 mod outgoing;
 mod requests;
+mod room;
 mod state;
 mod statistics;
 mod subscriptions;
@@ -91,8 +92,8 @@ pub struct Connection {
     pongs: u32,
     /// Everything else, in the order in which it was accepted. Without a link it holds only publishes.
     outgoing: OutBuf,
-    /// Bytes handed out for writing, until the caller comes back for more.
-    handed_out: usize,
+    /// What is handed out for writing, until the caller comes back for more.
+    handed_out: room::Load,
     gate: gate::Gate,
     ledger: ledger::Ledger,
     /// Publishes that became uncertain when the last link broke, or since the end began.
@@ -141,7 +142,7 @@ impl Connection {
             urgent: OutBuf::new(),
             pongs: 0,
             outgoing: OutBuf::new(),
-            handed_out: 0,
+            handed_out: room::Load::default(),
             gate: gate::Gate::default(),
             ledger: ledger::Ledger::default(),
             lost_last: 0,

@@ -10,10 +10,11 @@ use super::event::{EndReason, Event, FlushId, RequestId, SubscriptionId};
 use super::fences::Purpose;
 use super::gate::Gate;
 use super::requests;
+use super::room::Load;
 use super::state::Link;
 use super::subscriptions::Phase;
 use super::{
-    Connection, FlushError, PendingPolicy, PublishError, SubscribeError, UnknownSubscription,
+    Connection, FlushError, PublishError, SubscribeError, UnknownSubscription,
 };
 use crate::faults::fault;
 use crate::wire::{OutBuf, encoder};
@@ -70,8 +71,7 @@ impl Connection {
         }
         self.enqueue(message)?;
         if self.is_up() && self.ending.is_none() && self.config.max_control_line >= 1024 {
-            let room = self.room_limit(true).saturating_sub(self.outgoing.len());
-            self.gate = Gate::open(room, self.max_payload());
+            self.gate = Gate::open(self.room(), self.max_payload());
         }
         Ok(())
     }
@@ -159,10 +159,10 @@ impl Connection {
             .map_err(PublishError::InvalidSubject)?;
         // The exact length is worth computing only where it decides.
         let parts = subject.len().saturating_add(reply.map_or(0, <[u8]>::len)).saturating_add(size);
-        if !self.has_room(parts.saturating_add(LINE), connected) {
-            let payload_len = message.payload.len();
+        let payload_len = message.payload.len();
+        if !self.has_room(Load::of_frame(parts.saturating_add(LINE), payload_len), connected) {
             let frame = encoder::publish_len(subject, reply, headers_len, payload_len);
-            self.make_room(frame, connected)?;
+            self.make_room(Load::of_frame(frame, payload_len), connected)?;
         }
         encoder::publish(&mut self.outgoing, subject, reply, headers, message.payload);
         self.ledger.accept();
@@ -182,48 +182,8 @@ impl Connection {
         if len <= limit { Ok(()) } else { Err(InvalidSubject::TooLong { len, limit }) }
     }
 
-    /// How many bytes may be queued.
-    ///
-    /// What was kept for a link is handed out all at once, and comes back if that link breaks. As long as it
-    /// is being written, what it has more than `send_limit` takes room from what may be added: else each
-    /// link that breaks would add to what is kept.
-    fn room_limit(&self, connected: bool) -> usize {
-        let limit = self.config.send_limit;
-        match connected {
-            true => limit.saturating_sub(self.handed_out.saturating_sub(limit)),
-            false => self.config.pending_limit,
-        }
-    }
-
-    fn has_room(&self, bytes: usize, connected: bool) -> bool {
-        self.outgoing.len().saturating_add(bytes) <= self.room_limit(connected)
-    }
-
-    /// Sees to it that a frame of `frame` bytes fits, or says why it does not.
-    fn make_room(&mut self, frame: usize, connected: bool) -> Result<(), PublishError> {
-        let limit = self.room_limit(connected);
-        let buffered = self.outgoing.len();
-        if buffered.saturating_add(frame) <= limit {
-            return Ok(());
-        }
-        // On a link, one frame that is larger than the limit goes alone: waiting would not make it fit.
-        // It may do so while another such frame is being written, but not on top of what was kept for the link.
-        let most = self.config.send_limit.max(self.config.pending_limit);
-        if connected && buffered == 0 && self.handed_out <= most {
-            return Ok(());
-        }
-        let drops = !connected && self.config.pending_policy == PendingPolicy::DropOldest;
-        if drops && frame <= limit {
-            self.drop_oldest(limit.saturating_sub(frame));
-            return Ok(());
-        }
-        // Whoever waits for room now must not be overtaken by the short way.
-        self.gate.close();
-        Err(PublishError::BufferFull { buffered, limit, connected })
-    }
-
     /// Gives up the oldest publishes that are kept until at most `limit` bytes are left.
-    fn drop_oldest(&mut self, limit: usize) {
+    pub(super) fn drop_oldest(&mut self, limit: usize) {
         // Between a hang-up and the end of its link not all that is pending is queued here.
         let queued = match self.link {
             Link::HangingUp { .. } => self.outgoing.unsent_publishes(),
@@ -457,7 +417,7 @@ impl Connection {
         if !out.is_empty() {
             return false;
         }
-        self.handed_out = 0;
+        self.handed_out = Load::default();
         if fault!(OutboundIsLife) {
             self.keepalive.heard();
         }
@@ -476,7 +436,7 @@ impl Connection {
         };
         out.clear();
         core::mem::swap(source, out);
-        self.handed_out = out.len();
+        self.handed_out = Load::of(out);
         self.bytes_out = self.bytes_out.saturating_add(out.len() as u64);
         true
     }

@@ -82,6 +82,12 @@ impl OutBuf {
         all.saturating_sub(self.written)
     }
 
+    /// Bytes that are not written yet and lie in memory of the buffer's own: all but payloads that are segments.
+    #[inline]
+    pub fn copied_len(&self) -> usize {
+        self.flat.len().saturating_sub(self.cursor.flat)
+    }
+
     /// Whether everything is written.
     #[inline]
     pub fn is_empty(&self) -> bool {

@@ -147,6 +147,32 @@ fn a_large_payload_is_handed_out_where_it_lies() {
 }
 
 #[test]
+fn payloads_that_are_not_copied_have_eight_times_the_room() {
+    let mut small = config();
+    small.send_limit = 10_000;
+    let mut wire = Wire::connected(small);
+    let large = "x".repeat(OutBuf::SEGMENT_THRESHOLD);
+    let mut queued = 0;
+    let error = loop {
+        match wire.publish("a", &large) {
+            Ok(()) => queued += 1,
+            Err(error) => break error,
+        }
+    };
+    let buffered = wire.connection.buffered();
+    assert_eq!(queued, 80_000 / (large.len() + "PUB a 4096\r\n\r\n".len()));
+    assert_eq!(error, PublishError::BufferFull { buffered, limit: 80_000, connected: true });
+    // What is copied has its own share of that.
+    let small = "x".repeat(1_000);
+    while wire.publish("a", &small).is_ok() {}
+    assert!((79_000..=80_000).contains(&wire.connection.buffered()));
+    wire.written();
+    while wire.publish("a", &small).is_ok() {}
+    assert!((9_000..=10_000).contains(&wire.connection.buffered()));
+    wire.publish("a", &large).expect("room for more that is not copied");
+}
+
+#[test]
 fn a_frame_larger_than_the_limit_is_queued_while_another_is_written() {
     let mut small = config();
     small.send_limit = 100;

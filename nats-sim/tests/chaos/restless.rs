@@ -562,8 +562,8 @@ impl Application for Restless {
         assert!(connection.subscriptions() <= self.topics.len(), "subscriptions that have ended");
         let config = connection.config();
         // What a broken link leaves comes on top of what may be kept, and of what came meanwhile.
-        let left = 2 * config.send_limit;
-        let bound = config.pending_limit.max(config.send_limit) + left + 64 * 1024;
+        let limit = 8 * config.send_limit;
+        let bound = config.pending_limit.max(limit) + 2 * limit + 64 * 1024;
         assert!(connection.buffered() <= bound, "{} bytes are buffered", connection.buffered());
         let on_time = self.ends_by.is_none_or(|at| self.is_on_time(now, at));
         assert!(on_time || self.closed, "not closed by {:?}: {connection:?}", self.ends_by);

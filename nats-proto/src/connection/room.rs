@@ -1,0 +1,98 @@
+//! How much may be queued for writing.
+
+use super::{Connection, PendingPolicy, PublishError};
+use crate::wire::OutBuf;
+
+/// For every byte that may be copied into the outgoing buffer, so many may wait in all. Payloads that are not copied
+/// take no memory of the connection's own, and a buffer that holds one of them would have each written alone.
+const SHARED: usize = 8;
+
+/// What a buffer holds, or may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Bytes in the buffer's own memory.
+    copied: usize,
+    /// The same, with the payloads that are not copied.
+    all: usize,
+}
+
+impl Load {
+    /// What is not written yet of a buffer.
+    pub(super) fn of(buf: &OutBuf) -> Self {
+        Self { copied: buf.copied_len(), all: buf.len() }
+    }
+
+    /// A frame with a payload.
+    pub(super) fn of_frame(frame: usize, payload: usize) -> Self {
+        let shared = if payload < OutBuf::SEGMENT_THRESHOLD { 0 } else { payload };
+        Self { copied: frame.saturating_sub(shared), all: frame }
+    }
+
+    fn zip(self, other: Self, with: fn(usize, usize) -> usize) -> Self {
+        Self { copied: with(self.copied, other.copied), all: with(self.all, other.all) }
+    }
+
+    fn fits(self, limit: Self) -> bool {
+        self.copied <= limit.copied && self.all <= limit.all
+    }
+}
+
+impl Connection {
+    /// What may be queued.
+    ///
+    /// What was kept for a link is handed out all at once, and comes back if that link breaks. As long as it
+    /// is being written, what it has more than may be queued takes room from what may be added: else each
+    /// link that breaks would add to what is kept.
+    fn room_limit(&self, connected: bool) -> Load {
+        if !connected {
+            return Load { copied: self.config.pending_limit, all: self.config.pending_limit };
+        }
+        let limit = self.send_limit();
+        let excess = self.handed_out.zip(limit, usize::saturating_sub);
+        limit.zip(excess, usize::saturating_sub)
+    }
+
+    fn send_limit(&self) -> Load {
+        let copied = self.config.send_limit;
+        Load { copied, all: copied.saturating_mul(SHARED) }
+    }
+
+    /// Bytes that may be queued for a link that is up, whatever they are.
+    pub(super) fn room(&self) -> usize {
+        let left = self.room_limit(true).zip(Load::of(&self.outgoing), usize::saturating_sub);
+        left.copied.min(left.all)
+    }
+
+    pub(super) fn has_room(&self, frame: Load, connected: bool) -> bool {
+        let queued = Load::of(&self.outgoing).zip(frame, usize::saturating_add);
+        queued.fits(self.room_limit(connected))
+    }
+
+    /// Sees to it that a frame fits, or says why it does not.
+    pub(super) fn make_room(&mut self, frame: Load, connected: bool) -> Result<(), PublishError> {
+        if self.has_room(frame, connected) {
+            return Ok(());
+        }
+        let limit = self.room_limit(connected);
+        let queued = Load::of(&self.outgoing);
+        // On a link, one frame that is larger than the limit goes alone: waiting would not make it fit.
+        // It may do so while another such frame is being written, but not on top of what was kept for the link.
+        let most = self.send_limit().zip(self.room_limit(false), usize::max);
+        if connected && queued.all == 0 && self.handed_out.fits(most) {
+            return Ok(());
+        }
+        let drops = !connected && self.config.pending_policy == PendingPolicy::DropOldest;
+        if drops && frame.fits(limit) {
+            self.drop_oldest(limit.all.saturating_sub(frame.all));
+            return Ok(());
+        }
+        // Whoever waits for room now must not be overtaken by the short way.
+        self.gate.close();
+        let all_fits = queued.all.saturating_add(frame.all) <= limit.all;
+        let (buffered, limit) = match all_fits {
+            true => (queued.copied, limit.copied),
+            false => (queued.all, limit.all),
+        };
+        Err(PublishError::BufferFull { buffered, limit, connected })
+    }
+}
