@@ -12,7 +12,7 @@ use bytes::Bytes;
 use nats_proto::connection::{
     Connection, EndReason, FlushError, PublishError, RequestError, State, SubscriptionId,
 };
-use nats_proto::wire::MessageFrame;
+use nats_proto::wire::{MessageFrame, OutBuf};
 use nats_proto::{FlushId, Instant, Outgoing, RequestId};
 
 use crate::client::Remainder;
@@ -35,6 +35,10 @@ const PARTING_TIME: Duration = Duration::from_secs(5);
 /// Queued bytes that a publisher writes by itself: enough for a write to cost little for each message, and few
 /// enough to be in the cache still.
 const ENOUGH: usize = 64 * 1024;
+
+/// The same for payloads that are not copied: they are not in the cache because they are queued, and larger writes cost
+/// less.
+const ENOUGH_SHARED: usize = 256 * 1024;
 
 /// Everything about one client that its handles and its driver share.
 ///
@@ -280,6 +284,12 @@ impl Shared {
         Some(self.core.try_lock().ok()?.conn.publish_again(subject, payload))
     }
 
+    /// The same for a message that may have a reply subject and headers.
+    #[inline]
+    pub(crate) fn publish_full_again(&self, message: &Outgoing<'_>) -> Option<bool> {
+        Some(self.core.try_lock().ok()?.conn.publish_full_again(message))
+    }
+
     /// Queues a message, unless this publisher has to wait for its turn. `collided` says whether it found the lock
     /// taken.
     pub(crate) fn publish_in_turn(
@@ -299,8 +309,12 @@ impl Shared {
         mut core: MutexGuard<'a, Core>,
         message: Outgoing<'_>,
     ) -> Result<(), PublishError> {
+        let enough = match message.payload.len() < OutBuf::SEGMENT_THRESHOLD {
+            true => ENOUGH,
+            false => ENOUGH_SHARED,
+        };
         core.publish(message)?;
-        if core.conn.buffered() >= ENOUGH {
+        if core.conn.buffered() >= enough {
             drop(core);
             // The driver has nothing to do if this goes well: waking it takes longer than a small write.
             if self.write_now() {

@@ -45,26 +45,20 @@ trait Extra {
     /// Whether that is nothing.
     const NONE: bool = false;
 
-    fn reply(&self) -> Option<&str> {
-        None
-    }
-
-    fn headers(&self) -> Option<&HeaderMap> {
-        None
-    }
+    fn message<'a>(&'a self, subject: &'a str, payload: &'a Bytes) -> Outgoing<'a>;
 }
 
 impl Extra for Plain {
     const NONE: bool = true;
+
+    fn message<'a>(&'a self, subject: &'a str, payload: &'a Bytes) -> Outgoing<'a> {
+        Outgoing::new(subject, payload)
+    }
 }
 
 impl Extra for Full {
-    fn reply(&self) -> Option<&str> {
-        self.reply.as_deref()
-    }
-
-    fn headers(&self) -> Option<&HeaderMap> {
-        self.headers.as_ref()
+    fn message<'a>(&'a self, subject: &'a str, payload: &'a Bytes) -> Outgoing<'a> {
+        Outgoing { subject, reply: self.reply.as_deref(), headers: self.headers.as_ref(), payload }
     }
 }
 
@@ -80,12 +74,8 @@ impl<S: ToSubject, E: Extra> Publish<'_, S, E> {
     /// Everything but the short way.
     #[inline(never)]
     fn poll_slowly(&mut self, collided: bool, waker: &Waker) -> Poll<Result<(), PublishError>> {
-        let message = Outgoing {
-            subject: &self.subject.subject_text(),
-            reply: self.extra.reply(),
-            headers: self.extra.headers(),
-            payload: &self.payload,
-        };
+        let text = self.subject.subject_text();
+        let message = self.extra.message(&text, &self.payload);
         if let Some(place) = &mut self.place {
             return place.poll(message, waker);
         }
@@ -110,9 +100,13 @@ impl<S: ToSubject, E: Extra> Future for Publish<'_, S, E> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let mut collided = false;
-        if E::NONE && this.place.is_none() {
+        if this.place.is_none() {
             let text = this.subject.subject_text();
-            match this.handle.publish_again(&text, &this.payload) {
+            let done = match E::NONE {
+                true => this.handle.publish_again(&text, &this.payload),
+                false => this.handle.publish_full_again(&this.extra.message(&text, &this.payload)),
+            };
+            match done {
                 Some(true) => return Poll::Ready(Ok(())),
                 Some(false) => {}
                 None => collided = true,

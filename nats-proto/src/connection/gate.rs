@@ -8,8 +8,10 @@
 pub(super) struct Gate {
     /// Bytes that the outgoing buffer takes before its limit has to be looked at.
     room: usize,
-    /// The largest payload.
+    /// The largest payload, with headers.
     max_payload: usize,
+    /// Whether the server takes headers.
+    headers: bool,
 }
 
 impl Gate {
@@ -17,15 +19,21 @@ impl Gate {
     /// those who want to do something then.
     const MOST: usize = 64 * 1024;
 
-    pub(super) fn open(room: usize, max_payload: usize) -> Self {
-        Self { room: room.min(Self::MOST), max_payload }
+    pub(super) fn open(room: usize, max_payload: usize, headers: bool) -> Self {
+        Self { room: room.min(Self::MOST), max_payload, headers }
     }
 
     pub(super) fn close(&mut self) {
         *self = Self::default();
     }
 
-    /// Lets a frame of at most `frame` bytes with `payload` bytes of payload through, if it is sure to fit.
+    /// Whether a frame with headers may come.
+    #[inline]
+    pub(super) fn takes_headers(self) -> bool {
+        self.headers
+    }
+
+    /// Lets a frame of at most `frame` bytes with `payload` bytes of payload, and headers, through, if it is sure to fit.
     #[inline]
     pub(super) fn pass(&mut self, frame: usize, payload: usize) -> bool {
         match self.room.checked_sub(frame) {

@@ -26,6 +26,13 @@ const LINE: usize = 64;
 /// Bytes of a subject that is certain to fit into a control line, whose limit is never as low as that.
 const SHORT: usize = 256;
 
+/// Whether a subject needs no further look: it can be published to, and is short.
+#[inline]
+fn is_sendable(subject: &str) -> bool {
+    subject::is_plain(subject.as_bytes())
+        || (subject.len() <= SHORT && subject::validate_publish(subject).is_ok())
+}
+
 impl Connection {
     /// Queues a message: encodes it into the outgoing buffer, or into the one that is kept for the next
     /// link.
@@ -41,6 +48,7 @@ impl Connection {
             {
                 Ok(())
             }
+            message if self.publish_full_again(&message) => Ok(()),
             message => self.publish_any(&message),
         }
     }
@@ -53,15 +61,33 @@ impl Connection {
     /// from time to time can be done then.
     #[inline]
     pub fn publish_again(&mut self, subject: &str, payload: &Bytes) -> bool {
-        let plain = subject::is_plain(subject.as_bytes())
-            || (subject.len() <= SHORT && subject::validate_publish(subject).is_ok());
         let frame = subject.len().saturating_add(payload.len()).saturating_add(LINE);
-        if !plain || !self.gate.pass(frame, payload.len()) {
+        if !is_sendable(subject) || !self.gate.pass(frame, payload.len()) {
             return false;
         }
         encoder::publish(&mut self.outgoing, subject.as_bytes(), None, None, payload);
         self.ledger.accept();
         true
+    }
+
+    /// As [`publish_again`](Self::publish_again), for a message that may have a reply subject and headers.
+    #[inline]
+    pub fn publish_full_again(&mut self, message: &Outgoing<'_>) -> bool {
+        let Outgoing { subject, reply, headers, payload } = *message;
+        let headers_len = headers.map_or(0, crate::HeaderMap::encoded_len);
+        let size = headers_len.saturating_add(payload.len());
+        let reply_len = reply.map_or(0, str::len);
+        let frame = subject.len().saturating_add(reply_len).saturating_add(size);
+        let passes = is_sendable(subject)
+            && reply.is_none_or(is_sendable)
+            && (headers_len == 0 || self.gate.takes_headers())
+            && self.gate.pass(frame.saturating_add(LINE), size);
+        if passes {
+            let reply = reply.map(str::as_bytes);
+            encoder::publish(&mut self.outgoing, subject.as_bytes(), reply, headers, payload);
+            self.ledger.accept();
+        }
+        passes
     }
 
     /// A publish with all checks.
@@ -71,7 +97,7 @@ impl Connection {
         }
         self.enqueue(message)?;
         if self.is_up() && self.ending.is_none() && self.config.max_control_line >= 1024 {
-            self.gate = Gate::open(self.room(), self.max_payload());
+            self.gate = Gate::open(self.room(), self.max_payload(), self.headers_supported());
         }
         Ok(())
     }

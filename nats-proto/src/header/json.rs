@@ -7,7 +7,7 @@ use core::fmt;
 use serde::de::MapAccess;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::map::Builder;
+use super::builder::Builder;
 use super::{HeaderMap, HeaderName, HeaderValue};
 
 /// As a map from names to lists of values.

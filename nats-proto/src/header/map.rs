@@ -1,14 +1,16 @@
 //! The map of headers.
 
 use alloc::collections::BTreeMap;
-use alloc::vec;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::slice;
 
+use super::builder::Builder;
+use super::entries::{Entries, Entry, EntryIter, Values, line};
 use super::{
     HeaderName, HeaderValue, IntoHeaderName, IntoHeaderValue, ParseHeaderNameError,
-    ParseHeaderValueError, VERSION,
+    ParseHeaderValueError, VERSION_LINE,
 };
 
 /// The headers of a message: names, each with one or more values (ADR-4).
@@ -16,7 +18,8 @@ use super::{
 /// The order of names is that of their first values; the case of names is kept and significant. Two maps are equal
 /// if they have the same names, whatever their order, each with the same values in the same order.
 ///
-/// Messages have few headers, so looking one up goes through all of them; a map is not made for thousands.
+/// Messages have few headers, so looking one up goes through all of them; a map is not made for thousands. Cloning a map
+/// costs a reference count; whoever changes one of the clones gets a copy of its own then.
 ///
 /// ```
 /// use nats_proto::HeaderMap;
@@ -32,50 +35,24 @@ use super::{
 /// ```
 #[derive(Clone, Default)]
 pub struct HeaderMap {
-    entries: Vec<(HeaderName, Values)>,
-}
-
-/// One value is by far the most common case and needs no allocation of its own.
-#[derive(Clone, PartialEq, Eq)]
-enum Values {
-    One(HeaderValue),
-    /// Never empty, and never one alone, so that the derived equality is right.
-    Many(Vec<HeaderValue>),
-}
-
-impl Values {
-    fn as_slice(&self) -> &[HeaderValue] {
-        match self {
-            Self::One(value) => slice::from_ref(value),
-            Self::Many(values) => values,
-        }
-    }
-
-    fn push(&mut self, value: HeaderValue) {
-        match self {
-            Self::One(first) => {
-                let first = core::mem::take(first);
-                *self = Self::Many(vec![first, value]);
-            }
-            Self::Many(values) => values.push(value),
-        }
-    }
+    /// None, or at least one.
+    entries: Option<Arc<Entries>>,
 }
 
 impl HeaderMap {
     /// A map without headers. Does not allocate.
     pub const fn new() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: None }
     }
 
     /// Whether there are no headers.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_none()
     }
 
     /// The number of names, however many values they have.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.as_ref().map_or(0, |entries| entries.len())
     }
 
     /// Sets a header to one value, in the place of those that it may have.
@@ -127,9 +104,10 @@ impl HeaderMap {
         let position = name
             .try_into_header_name()
             .ok()
-            .and_then(|name| self.entries.iter().position(|(known, _)| *known == name));
+            .and_then(|name| self.iter().position(|(known, _)| *known == name));
         if let Some(position) = position {
-            self.entries.remove(position);
+            let entries = self.entries.take().map(Arc::unwrap_or_clone);
+            self.entries = entries.and_then(|entries| entries.without(position)).map(Arc::new);
         }
         position.is_some()
     }
@@ -151,20 +129,23 @@ impl HeaderMap {
 
     /// All headers in order, each with its values, of which there is at least one.
     pub fn iter(&self) -> Iter<'_> {
-        Iter(self.entries.iter())
+        Iter(self.entries.as_ref().map(|entries| entries.iter()))
     }
 
     /// Length of the encoded block, with `NATS/1.0` line and the final blank line; zero if empty.
     pub fn encoded_len(&self) -> usize {
-        if self.is_empty() {
+        let Some(entries) = &self.entries else {
             return 0;
-        }
-        const EMPTY_BLOCK: usize = VERSION.len() + "\r\n\r\n".len();
-        self.lines().fold(EMPTY_BLOCK, |len, (name, value)| {
-            len.saturating_add(name.as_bytes().len())
-                .saturating_add(value.as_bytes().len())
-                .saturating_add(": \r\n".len())
-        })
+        };
+        const EMPTY_BLOCK: usize = VERSION_LINE.len() + "\r\n".len();
+        let lines = match entries.lines() {
+            Some(lines) => lines.len(),
+            None => {
+                let lines = self.lines().flatten();
+                lines.fold(0, |len: usize, piece| len.saturating_add(piece.len()))
+            }
+        };
+        lines.saturating_add(EMPTY_BLOCK)
     }
 
     /// Appends the encoded block; nothing if there are no headers. Each value is a line of its own.
@@ -178,23 +159,25 @@ impl HeaderMap {
         if self.is_empty() {
             return;
         }
-        put(VERSION.as_bytes());
-        put(b"\r\n");
+        put(VERSION_LINE);
         self.encode_lines(&mut put);
         put(b"\r\n");
     }
 
     pub(super) fn encode_lines(&self, put: &mut impl FnMut(&[u8])) {
-        for (name, value) in self.lines() {
-            put(name.as_bytes());
-            put(b": ");
-            put(value.as_bytes());
-            put(b"\r\n");
+        match self.entries.as_ref().and_then(|entries| entries.lines()) {
+            Some(lines) => put(lines),
+            None => self.lines().flatten().for_each(put),
         }
     }
 
-    fn lines(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
+    /// Each line in pieces.
+    fn lines(&self) -> impl Iterator<Item = [&[u8]; 4]> {
+        self.iter().flat_map(|(name, values)| values.iter().map(move |value| line(name, value)))
+    }
+
+    pub(super) fn from_entries(entries: Option<Entries>) -> Self {
+        Self { entries: entries.map(Arc::new) }
     }
 
     /// What is no name is no header's name, so that looking up never panics.
@@ -202,41 +185,32 @@ impl HeaderMap {
         let Ok(name) = name.try_into_header_name() else {
             return &[];
         };
-        self.entries
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map_or(&[], |(_, values)| values.as_slice())
+        let entries = self.entries.as_ref();
+        entries.and_then(|entries| entries.find(&name)).map_or(&[], Values::as_slice)
     }
 
-    fn sorted(&self) -> BTreeMap<&HeaderName, &Values> {
-        self.entries.iter().map(|(name, values)| (name, values)).collect()
-    }
-
-    fn values_mut(&mut self, name: &HeaderName) -> Option<&mut Values> {
-        self.entries.iter_mut().find(|(known, _)| known == name).map(|(_, values)| values)
+    fn sorted(&self) -> BTreeMap<&HeaderName, &[HeaderValue]> {
+        self.iter().collect()
     }
 
     fn set(&mut self, name: HeaderName, value: HeaderValue) {
-        match self.values_mut(&name) {
-            Some(values) => *values = Values::One(value),
-            None => self.entries.push((name, Values::One(value))),
+        match &mut self.entries {
+            Some(entries) => Arc::make_mut(entries).set(name, value),
+            None => self.entries = Some(Arc::new(Entries::new(Entry::new(name, value)))),
         }
     }
 
     fn add(&mut self, name: HeaderName, value: HeaderValue) {
-        match self.values_mut(&name) {
-            Some(values) => values.push(value),
-            None => self.entries.push((name, Values::One(value))),
+        match &mut self.entries {
+            Some(entries) => Arc::make_mut(entries).add(name, value),
+            None => self.set(name, value),
         }
     }
 }
 
 impl PartialEq for HeaderMap {
     fn eq(&self, other: &Self) -> bool {
-        if self.entries.len() != other.entries.len() {
-            return false;
-        }
-        self.entries == other.entries || self.sorted() == other.sorted()
+        self.len() == other.len() && (self.iter().eq(other) || self.sorted() == other.sorted())
     }
 }
 
@@ -268,51 +242,6 @@ impl FromIterator<(HeaderName, HeaderValue)> for HeaderMap {
     }
 }
 
-/// Builds a map from any number of lines: looking each name up in the map itself would take time that grows with
-/// the square of their number, which the sender of a message could exploit.
-#[derive(Default)]
-pub(super) struct Builder {
-    map: HeaderMap,
-    /// Where the names are, once there are many. Ordered, since a hash without a secret seed could be exploited.
-    index: BTreeMap<HeaderName, usize>,
-}
-
-impl Builder {
-    /// Up to so many names are found faster by going through them.
-    const FEW: usize = 16;
-
-    pub(super) fn add(&mut self, name: HeaderName, value: HeaderValue) {
-        let position = self.map.len();
-        if position < Self::FEW {
-            return self.map.add(name, value);
-        }
-        if self.index.is_empty() {
-            let names = self.map.entries.iter().map(|(name, _)| name.clone());
-            self.index = names.zip(0..).collect();
-        }
-        let known = self.index.get(&name).and_then(|known| self.map.entries.get_mut(*known));
-        match known {
-            Some((_, values)) => values.push(value),
-            None => {
-                self.index.insert(name.clone(), position);
-                self.map.entries.push((name, Values::One(value)));
-            }
-        }
-    }
-
-    pub(super) fn add_all(&mut self, headers: BTreeMap<HeaderName, Vec<HeaderValue>>) {
-        for (name, values) in headers {
-            for value in values {
-                self.add(name.clone(), value);
-            }
-        }
-    }
-
-    pub(super) fn finish(self) -> HeaderMap {
-        self.map
-    }
-}
-
 /// The values of one header. See [`HeaderMap::get_all`].
 #[derive(Clone, Debug)]
 pub struct GetAll<'a, T>(slice::Iter<'a, T>);
@@ -333,17 +262,18 @@ impl<T> ExactSizeIterator for GetAll<'_, T> {}
 
 /// All headers of a map. See [`HeaderMap::iter`].
 #[derive(Clone)]
-pub struct Iter<'a>(slice::Iter<'a, (HeaderName, Values)>);
+pub struct Iter<'a>(Option<EntryIter<'a>>);
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a HeaderName, &'a [HeaderValue]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|(name, values)| (name, values.as_slice()))
+        let entry = self.0.as_mut()?.next()?;
+        Some((&entry.name, entry.values.as_slice()))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.size_hint()
+        self.0.as_ref().map_or((0, Some(0)), |entries| entries.size_hint())
     }
 }
 

@@ -7,6 +7,8 @@
 //!
 //! ```
 
+mod builder;
+mod entries;
 mod json;
 mod map;
 mod name;
@@ -20,6 +22,9 @@ pub use value::{HeaderValue, IntoHeaderValue, ParseHeaderValueError};
 
 /// What every block begins with.
 const VERSION: &str = "NATS/1.0";
+
+/// The first line of a block without a status.
+const VERSION_LINE: &[u8] = b"NATS/1.0\r\n";
 
 macro_rules! standard_headers {
     ($($(#[$doc:meta])* $constant:ident = $name:literal;)+) => {

@@ -10,7 +10,7 @@ use nom::combinator::{map_res, opt, rest};
 use nom::sequence::{preceded, terminated};
 use nom::{IResult, Parser};
 
-use super::map::Builder;
+use super::builder::Builder;
 use super::name::is_name_byte;
 use super::value::is_padding;
 use super::{HeaderMap, HeaderName, HeaderValue, VERSION};
