@@ -4,8 +4,12 @@ use std::task::Waker;
 
 use crate::waiters::WakerSet;
 
-/// Bytes that publishers may write by themselves before the driver gets its turn, to read what has come.
+/// Bytes that publishers may write by themselves before the driver gets its turn, to read what has come. Less if
+/// others wait for theirs, but not less than [`SHORTEST`].
 const TURN: usize = 1024 * 1024;
+
+/// Bytes of the shortest turn: enough for the change to cost little for each.
+const SHORTEST: usize = 64 * 1024;
 
 /// Times in a turn that the driver may find something new when it has just written, before publishers have to wait.
 const OVERTAKEN: usize = 4;
@@ -20,13 +24,16 @@ const COLLISIONS: usize = 16;
 ///
 /// Several threads that publish at full speed, or one and the driver, are slower than one alone: each takes
 /// from the other's cache what it needs next, and the writes are small. So when that happens again and again, all
-/// but one wait until the driver comes by. It wakes them as the last thing it does, and many executors run what
-/// was woken on the thread that woke it: there, one goes on alone, and writes large pieces by itself, for the length
-/// of a turn. Who publishes now and then never waits.
+/// but one wait until the driver comes by. It wakes the one that has waited for longest as the last thing it does, and
+/// many executors run what was woken on the thread that woke it: there, one goes on alone, and writes large pieces by
+/// itself, for the length of a turn. Who publishes now and then never waits.
 ///
 /// Nobody waits unless the driver is sure to come by: it is connected, and has something to write or is to be told
-/// that there is. Nobody waits while the stream takes nothing, either: who knows when it will, and the buffer is
-/// there for that.
+/// that there is. Whoever is woken publishes, of which the driver is told, or [tells it][Place] that it does not; so it
+/// comes by again for the next. Nobody waits while the stream takes nothing, either: who knows when it will, and the
+/// buffer is there for that.
+///
+/// [Place]: crate::client::publish::Place
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     /// Publishers that wait for room.
@@ -36,6 +43,8 @@ pub(crate) struct Turns {
     /// Bytes of this turn.
     spent: usize,
     collisions: usize,
+    /// Somebody was given the turn, and not heard of since.
+    given: bool,
     driver: Driver,
 }
 
@@ -70,7 +79,8 @@ impl Turns {
 
     /// Whether publishers have written as much as they may before the driver gets its turn.
     pub(crate) fn is_spent(&self) -> bool {
-        self.spent >= TURN
+        let others = self.turn.len();
+        self.spent >= (TURN / others.saturating_add(1)).max(SHORTEST)
     }
 
     /// Whether nobody relies on the driver to come by.
@@ -96,7 +106,7 @@ impl Turns {
             self.spent = 0;
         }
         if bytes == 0 || self.is_spent() {
-            self.end(wakers);
+            self.give_to_next(wakers);
         } else if taken {
             self.room.take_all(wakers);
         }
@@ -108,12 +118,34 @@ impl Turns {
         self.turn.take_all(wakers);
     }
 
+    /// Whoever was given a turn has taken it, or is gone.
+    pub(crate) fn taken(&mut self) {
+        self.given = false;
+    }
+
+    /// A new turn begins, of the one that has waited for longest; no other before that was heard of.
+    fn give_to_next(&mut self, wakers: &mut Vec<Waker>) {
+        if !self.nobody_waits() {
+            self.spent = 0;
+        }
+        self.room.take_all(wakers);
+        if self.given {
+            return;
+        }
+        let next = self.turn.take_first();
+        self.given = next.is_some();
+        // Where several wait, those who collided once will do so again.
+        self.collisions = if self.turn.is_empty() { 0 } else { COLLISIONS };
+        wakers.extend(next);
+    }
+
     /// Moves everyone to `wakers`: a new turn begins.
     pub(crate) fn end(&mut self, wakers: &mut Vec<Waker>) {
         if !self.nobody_waits() {
             self.spent = 0;
         }
         self.collisions = 0;
+        self.given = false;
         self.room.take_all(wakers);
         self.turn.take_all(wakers);
     }

@@ -33,7 +33,14 @@ impl WakerSet {
     pub(crate) fn remove(&mut self, key: &mut Option<u64>) -> Option<Waker> {
         let key = key.take()?;
         let index = self.list.iter().position(|(known, _)| *known == key)?;
-        Some(self.list.swap_remove(index).1)
+        // The others stay in order.
+        Some(self.list.remove(index).1)
+    }
+
+    /// The waker of the task that has waited for longest, to be woken after the lock.
+    #[must_use = "to be woken after the lock"]
+    pub(crate) fn take_first(&mut self) -> Option<Waker> {
+        (!self.list.is_empty()).then(|| self.list.remove(0).1)
     }
 
     /// Moves all wakers to `wakers`, to be woken after the lock.
@@ -46,7 +53,6 @@ impl WakerSet {
     }
 
     /// Tasks that wait.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }

@@ -160,7 +160,11 @@ impl<H: Deref<Target = Shared>> Place<H> {
             && core.turn_is_over(true);
         let (mut result, mut old) = (None, None);
         if !waits {
+            let registered = self.key.is_some();
             old = self.reason.set(&mut core).remove(&mut self.key);
+            if registered && old.is_none() {
+                core.turns.taken();
+            }
             result = match core.publish(message) {
                 Err(error) if self.shared.waits(&error) => None,
                 result => Some(result),
@@ -173,7 +177,11 @@ impl<H: Deref<Target = Shared>> Place<H> {
             drop((old, renewed));
             return Poll::Pending;
         };
-        let driver = core.wake_for_output();
+        let driver = match result {
+            Ok(()) => core.wake_for_output(),
+            // Somebody else may be waiting for the driver to come by.
+            Err(_) => core.driver.take(),
+        };
         drop(core);
         drop(old);
         if let Some(driver) = driver {
@@ -201,8 +209,20 @@ impl<H: Deref<Target = Shared>> fmt::Debug for Place<H> {
 impl<H: Deref<Target = Shared>> Drop for Place<H> {
     fn drop(&mut self) {
         if self.key.is_some() {
-            let old = self.reason.set(&mut self.shared.lock()).remove(&mut self.key);
+            let mut core = self.shared.lock();
+            let old = self.reason.set(&mut core).remove(&mut self.key);
+            // Woken, and gone: it is the next one's turn.
+            let driver = if old.is_none() {
+                core.turns.taken();
+                core.driver.take()
+            } else {
+                None
+            };
+            drop(core);
             drop(old);
+            if let Some(driver) = driver {
+                driver.wake();
+            }
         }
     }
 }
