@@ -20,6 +20,9 @@ const OVERTAKING: usize = 512;
 /// Times in a turn that a publisher may find the lock taken, before those who do have to wait.
 const COLLISIONS: usize = 16;
 
+/// The same in a turn for which somebody else waits: those who collided will do so again.
+const COLLISIONS_AMONG_MANY: usize = 3;
+
 /// Who waits to publish, and for what.
 ///
 /// Several threads that publish at full speed, or one and the driver, are slower than one alone: each takes
@@ -134,8 +137,10 @@ impl Turns {
         }
         let next = self.turn.take_first();
         self.given = next.is_some();
-        // Where several wait, those who collided once will do so again.
-        self.collisions = if self.turn.is_empty() { 0 } else { COLLISIONS };
+        self.collisions = match self.turn.is_empty() {
+            true => 0,
+            false => COLLISIONS - COLLISIONS_AMONG_MANY,
+        };
         wakers.extend(next);
     }
 
@@ -185,6 +190,40 @@ mod tests {
         assert_eq!(come_by(&mut turns, 10, false), 1);
         assert!(!turns.is_over(true, false));
         assert_eq!(turns.waiting(), 0);
+    }
+
+    #[test]
+    fn turns_go_to_one_after_the_other_and_to_nobody_before_the_last_was_heard_of() {
+        let mut turns = Turns::default();
+        let mut keys = [None; 3];
+        for key in &mut keys {
+            assert!(turns.turn.register(key, Waker::noop()).is_none());
+        }
+        for key in &mut keys {
+            assert_eq!(come_by(&mut turns, 0, false), 1);
+            assert_eq!(come_by(&mut turns, 0, false), 0, "one has not been heard of");
+            assert!(turns.turn.remove(key).is_none(), "not the one that has waited for longest");
+            turns.taken();
+        }
+        assert_eq!(come_by(&mut turns, 0, false), 0);
+    }
+
+    #[test]
+    fn turns_are_shorter_and_collisions_fewer_where_others_wait() {
+        let mut turns = Turns::default();
+        turns.spend(SHORTEST);
+        assert!(!turns.is_spent());
+        for _ in 0..TURN / SHORTEST {
+            wait(&mut turns);
+        }
+        assert!(turns.is_spent());
+        assert_eq!(come_by(&mut turns, 1, false), 1);
+        for _ in 0..COLLISIONS_AMONG_MANY {
+            assert!(!turns.is_over(true, true));
+        }
+        assert!(turns.is_over(true, true));
+        turns.spend(SHORTEST - 1);
+        assert!(!turns.is_spent(), "no turn is shorter");
     }
 
     #[test]

@@ -230,6 +230,46 @@ fn a_message_beyond_all_limits_leaves_room_for_the_next() {
 }
 
 #[test]
+fn a_turn_that_is_not_taken_goes_to_the_next() {
+    let (rig, mut peer) = Rig::connected(options());
+    let done = rig.publish_up_to(MORE_THAN_A_TURN / 100, 100);
+    let too_large = Bytes::from(vec![b'x'; 2 * 1024 * 1024]);
+    let payloads = [Bytes::new(), Bytes::new(), too_large, Bytes::new()];
+    let mut waiting: Vec<_> = payloads
+        .into_iter()
+        .map(|payload| {
+            let (bell, mut publish) = (Arc::new(Bell::default()), rig.client.publish("b", payload));
+            assert!(poll_for(&bell, &mut publish).is_pending());
+            Some((bell, publish))
+        })
+        .collect();
+    let rung = |waiting: &[Option<(Arc<Bell>, _)>]| -> Vec<usize> {
+        waiting.iter().flatten().map(|(bell, _)| bell.rung()).collect()
+    };
+    rig.drive();
+    assert_eq!(rung(&waiting), [1, 0, 0, 0]);
+    waiting[0] = None;
+    assert_eq!(rig.bell.rung(), 1, "nobody else tells the driver");
+    rig.drive();
+    assert_eq!(rung(&waiting), [1, 0, 0]);
+    let (_, mut second) = waiting[1].take().expect("it waits");
+    assert!(matches!(poll(&mut second), Poll::Ready(Ok(()))));
+    assert_eq!(rig.bell.rung(), 1);
+    rig.drive();
+    assert_eq!(rung(&waiting), [1, 0]);
+    let (_, mut third) = waiting[2].take().expect("it waits");
+    assert!(matches!(poll(&mut third), Poll::Ready(Err(_))));
+    assert_eq!(rig.bell.rung(), 1, "nobody else tells the driver");
+    rig.drive();
+    assert_eq!(rung(&waiting), [1]);
+    let (_, mut fourth) = waiting[3].take().expect("it waits");
+    assert!(poll(&mut fourth).is_ready());
+    rig.drive();
+    expect_numbers(&mut peer, 0..done);
+    peer.expect("PUB b 0\r\n\r\nPUB b 0\r\n\r\n");
+}
+
+#[test]
 fn a_large_message_is_not_overtaken_again_and_again() {
     let (rig, mut peer) = Rig::connected(options().send_buffer_limit(1_000));
     // The driver is to write one, and has not come by.
