@@ -16,24 +16,34 @@ const MEMORY_MIB: u32 = 512;
 /// A single input that takes longer is a finding. Generous, because CI machines stall.
 const TIMEOUT_SECONDS: u32 = 10;
 
-/// How long to fuzz.
+/// Bytes of an input where runs are counted: what is longer takes longer, and comes with the corpus.
+const SHORT: u32 = 128;
+
+/// How much to fuzz.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Time {
+pub(crate) enum Limit {
     /// Seconds for each target.
-    Each(u64),
+    Seconds(u64),
     /// Minutes for all of them together, shared out evenly. Several run at the same time if there are processors for
     /// them.
-    All(u64),
+    MinutesInAll(u64),
+    /// Runs of each target, as fast as they go.
+    Runs(u64),
 }
 
-impl Time {
-    /// Seconds for each of so many targets, of which some run at the same time.
-    fn seconds(self, targets: usize, at_once: usize) -> u64 {
+impl Limit {
+    /// What each of so many targets is told, of which some run at the same time.
+    fn options(self, targets: usize, at_once: usize) -> Vec<String> {
+        let seconds = |seconds: u64| vec![format!("-max_total_time={seconds}")];
         match self {
-            Self::Each(seconds) => seconds,
-            Self::All(minutes) => {
+            Self::Seconds(each) => seconds(each),
+            Self::MinutesInAll(minutes) => {
                 let rounds = targets.div_ceil(at_once.max(1)).max(1);
-                (minutes.saturating_mul(60) / rounds as u64).max(1)
+                seconds((minutes.saturating_mul(60) / rounds as u64).max(1))
+            }
+            // Choosing inputs by how rare they are costs a third of the time.
+            Self::Runs(runs) => {
+                vec![format!("-runs={runs}"), format!("-max_len={SHORT}"), "-entropic=0".into()]
             }
         }
     }
@@ -43,7 +53,7 @@ impl Time {
 ///
 /// # Errors
 /// A target does not build, or an input made one crash, hang or take too much memory.
-pub(crate) fn run(time: Time, only: &[String]) -> Result {
+pub(crate) fn run(limit: Limit, only: &[String]) -> Result {
     if !succeeds(cargo(Some("nightly")).args(["fuzz", "--version"])) {
         process::run(cargo(None).args(["install", "cargo-fuzz", "--locked"]))?;
     }
@@ -58,11 +68,12 @@ pub(crate) fn run(time: Time, only: &[String]) -> Result {
         return Err("there are no fuzz targets".into());
     }
     let at_once = thread::available_parallelism().map_or(1, usize::from).min(targets.len());
-    let seconds = time.seconds(targets.len(), at_once);
-    step(&format!("fuzzing, {} targets, {seconds} s each, {at_once} at once", targets.len()));
+    let options = limit.options(targets.len(), at_once);
+    let (number, each) = (targets.len(), options.join(" "));
+    step(&format!("fuzzing, {number} targets, each with {each}, {at_once} at once"));
     process::run(cargo(Some("nightly")).args(["fuzz", "build"]))?;
 
-    let outcomes = run_targets(&targets, seconds, at_once)?;
+    let outcomes = run_targets(&targets, &options, at_once)?;
     print!("{}", table(&outcomes));
     let failed: Vec<&str> =
         outcomes.iter().filter(|outcome| !outcome.passed).map(|outcome| &*outcome.target).collect();
@@ -75,7 +86,7 @@ pub(crate) fn run(time: Time, only: &[String]) -> Result {
 }
 
 /// What became of each target, in the order of the list.
-fn run_targets(targets: &[&str], seconds: u64, at_once: usize) -> Result<Vec<Outcome>> {
+fn run_targets(targets: &[&str], options: &[String], at_once: usize) -> Result<Vec<Outcome>> {
     let queue: Mutex<VecDeque<&str>> = Mutex::new(targets.iter().copied().collect());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let done = Mutex::new(Vec::new());
@@ -84,7 +95,7 @@ fn run_targets(targets: &[&str], seconds: u64, at_once: usize) -> Result<Vec<Out
             scope.spawn(|| {
                 while let Some(target) = next() {
                     // The error goes to another thread, as a text.
-                    let outcome = fuzz_target(target, seconds).map_err(|error| error.to_string());
+                    let outcome = fuzz_target(target, options).map_err(|error| error.to_string());
                     done.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
                 }
             });
@@ -103,7 +114,7 @@ struct Outcome {
     passed: bool,
 }
 
-fn fuzz_target(target: &str, seconds: u64) -> Result<Outcome> {
+fn fuzz_target(target: &str, options: &[String]) -> Result<Outcome> {
     // New inputs go to the first directory: a run leaves the corpus that is under version control alone.
     let found = workspace::root().join("target/fuzz-corpus").join(target);
     fs::create_dir_all(&found)?;
@@ -116,7 +127,7 @@ fn fuzz_target(target: &str, seconds: u64) -> Result<Outcome> {
     }
     command
         .arg("--")
-        .arg(format!("-max_total_time={seconds}"))
+        .args(options)
         .arg(format!("-rss_limit_mb={MEMORY_MIB}"))
         .arg(format!("-timeout={TIMEOUT_SECONDS}"))
         .arg("-print_final_stats=1")
@@ -243,8 +254,9 @@ stat::peak_rss_mb:              51
 
     #[test]
     fn minutes_are_shared_out() {
-        assert_eq!(Time::All(10).seconds(13, 2), 85);
-        assert_eq!(Time::All(1).seconds(200, 1), 1);
-        assert_eq!(Time::Each(8).seconds(13, 2), 8);
+        assert_eq!(Limit::MinutesInAll(10).options(13, 2), ["-max_total_time=85"]);
+        assert_eq!(Limit::MinutesInAll(1).options(200, 1), ["-max_total_time=1"]);
+        assert_eq!(Limit::Seconds(8).options(13, 2), ["-max_total_time=8"]);
+        assert_eq!(Limit::Runs(5).options(13, 2)[0], "-runs=5");
     }
 }

@@ -8,6 +8,7 @@ mod faults;
 mod fuzz;
 mod instructions;
 mod lint;
+mod mutants;
 mod process;
 mod server;
 mod simulate;
@@ -21,14 +22,15 @@ use std::time::Instant;
 
 use lexopt::prelude::*;
 
-use fuzz::Time;
+use fuzz::Limit;
+use mutants::Shard;
 
 /// An error is a text for the person in front of the terminal; nothing matches on it.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// For how long `fuzz` runs each target if not told otherwise: two at once on a machine of two processors, all of them
 /// in little more than a minute.
-const FUZZ_TIME: Time = Time::Each(30);
+const FUZZ_TIME: Limit = Limit::Seconds(30);
 
 /// Seeds that `simulate` runs if not told otherwise.
 const SIMULATED_SEEDS: u64 = 10_000;
@@ -44,8 +46,11 @@ usage: cargo xtask <command>
                       N seeds of the simulation (default: 10000), and that it finds planted mistakes
   faults [--long] [NAME]...
                       kills, pauses and retires servers under load, storms and soaks, and prints the figures
-  fuzz [--seconds N | --minutes N] [TARGET]...
-                      runs fuzz targets for N seconds each (default: 30), or for N minutes in all
+  fuzz [--seconds N | --minutes N | --runs N] [TARGET]...
+                      runs fuzz targets for N seconds each (default: 30), for N minutes in all, or N times each
+                      with short inputs
+  mutants [--shard K/N]
+                      changes one line of nats-proto after the other, and says what no test notices: hours
   bench [--quick] [-- ARGS]
                       measures this client and its peers; `bench -- --help` lists ARGS
   instructions [--record]
@@ -63,7 +68,8 @@ enum Command {
     NoStd,
     Simulate { seeds: u64 },
     Faults { long: bool, filters: Vec<OsString> },
-    Fuzz { time: Time, targets: Vec<String> },
+    Fuzz { limit: Limit, targets: Vec<String> },
+    Mutants { shard: Shard },
     Instructions { record: bool },
     Deny,
     Help,
@@ -86,7 +92,8 @@ fn main() -> ExitCode {
         Command::NoStd => test::no_std(),
         Command::Simulate { seeds } => simulate::run(*seeds),
         Command::Faults { long, filters } => faults::run(*long, filters),
-        Command::Fuzz { time, targets } => fuzz::run(*time, targets),
+        Command::Fuzz { limit, targets } => fuzz::run(*limit, targets),
+        Command::Mutants { shard } => mutants::run(*shard),
         Command::Instructions { record } => instructions::run(*record),
         Command::Deny => deny::run(),
         Command::Help => {
@@ -126,7 +133,8 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
         "no-std" => Command::NoStd,
         "simulate" => Command::Simulate { seeds: SIMULATED_SEEDS },
         "faults" => Command::Faults { long: false, filters: Vec::new() },
-        "fuzz" => Command::Fuzz { time: FUZZ_TIME, targets: Vec::new() },
+        "fuzz" => Command::Fuzz { limit: FUZZ_TIME, targets: Vec::new() },
+        "mutants" => Command::Mutants { shard: Shard::ALL },
         "instructions" => Command::Instructions { record: false },
         "deny" => Command::Deny,
         "help" => Command::Help,
@@ -142,11 +150,17 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
             (Command::Simulate { seeds }, Long("seeds")) => *seeds = parser.value()?.parse()?,
             (Command::Faults { long, .. }, Long("long")) => *long = true,
             (Command::Faults { filters, .. }, Value(value)) => filters.push(value),
-            (Command::Fuzz { time, .. }, Long("seconds")) => {
-                *time = Time::Each(parser.value()?.parse()?);
+            (Command::Fuzz { limit, .. }, Long("seconds")) => {
+                *limit = Limit::Seconds(parser.value()?.parse()?);
             }
-            (Command::Fuzz { time, .. }, Long("minutes")) => {
-                *time = Time::All(parser.value()?.parse()?);
+            (Command::Fuzz { limit, .. }, Long("minutes")) => {
+                *limit = Limit::MinutesInAll(parser.value()?.parse()?);
+            }
+            (Command::Fuzz { limit, .. }, Long("runs")) => {
+                *limit = Limit::Runs(parser.value()?.parse()?);
+            }
+            (Command::Mutants { shard }, Long("shard")) => {
+                *shard = Shard::parse(&parser.value()?.string()?)?;
             }
             (Command::Fuzz { targets, .. }, Value(target)) => targets.push(target.string()?),
             (_, other) => return Err(other.unexpected()),
@@ -171,16 +185,28 @@ mod tests {
     }
 
     #[test]
-    fn fuzz_takes_seconds_or_minutes_and_targets() {
-        let fuzz = |time, targets: &[&str]| Command::Fuzz {
-            time,
+    fn fuzz_takes_a_limit_and_targets() {
+        let fuzz = |limit, targets: &[&str]| Command::Fuzz {
+            limit,
             targets: targets.iter().copied().map(String::from).collect(),
         };
         let parsed = |args: &[&str]| parse_args(args).unwrap();
-        assert_eq!(parsed(&["fuzz", "--seconds", "60"]), fuzz(Time::Each(60), &[]));
-        assert_eq!(parsed(&["fuzz", "--minutes", "9", "a", "b"]), fuzz(Time::All(9), &["a", "b"]));
+        assert_eq!(parsed(&["fuzz", "--seconds", "60"]), fuzz(Limit::Seconds(60), &[]));
+        let minutes = Limit::MinutesInAll(9);
+        assert_eq!(parsed(&["fuzz", "--minutes", "9", "a", "b"]), fuzz(minutes, &["a", "b"]));
+        assert_eq!(parsed(&["fuzz", "--runs", "5", "a"]), fuzz(Limit::Runs(5), &["a"]));
         assert_eq!(parsed(&["fuzz"]), fuzz(FUZZ_TIME, &[]));
         assert!(parse_args(&["fuzz", "--seconds", "soon"]).is_err());
+    }
+
+    #[test]
+    fn mutants_take_a_shard() {
+        let shard = Shard { number: 3, of: 20 };
+        assert_eq!(
+            parse_args(&["mutants", "--shard", "3/20"]).unwrap(),
+            Command::Mutants { shard }
+        );
+        assert!(parse_args(&["mutants", "--shard", "20/20"]).is_err());
     }
 
     #[test]

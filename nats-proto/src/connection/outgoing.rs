@@ -13,9 +13,7 @@ use super::requests;
 use super::room::Load;
 use super::state::Link;
 use super::subscriptions::Phase;
-use super::{
-    Connection, FlushError, PublishError, SubscribeError, UnknownSubscription,
-};
+use super::{Connection, FlushError, PublishError, SubscribeError, UnknownSubscription};
 use crate::faults::fault;
 use crate::wire::{OutBuf, encoder};
 use crate::{Instant, InvalidSubject, Outgoing, subject};

@@ -109,6 +109,51 @@ fn a_full_buffer_refuses_until_it_is_handed_out() {
 }
 
 #[test]
+fn the_short_way_goes_as_far_as_there_is_room() {
+    let mut small = config();
+    small.send_limit = 1_000;
+    let mut wire = Wire::connected(small);
+    let payload = Bytes::from_static(&[b'x'; 100]);
+    assert!(!wire.connection.publish_again("a", &payload), "nothing was checked yet");
+    wire.publish("a", "").expect("room");
+    let mut short = 0;
+    while short < 100 && wire.connection.publish_again("a", &payload) {
+        short += 1;
+    }
+    // It reckons with longer lines than there are.
+    let long = wire.fill("a", "");
+    assert!((4..=8).contains(&short) && long > 0, "{short} the short way, {long} the long one");
+    assert!((980..=1_000).contains(&wire.connection.buffered()));
+}
+
+#[test]
+fn headers_and_reply_subjects_go_the_short_way_as_well() {
+    let mut wire = Wire::connected(config());
+    let mut headers = HeaderMap::new();
+    headers.insert("A", "b");
+    let payload = Bytes::from_static(b"x");
+    let full =
+        Outgoing { reply: Some("r"), headers: Some(&headers), ..Outgoing::new("a", &payload) };
+    assert!(!wire.connection.publish_full_again(&full), "nothing was checked yet");
+    wire.publish("a", "").expect("room");
+    assert!(wire.connection.publish_full_again(&full));
+    let refused = Outgoing { reply: Some("r r"), ..full };
+    assert!(!wire.connection.publish_full_again(&refused));
+    let refused = Outgoing { subject: "a b", ..full };
+    assert!(!wire.connection.publish_full_again(&refused));
+    let block = "NATS/1.0\r\nA: b\r\n\r\n";
+    assert_eq!(wire.written(), format!("PUB a 0\r\n\r\nHPUB a r 18 19\r\n{block}x\r\n"));
+    wire.feed("INFO {\"headers\":true,\"max_payload\":18}\r\n");
+    wire.publish("a", "").expect("room");
+    assert!(!wire.connection.publish_full_again(&full), "headers count");
+    assert!(wire.connection.publish_full_again(&Outgoing { headers: None, ..full }));
+    wire.feed("INFO {\"headers\":false}\r\n");
+    wire.publish("a", "").expect("room");
+    assert!(!wire.connection.publish_full_again(&full));
+    assert_eq!(wire.written(), "PUB a 0\r\n\r\nPUB a r 1\r\nx\r\nPUB a 0\r\n\r\n");
+}
+
+#[test]
 fn the_short_way_takes_no_room_that_requests_have_taken() {
     let mut small = config();
     small.send_limit = 1_000;
@@ -117,8 +162,9 @@ fn the_short_way_takes_no_room_that_requests_have_taken() {
     wire.publish("a", "").expect("room");
     let payload = Bytes::from_static(&[b'x'; 100]);
     let deadline = wire.now + Duration::from_secs(1);
-    while wire.connection.request(Outgoing::new("a", &payload), deadline).is_ok() {}
-    while wire.publish("a", "").is_ok() {}
+    let mut request = || wire.connection.request(Outgoing::new("a", &payload), deadline).is_ok();
+    assert!((0..100).any(|_| !request()), "there is always room");
+    wire.fill("a", "");
     assert!(wire.connection.buffered() <= 1_000, "{} bytes", wire.connection.buffered());
 }
 
@@ -152,22 +198,17 @@ fn payloads_that_are_not_copied_have_eight_times_the_room() {
     small.send_limit = 10_000;
     let mut wire = Wire::connected(small);
     let large = "x".repeat(OutBuf::SEGMENT_THRESHOLD);
-    let mut queued = 0;
-    let error = loop {
-        match wire.publish("a", &large) {
-            Ok(()) => queued += 1,
-            Err(error) => break error,
-        }
-    };
+    let queued = wire.fill("a", &large);
+    let error = wire.publish("a", &large).expect_err("no room");
     let buffered = wire.connection.buffered();
     assert_eq!(queued, 80_000 / (large.len() + "PUB a 4096\r\n\r\n".len()));
     assert_eq!(error, PublishError::BufferFull { buffered, limit: 80_000, connected: true });
     // What is copied has its own share of that.
     let small = "x".repeat(1_000);
-    while wire.publish("a", &small).is_ok() {}
+    wire.fill("a", &small);
     assert!((79_000..=80_000).contains(&wire.connection.buffered()));
     wire.written();
-    while wire.publish("a", &small).is_ok() {}
+    wire.fill("a", &small);
     assert!((9_000..=10_000).contains(&wire.connection.buffered()));
     wire.publish("a", &large).expect("room for more that is not copied");
 }
@@ -196,12 +237,12 @@ fn links_that_break_do_not_add_to_what_is_kept() {
     wire.cut();
     let most = 300 + 2 * 100;
     for _ in 0..20 {
-        while wire.publish("a", "0123456789").is_ok() {}
+        wire.fill("a", "0123456789");
         wire.connect();
         // Handed out and never written; what comes meanwhile is queued behind it.
         let mut out = OutBuf::new();
         assert!(wire.connection.poll_transmit(&mut out));
-        while wire.publish("a", "0123456789").is_ok() {}
+        wire.fill("a", "0123456789");
         assert!(out.len() + wire.connection.buffered() <= most, "{} bytes", out.len());
         wire.disconnect(out);
     }

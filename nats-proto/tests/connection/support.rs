@@ -152,6 +152,14 @@ impl Wire {
         self.now = end;
     }
 
+    /// Publishes until there is no room. Says how many there are.
+    pub(crate) fn fill(&mut self, subject: &str, payload: &str) -> usize {
+        const MANY: usize = 10_000;
+        let queued = (0..MANY).take_while(|_| self.publish(subject, payload).is_ok()).count();
+        assert!(queued < MANY, "there is always room");
+        queued
+    }
+
     pub(crate) fn publish(&mut self, subject: &str, payload: &str) -> Result<(), PublishError> {
         let payload = Bytes::copy_from_slice(payload.as_bytes());
         self.connection.publish(Outgoing::new(subject, &payload))
