@@ -14,10 +14,20 @@ const TOLERANCE: u64 = 5;
 /// falls out.
 const TIMES: u64 = 20_000;
 
+/// What the works begin with whose cost must grow in proportion.
+const HOSTILE: &str = "hostile:";
+
+/// How many there are of something hostile, and of which there are then four times as many.
+const FEW: u64 = 4_000;
+
+/// By how many per cent the cost may grow then: with a logarithm, and tables that double, it is more than 400.
+const MOST_GROWTH: u64 = 600;
+
 /// Counts, prints and compares with what is recorded; writes it down instead if `record` is set.
 ///
 /// # Errors
-/// valgrind is missing, or something costs more than 5 % more than recorded.
+/// valgrind is missing, something costs more than 5 % more than recorded, or what a server can make grow does so out of
+/// proportion.
 pub(crate) fn run(record: bool) -> Result {
     step("instructions of the codec and the data path");
     if !process::succeeds(Command::new("valgrind").arg("--version")) {
@@ -27,7 +37,10 @@ pub(crate) fn run(record: bool) -> Result {
     process::run(cargo(None).args(["build", "--release", package]))?;
     let program = workspace::target_dir()?.join("release/nats-bench-instructions");
     let mut counts = BTreeMap::new();
-    for work in process::output(&mut Command::new(&program))?.lines() {
+    let works = process::output(&mut Command::new(&program))?;
+    let (hostile, usual): (Vec<_>, Vec<_>) =
+        works.lines().partition(|work| work.starts_with(HOSTILE));
+    for work in usual {
         let once = count(&program, work, TIMES)?;
         let twice = count(&program, work, 2 * TIMES)?;
         counts.insert(work.to_owned(), twice.saturating_sub(once) / TIMES);
@@ -39,7 +52,29 @@ pub(crate) fn run(record: bool) -> Result {
         return Ok(());
     }
     let recorded: BTreeMap<String, u64> = serde_json::from_str(&std::fs::read_to_string(&file)?)?;
-    compare(&counts, &recorded)
+    compare(&counts, &recorded)?;
+    check_growth(&program, &hostile)
+}
+
+/// Counts what so many hostile things cost, and four times as many.
+///
+/// # Errors
+/// Four times as many cost much more than four times as much.
+fn check_growth(program: &Path, hostile: &[&str]) -> Result {
+    step("what a hostile server can make grow");
+    let mut worse = Vec::new();
+    println!("{:>12} {:>12} {:>12}", FEW, 4 * FEW, "per cent");
+    for work in hostile {
+        let nothing = count(program, work, 0)?;
+        let few = count(program, work, FEW)?.saturating_sub(nothing);
+        let many = count(program, work, 4 * FEW)?.saturating_sub(nothing);
+        let growth = many * 100 / few.max(1);
+        println!("{few:>12} {many:>12} {growth:>12}  {work}");
+        if growth > MOST_GROWTH {
+            worse.push(format!("{work:?} costs {growth} % if there is four times as much of it"));
+        }
+    }
+    if worse.is_empty() { Ok(()) } else { Err(worse.join("\n").into()) }
 }
 
 fn recorded_file() -> PathBuf {

@@ -3,6 +3,8 @@
 //! Run under callgrind with two counts, the difference is what one time costs in instructions. That is the
 //! same on every run and every machine with the same compiler, which times are not.
 
+mod hostile;
+
 use std::hint::black_box;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -39,12 +41,16 @@ const WORK: &[(&str, Work)] = &[
 fn main() {
     let mut args = std::env::args().skip(1);
     match (args.next(), args.next().and_then(|count| count.parse().ok())) {
-        (Some(name), Some(count)) => match WORK.iter().find(|(known, _)| *known == name) {
+        (Some(name), Some(count)) => match all().find(|(known, _)| *known == name) {
             Some((_, work)) => work(count),
             None => panic!("no work is called {name:?}"),
         },
-        _ => WORK.iter().for_each(|(name, _)| println!("{name}")),
+        _ => all().for_each(|(name, _)| println!("{name}")),
     }
+}
+
+fn all() -> impl Iterator<Item = &'static (&'static str, Work)> {
+    WORK.iter().chain(hostile::WORK)
 }
 
 fn headers() -> HeaderMap {

@@ -52,7 +52,7 @@ impl HeaderMap {
     /// Names and values of more than 38 bytes share the memory of `block`. White space before a value is dropped,
     /// white space behind it is part of it, as the Go client has it; bytes of a value that are not UTF-8 are
     /// replaced by U+FFFD. The time is proportional to the length of the block, but for a logarithmic factor where
-    /// there are many names, and the memory to the number of lines, at some 80 bytes each.
+    /// there are many names, and the memory to the number of lines, at some 100 bytes each.
     ///
     /// # Errors
     /// What is wrong with the block, and where.

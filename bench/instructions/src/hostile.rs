@@ -1,0 +1,81 @@
+//! What a server may do to make a client work for more than its bytes are worth. Each takes a number, and is to cost in
+//! proportion to it.
+
+use std::fmt::Write;
+use std::hint::black_box;
+
+use bytes::{Bytes, BytesMut};
+use nats_proto::wire::{Limits, ServerDecoder, ServerOps};
+use nats_proto::{Connection, HeaderMap, Instant};
+
+use super::{Work, connected};
+
+pub(super) const WORK: &[(&str, Work)] = &[
+    ("hostile: INFO with addresses", addresses),
+    ("hostile: INFO with brackets", brackets),
+    ("hostile: one INFO after the other", infos),
+    ("hostile: one PING after the other", |count| feed("PING\r\n", count)),
+    ("hostile: one -ERR after the other", |count| feed("-ERR 'Unknown Error'\r\n", count)),
+    ("hostile: messages for nobody", |count| feed("MSG a 99 2\r\nhi\r\n", count)),
+    ("hostile: headers of different names", |count| headers(count, |n| format!("Name-{n}: v"))),
+    ("hostile: headers of one name", |count| headers(count, |_| "Name: v".into())),
+    ("hostile: headers of two names", |count| headers(count, |n| format!("Name-{}: v", n % 2))),
+    ("hostile: a line, byte by byte", |count| byte_by_byte("MSG ", count)),
+    ("hostile: a payload, byte by byte", |count| byte_by_byte("MSG a 1 1000000\r\n", count)),
+    ("hostile: a header block, byte by byte", |count| {
+        byte_by_byte("HMSG a 1 900000 1000000\r\n", count)
+    }),
+];
+
+/// Gives a connection that is up the same again and again, in one go, and does what that asks for.
+fn feed(op: &str, count: usize) {
+    let mut connection = connected();
+    receive(&mut connection, &op.repeat(count));
+}
+
+fn receive(connection: &mut Connection, text: &str) {
+    connection.receive(Instant::ZERO, &mut BytesMut::from(text));
+    super::written(connection);
+    while let Some(event) = connection.poll_event() {
+        black_box(event);
+    }
+}
+
+fn addresses(count: usize) {
+    let mut info = String::from("INFO {\"connect_urls\":[\"a:1\"");
+    for number in 0..count {
+        let _ = write!(info, ",\"host-{number}:4222\"");
+    }
+    receive(&mut connected(), &(info + "]}\r\n"));
+}
+
+fn brackets(count: usize) {
+    receive(&mut connected(), &format!("INFO {{\"x\":{}\r\n", "[".repeat(count)));
+}
+
+fn infos(count: usize) {
+    let mut connection = connected();
+    let text: String =
+        (0..count).map(|n| format!("INFO {{\"max_payload\":{}}}\r\n", 100 + n % 2)).collect();
+    receive(&mut connection, &text);
+}
+
+fn headers(count: usize, line: impl Fn(usize) -> String) {
+    let lines: String = (0..count).map(|number| line(number) + "\r\n").collect();
+    let block = Bytes::from(format!("NATS/1.0\r\n{lines}\r\n"));
+    black_box(HeaderMap::parse(&block).expect("well formed"));
+}
+
+/// A beginning, and then a byte at a time of what never ends.
+fn byte_by_byte(head: &str, count: usize) {
+    let mut decoder = ServerDecoder::new(Limits::default());
+    let (mut input, mut ops) = (BytesMut::from(head), ServerOps::new());
+    for _ in 0..count {
+        input.extend_from_slice(b"x");
+        // A line that is too long is an error, as it should be.
+        if decoder.decode(&mut input, &mut ops).is_err() {
+            return;
+        }
+        ops.clear();
+    }
+}
