@@ -349,7 +349,77 @@ fn map_of(lines: &[(String, String)]) -> HeaderMap {
     map
 }
 
+#[test]
+fn iterators_know_how_many_are_left() {
+    assert_eq!(HeaderMap::new().iter().len(), 0);
+    let map = parse("NATS/1.0\r\na: 1\r\nb: 2\r\na: 3\r\n\r\n").unwrap().headers;
+    let mut iter = map.iter();
+    assert_eq!(iter.len(), 2);
+    iter.next();
+    assert_eq!(iter.len(), 1);
+    assert_eq!(map.get_all("a").len(), 2);
+}
+
+#[test]
+fn names_are_found_in_maps_by_their_text() {
+    let names = std::collections::BTreeSet::from(["a", "b"].map(HeaderName::from_static));
+    assert!(names.contains("b") && !names.contains(""));
+}
+
+/// What is done to a map.
+#[derive(Clone, Debug)]
+enum Change {
+    Insert(u8, usize),
+    Append(u8, usize),
+    Remove(u8),
+    Clone,
+    Reread,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let (name, len) = (0..4_u8, prop_oneof![0..9_usize, 300..400_usize]);
+    prop_oneof![
+        (name.clone(), len.clone()).prop_map(|(name, len)| Change::Insert(name, len)),
+        (name.clone(), len).prop_map(|(name, len)| Change::Append(name, len)),
+        name.prop_map(Change::Remove),
+        Just(Change::Clone),
+        Just(Change::Reread),
+    ]
+}
+
 proptest! {
+    #[test]
+    fn what_is_written_is_what_is_there_whatever_was_done_before(
+        changes in prop::collection::vec(change(), 0..20),
+    ) {
+        let (mut map, mut clones) = (HeaderMap::new(), Vec::new());
+        for change in changes {
+            let name = |name: u8| format!("N{name}");
+            match change {
+                Change::Insert(key, len) => map.insert(name(key).as_str(), "v".repeat(len)),
+                Change::Append(key, len) => map.append(name(key).as_str(), "v".repeat(len)),
+                Change::Remove(key) => {
+                    let known = pairs(&map).iter().any(|(known, _)| *known == name(key));
+                    prop_assert_eq!(map.remove(name(key).as_str()), known);
+                }
+                Change::Clone => clones.push((map.clone(), pairs(&map))),
+                Change::Reread if map.is_empty() => {}
+                Change::Reread => map = parse(&encoded(&map)).unwrap().headers,
+            }
+            let lines: String = pairs(&map)
+                .iter()
+                .flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
+                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .collect();
+            let block = if lines.is_empty() { lines } else { format!("NATS/1.0\r\n{lines}\r\n") };
+            prop_assert_eq!(encoded(&map), block);
+            prop_assert_eq!(map.is_empty(), map.len() == 0);
+        }
+        for (clone, before) in clones {
+            prop_assert_eq!(pairs(&clone), before, "a clone has changed");
+        }
+    }
+
     #[test]
     fn what_is_encoded_is_read_back(
         lines in lines(),

@@ -325,3 +325,14 @@ impl fmt::Display for Quoted<'_> {
         f.write_char('"')
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_as_go_does() {
+        let text = Quoted("a\"\\\x07\x08\x0c\n\r\t\x0b\0\x1f\x7f\u{80}\u{e9}").to_string();
+        assert_eq!(text, r#""a\"\\\a\b\f\n\r\t\v\x00\x1f\x7f\u0080é""#);
+    }
+}

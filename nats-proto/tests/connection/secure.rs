@@ -131,6 +131,7 @@ fn credentials_are_asked_for_on_every_attempt_with_the_nonce_of_that_attempt() {
     config.auth = AuthSource::Ask;
     config.retry_on_initial_connect = true;
     let mut wire = Wire::new(config);
+    let mut earlier = None;
     for nonce in ["first", "second"] {
         wire.dialled();
         wire.accept();
@@ -140,7 +141,11 @@ fn credentials_are_asked_for_on_every_attempt_with_the_nonce_of_that_attempt() {
             panic!("no question, but {events:?}");
         };
         assert_eq!((asked.as_str(), wire.connection.state()), (nonce, State::AwaitAuth));
-        assert_eq!(wire.written(), "");
+        if let Some(earlier) = earlier.replace(*id) {
+            let late = Auth { jwt: Some("jwt-late".into()), ..Auth::new() };
+            wire.connection.handle_auth(earlier, Ok(late));
+        }
+        assert_eq!(wire.written(), "", "an answer to the question of an earlier attempt is taken");
         let auth = Auth { jwt: Some(format!("jwt-{nonce}")), ..Auth::new() };
         wire.connection.handle_auth(*id, Ok(auth));
         let written = wire.written();
