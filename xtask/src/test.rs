@@ -8,8 +8,16 @@ use std::{env, fs};
 use crate::process::{self, cargo, step};
 use crate::{Result, server, workspace};
 
-/// Cases of each property of the wire format.
+/// Cases of each property of the wire format, and of what is written and read back.
 const WIRE_CASES: u32 = 100_000;
+
+/// Where they are, and what their names contain.
+const READ_BACK: [(&str, &str); 4] = [
+    ("wire_properties", ""),
+    ("header", "what_is_encoded_is_read_back"),
+    ("subject", "what_may_be_published_cannot_break_a_line"),
+    ("server_addr", "any_credentials_can_be_written"),
+];
 
 /// Runs everything; `cargo_args` go to the first and largest part, `cargo test --workspace`.
 ///
@@ -63,8 +71,13 @@ fn examples() -> Result {
 /// would wait for without optimization.
 fn wire_properties() -> Result {
     step(&format!("properties of the wire format, {WIRE_CASES} cases each"));
-    let test = ["test", "--profile=checked", "--package=nats-proto", "--test=wire_properties"];
-    process::run(cargo(None).args(test).env("PROPTEST_CASES", WIRE_CASES.to_string()))
+    let package = ["test", "--profile=checked", "--package=nats-proto"];
+    for (test, properties) in READ_BACK {
+        let mut command = cargo(None);
+        command.args(package).args(["--test", test, "--", properties]);
+        process::run(command.env("PROPTEST_CASES", WIRE_CASES.to_string()))?;
+    }
+    Ok(())
 }
 
 /// What fuzzing has found, or was begun with, as ordinary tests on the stable toolchain.
