@@ -193,10 +193,8 @@ impl Core {
 
     /// When the driver must look again.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match (self.conn.poll_timeout(), self.timers.first()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let deadlines = [self.conn.poll_timeout(), self.timers.first(), self.turns.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Whether a publisher must wait for its turn.

@@ -1,6 +1,9 @@
 //! Publishers and the driver take turns.
 
 use std::task::Waker;
+use std::time::Duration;
+
+use nats_proto::Instant;
 
 use crate::waiters::WakerSet;
 
@@ -23,6 +26,10 @@ const COLLISIONS: usize = 16;
 /// The same in a turn for which somebody else waits: those who collided will do so again.
 const COLLISIONS_AMONG_MANY: usize = 3;
 
+/// How long a turn is kept for somebody who is not heard of while others wait. A future need not be polled when it is
+/// woken: it may wait in a `select!` whose task does something else, such as publishing.
+const PATIENCE: Duration = Duration::from_millis(1);
+
 /// Who waits to publish, and for what.
 ///
 /// Several threads that publish at full speed, or one and the driver, are slower than one alone: each takes
@@ -32,8 +39,8 @@ const COLLISIONS_AMONG_MANY: usize = 3;
 /// itself, for the length of a turn. Who publishes now and then never waits.
 ///
 /// Nobody waits unless the driver is sure to come by: it is connected, and has something to write or is to be told
-/// that there is. Whoever is woken publishes, of which the driver is told, or [tells it][Place] that it does not; so it
-/// comes by again for the next. Nobody waits while the stream takes nothing, either: who knows when it will, and the
+/// that there is. Whoever is woken publishes, of which the driver is told, or [tells it][Place] that it does not, or is
+/// passed over [after a while](PATIENCE); so it comes by again for the next. Nobody waits while the stream takes nothing, either: who knows when it will, and the
 /// buffer is there for that.
 ///
 /// [Place]: crate::client::publish::Place
@@ -46,8 +53,8 @@ pub(crate) struct Turns {
     /// Bytes of this turn.
     spent: usize,
     collisions: usize,
-    /// Somebody was given the turn, and not heard of since.
-    given: bool,
+    /// Somebody was given the turn at this time, and not heard of since.
+    given: Option<Instant>,
     driver: Driver,
 }
 
@@ -98,7 +105,13 @@ impl Turns {
 
     /// The driver comes by: it has `bytes` to write, `taken` just now or left over. Moves those who may go on
     /// to `wakers`.
-    pub(crate) fn come_by(&mut self, bytes: usize, taken: bool, wakers: &mut Vec<Waker>) {
+    pub(crate) fn come_by(
+        &mut self,
+        now: Instant,
+        bytes: usize,
+        taken: bool,
+        wakers: &mut Vec<Waker>,
+    ) {
         // However little it is: those who wait must not do so for as long as there is always some.
         if taken && self.driver != Driver::Idle && (bytes >= OVERTAKING || !self.turn.is_empty()) {
             self.spend(TURN / OVERTAKEN);
@@ -109,7 +122,7 @@ impl Turns {
             self.spent = 0;
         }
         if bytes == 0 || self.is_spent() {
-            self.give_to_next(wakers);
+            self.give_to_next(now, wakers);
         } else if taken {
             self.room.take_all(wakers);
         }
@@ -123,20 +136,25 @@ impl Turns {
 
     /// Whoever was given a turn has taken it, or is gone.
     pub(crate) fn taken(&mut self) {
-        self.given = false;
+        self.given = None;
     }
 
-    /// A new turn begins, of the one that has waited for longest; no other before that was heard of.
-    fn give_to_next(&mut self, wakers: &mut Vec<Waker>) {
+    /// When the driver is to come by for those who wait, even if nobody tells it anything.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.given.filter(|_| !self.turn.is_empty()).map(|given| given + PATIENCE)
+    }
+
+    /// A new turn begins, of the one that has waited for longest; no other before that was heard of, or is overdue.
+    fn give_to_next(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
         if !self.nobody_waits() {
             self.spent = 0;
         }
         self.room.take_all(wakers);
-        if self.given {
+        if self.given.is_some_and(|given| now < given + PATIENCE) {
             return;
         }
         let next = self.turn.take_first();
-        self.given = next.is_some();
+        self.given = next.is_some().then_some(now);
         self.collisions = match self.turn.is_empty() {
             true => 0,
             false => COLLISIONS - COLLISIONS_AMONG_MANY,
@@ -150,7 +168,7 @@ impl Turns {
             self.spent = 0;
         }
         self.collisions = 0;
-        self.given = false;
+        self.given = None;
         self.room.take_all(wakers);
         self.turn.take_all(wakers);
     }
@@ -174,8 +192,12 @@ mod tests {
 
     /// The driver comes by: how many may go on.
     fn come_by(turns: &mut Turns, bytes: usize, taken: bool) -> usize {
+        come_by_at(turns, Instant::ZERO, bytes, taken)
+    }
+
+    fn come_by_at(turns: &mut Turns, now: Instant, bytes: usize, taken: bool) -> usize {
         let mut wakers = Vec::new();
-        turns.come_by(bytes, taken, &mut wakers);
+        turns.come_by(now, bytes, taken, &mut wakers);
         wakers.len()
     }
 
@@ -206,6 +228,20 @@ mod tests {
             turns.taken();
         }
         assert_eq!(come_by(&mut turns, 0, false), 0);
+    }
+
+    #[test]
+    fn who_does_not_take_its_turn_is_passed_over() {
+        let mut turns = Turns::default();
+        wait(&mut turns);
+        assert_eq!(come_by(&mut turns, 0, false), 1);
+        assert_eq!(turns.deadline(), None, "nobody waits");
+        wait(&mut turns);
+        let deadline = Instant::ZERO + PATIENCE;
+        assert_eq!(turns.deadline(), Some(deadline));
+        assert_eq!(come_by(&mut turns, 0, false), 0);
+        assert_eq!(come_by_at(&mut turns, deadline, 0, false), 1);
+        assert_eq!(turns.waiting(), 0);
     }
 
     #[test]

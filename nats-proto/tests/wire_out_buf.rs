@@ -147,6 +147,34 @@ impl Model {
     }
 }
 
+#[test]
+fn a_large_payload_of_a_server_is_not_copied() {
+    for size in [OutBuf::SEGMENT_THRESHOLD, 5_000, 20_000] {
+        let (mut out, payload) = (OutBuf::new(), payload(size));
+        encoder::message(&mut out, b"a", b"1", None, b"", &payload);
+        assert!(out.chunks().any(|chunk| chunk.as_ptr() == payload.as_ptr()), "{size} bytes");
+        assert_eq!(out.len() - out.copied_len(), size);
+    }
+}
+
+#[test]
+fn what_is_left_of_a_large_payload_is_appended() {
+    let large = payload(5_000);
+    let (mut all, mut rest) = (OutBuf::new(), OutBuf::new());
+    all.put_slice(b"before");
+    for _ in 0..2 {
+        rest.put_slice(b"head");
+        rest.put_bytes(&large);
+    }
+    rest.advance(b"head".len() + 4_000);
+    all.append(&mut rest);
+    assert!(rest.is_empty());
+    assert_eq!(
+        all.chunks().collect::<Vec<_>>().concat(),
+        [b"before", &large[4_000..], b"head", &large].concat()
+    );
+}
+
 proptest! {
     #![proptest_config(settings::config(128))]
 

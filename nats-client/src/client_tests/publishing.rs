@@ -270,6 +270,31 @@ fn a_turn_that_is_not_taken_goes_to_the_next() {
 }
 
 #[test]
+fn a_publisher_that_is_not_polled_holds_nobody_up() {
+    let (rig, mut peer) = Rig::connected(options());
+    let done = rig.publish_up_to(MORE_THAN_A_TURN / 100, 100);
+    // As the branch of a `select!` while another branch publishes.
+    let mut left_alone = rig.client.publish("left.alone", Bytes::new());
+    assert!(poll(&mut left_alone).is_pending());
+    let bell = Arc::new(Bell::default());
+    let mut publish = rig.client.publish("b", Bytes::new());
+    assert!(poll_for(&bell, &mut publish).is_pending());
+    rig.drive();
+    // The driver comes by again by itself.
+    while bell.rung() == 0 {
+        std::thread::yield_now();
+        if rig.bell.rung() > 0 {
+            rig.drive();
+        }
+    }
+    assert!(poll(&mut publish).is_ready());
+    rig.drive();
+    expect_numbers(&mut peer, 0..done);
+    peer.expect("PUB b 0\r\n\r\n");
+    assert!(poll(&mut left_alone).is_ready());
+}
+
+#[test]
 fn a_large_message_is_not_overtaken_again_and_again() {
     let (rig, mut peer) = Rig::connected(options().send_buffer_limit(1_000));
     // The driver is to write one, and has not come by.

@@ -208,7 +208,7 @@ impl<R: Runtime> Driver<R> {
         let mut garbage = self.take_events(&mut core, link, now);
         let written = link.stream.is_some() && link.out.is_empty();
         let swapped = written && core.conn.poll_transmit(&mut link.out);
-        core.turns.come_by(link.out.len(), swapped, &mut self.batch.publishers);
+        core.turns.come_by(now, link.out.len(), swapped, &mut self.batch.publishers);
         if link.stream.is_none() || !self.batch.events.is_empty() {
             core.turns.end(&mut self.batch.publishers);
         }
