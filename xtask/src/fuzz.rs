@@ -41,7 +41,7 @@ impl Limit {
                 let rounds = targets.div_ceil(at_once.max(1)).max(1);
                 seconds((minutes.saturating_mul(60) / rounds as u64).max(1))
             }
-            // Choosing inputs by how rare they are costs a third of the time.
+            // Choosing inputs by how rare they are costs up to half of the time.
             Self::Runs(runs) => {
                 vec![format!("-runs={runs}"), format!("-max_len={SHORT}"), "-entropic=0".into()]
             }
