@@ -1,9 +1,7 @@
 //! `cargo xtask mutants`: changes one line of `nats-proto` after the other, and says which changes no test notices.
 
-use std::process::Command;
-
+use crate::Result;
 use crate::process::{self, cargo, step, succeeds};
-use crate::{Result, workspace};
 
 /// A part of all changes, spread over all files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +36,10 @@ pub(crate) fn run(shard: Shard) -> Result {
         process::run(cargo(None).args(["install", "cargo-mutants", "--locked"]))?;
     }
     step("mutants of nats-proto");
-    let mut mutants = Command::new("cargo");
+    let mut mutants = cargo(None);
     mutants.args(["mutants", "--package=nats-proto", "--no-times", "--output=target"]);
     mutants.args(["--shard", &format!("{}/{}", shard.number, shard.of)]);
-    mutants.args(["--sharding=round-robin"]).current_dir(workspace::root());
+    mutants.arg("--sharding=round-robin");
     // Each change is compiled by itself: a few seconds instead of half a minute.
     mutants.env("CARGO_INCREMENTAL", "1");
     // Those that random cases alone would notice are found by a few of them, or by chance.

@@ -20,6 +20,7 @@ pub(super) const WORK: &[(&str, Work)] = &[
     ("hostile: headers of different names", |count| headers(count, |n| format!("Name-{n}: v"))),
     ("hostile: headers of one name", |count| headers(count, |_| "Name: v".into())),
     ("hostile: headers of two names", |count| headers(count, |n| format!("Name-{}: v", n % 2))),
+    ("hostile: values appended to one header", values),
     ("hostile: a line, byte by byte", |count| byte_by_byte("MSG ", count)),
     ("hostile: a payload, byte by byte", |count| byte_by_byte("MSG a 1 1000000\r\n", count)),
     ("hostile: a header block, byte by byte", |count| {
@@ -64,6 +65,13 @@ fn headers(count: usize, line: impl Fn(usize) -> String) {
     let lines: String = (0..count).map(|number| line(number) + "\r\n").collect();
     let block = Bytes::from(format!("NATS/1.0\r\n{lines}\r\n"));
     black_box(HeaderMap::parse(&block).expect("well formed"));
+}
+
+/// What a program does that passes on what it is sent.
+fn values(count: usize) {
+    let mut map = HeaderMap::new();
+    (0..count).for_each(|_| map.append("Name", "v"));
+    black_box(map);
 }
 
 /// A beginning, and then a byte at a time of what never ends.

@@ -160,11 +160,7 @@ impl<H: Deref<Target = Shared>> Place<H> {
             && core.turn_is_over(true);
         let (mut result, mut old) = (None, None);
         if !waits {
-            let registered = self.key.is_some();
-            old = self.reason.set(&mut core).remove(&mut self.key);
-            if registered && old.is_none() {
-                core.turns.taken();
-            }
+            old = self.reason.leave(&mut core, &mut self.key);
             result = match core.publish(message) {
                 Err(error) if self.shared.waits(&error) => None,
                 result => Some(result),
@@ -198,6 +194,16 @@ impl Reason {
             Self::Turn => &mut core.turns.turn,
         }
     }
+
+    /// Gives up the place that holds `key`. The waker is to be dropped after the lock; there is none if it was woken.
+    fn leave(self, core: &mut Core, key: &mut Option<u64>) -> Option<Waker> {
+        let waited = key.is_some();
+        let waker = self.set(core).remove(key);
+        if self == Self::Turn && waited && waker.is_none() {
+            core.turns.taken();
+        }
+        waker
+    }
 }
 
 impl<H: Deref<Target = Shared>> fmt::Debug for Place<H> {
@@ -210,14 +216,9 @@ impl<H: Deref<Target = Shared>> Drop for Place<H> {
     fn drop(&mut self) {
         if self.key.is_some() {
             let mut core = self.shared.lock();
-            let old = self.reason.set(&mut core).remove(&mut self.key);
-            // Woken, and gone: it is the next one's turn.
-            let driver = if old.is_none() {
-                core.turns.taken();
-                core.driver.take()
-            } else {
-                None
-            };
+            let old = self.reason.leave(&mut core, &mut self.key);
+            // Woken, and gone: the driver gives the turn to the next.
+            let driver = if old.is_none() { core.driver.take() } else { None };
             drop(core);
             drop(old);
             if let Some(driver) = driver {

@@ -46,7 +46,6 @@ impl Connection {
             {
                 Ok(())
             }
-            message if self.publish_full_again(&message) => Ok(()),
             message => self.publish_any(&message),
         }
     }
@@ -88,8 +87,12 @@ impl Connection {
         passes
     }
 
-    /// A publish with all checks.
+    /// Any publish that did not go the short way, with all checks.
     fn publish_any(&mut self, message: &Outgoing<'_>) -> Result<(), PublishError> {
+        let full = message.reply.is_some() || message.headers.is_some();
+        if full && self.publish_full_again(message) {
+            return Ok(());
+        }
         if let Some(reply) = message.reply {
             subject::validate_publish(reply).map_err(PublishError::InvalidReply)?;
         }

@@ -58,8 +58,8 @@ pub(super) struct Entries {
 /// The headers as they are written, where that is known.
 ///
 /// Putting them together takes longer than everything else about publishing a small message, and a map is often
-/// published more than once. Where they are not known, as in a map that was received, they are put together anew each
-/// time: it may never be written.
+/// published more than once. Where they are not known, as in a map that was received, or are too long to be kept, they
+/// are put together anew each time.
 #[derive(Clone)]
 enum Lines {
     Known(Vec<u8>),
@@ -73,6 +73,7 @@ impl Entries {
     /// One header that is going to be written.
     pub(super) fn new(first: Entry) -> Self {
         let mut entries = Self::received(first);
+        entries.lines = Lines::Known(Vec::with_capacity(64));
         entries.put_lines();
         entries
     }
@@ -170,12 +171,10 @@ impl Entries {
         }
     }
 
-    /// Puts the lines together anew, unless they are too long, or never were.
+    /// Puts the lines together anew, unless they are too long, or were before.
     fn put_lines(&mut self) {
-        let mut lines = match mem::replace(&mut self.lines, Lines::Unknown) {
-            Lines::Known(lines) => lines,
-            Lines::Unknown if self.rest.is_empty() => Vec::with_capacity(64),
-            Lines::Unknown => return,
+        let Lines::Known(mut lines) = mem::replace(&mut self.lines, Lines::Unknown) else {
+            return;
         };
         lines.clear();
         for entry in self.iter() {
