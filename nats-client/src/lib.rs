@@ -48,6 +48,7 @@ pub mod context;
 mod driver;
 pub mod error;
 mod event;
+mod frames;
 pub mod guide;
 mod hub;
 mod link;

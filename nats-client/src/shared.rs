@@ -12,7 +12,7 @@ use bytes::Bytes;
 use nats_proto::connection::{
     Connection, EndReason, FlushError, PublishError, RequestError, State, SubscriptionId,
 };
-use nats_proto::wire::{MessageFrame, OutBuf};
+use nats_proto::wire::{Chunk, MessageFrame, OutBuf};
 use nats_proto::{FlushId, Instant, Outgoing, RequestId};
 
 use crate::client::Remainder;
@@ -107,7 +107,7 @@ pub(crate) struct Requests {
 /// A reply, to be turned into a message by whoever waits for it.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    pub(crate) chunk: Bytes,
+    pub(crate) chunk: Chunk,
     pub(crate) frame: MessageFrame,
 }
 

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::subject::Short;
-use crate::wire::{MessageFrame, Span};
+use crate::wire::{Chunk, MessageFrame, Span};
 use crate::{HeaderMap, StatusCode, Subject};
 
 /// A message that was received.
 ///
-/// The payload, a subject of more than 38 bytes, and header names and values of more than 38 bytes are slices of
+/// The payload, a subject of more than 22 bytes, and header names and values of more than 22 bytes are slices of
 /// the read buffer that the message came in. The buffer lives as long as any of them; who keeps a few small messages
 /// for long should copy what is needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,16 +38,17 @@ impl Message {
     ///
     /// A header block that cannot be read spoils only itself: the message comes with `headers: None`.
     #[inline]
-    pub fn from_frame(chunk: &Bytes, frame: &MessageFrame) -> Self {
-        Self::from_frame_with(chunk, frame, frame.payload.slice(chunk))
+    pub fn from_frame(chunk: &mut Chunk, frame: &MessageFrame) -> Self {
+        let payload = frame.payload.slice(chunk);
+        Self::from_frame_with(chunk, frame, payload)
     }
 
     /// The message that `frame` describes in `chunk`, but for its payload, which is `payload`.
     ///
     /// For callers that copy small payloads, so that a message that is kept does not keep all of `chunk`.
-    /// Subjects of more than 38 bytes and headers share `chunk` all the same.
+    /// Subjects of more than 22 bytes and headers share `chunk` all the same.
     #[inline]
-    pub fn from_frame_with(chunk: &Bytes, frame: &MessageFrame, payload: Bytes) -> Self {
+    pub fn from_frame_with(chunk: &mut Chunk, frame: &MessageFrame, payload: Bytes) -> Self {
         match Short::at(chunk, frame.subject) {
             // Nearly every message. Written to where it is to be at once: copies of what was just written in
             // other pieces are slow.
@@ -65,7 +66,7 @@ impl Message {
     }
 
     #[inline(never)]
-    fn from_any_frame(chunk: &Bytes, frame: &MessageFrame, payload: Bytes) -> Self {
+    fn from_any_frame(chunk: &mut Chunk, frame: &MessageFrame, payload: Bytes) -> Self {
         let (headers, status, description) = match frame.headers.is_empty() {
             true => (None, None, None),
             false => read_headers(chunk, frame.headers),
@@ -95,10 +96,11 @@ impl Message {
 
 /// The headers of a block with its inline status; nothing, if it cannot be read.
 fn read_headers(
-    chunk: &Bytes,
+    chunk: &mut Chunk,
     block: Span,
 ) -> (Option<HeaderMap>, Option<StatusCode>, Option<String>) {
-    let parsed = HeaderMap::parse(&block.slice(chunk)).unwrap_or_default();
+    let (bytes, mut sharer) = chunk.split();
+    let parsed = HeaderMap::parse_part(block.of(bytes), &mut sharer).unwrap_or_default();
     let headers = (!parsed.headers.is_empty()).then_some(parsed.headers);
     (headers, parsed.status, parsed.description)
 }
@@ -203,7 +205,7 @@ mod tests {
 
     /// A message whose parts stand one behind the other.
     fn message(subject: &str, reply: &str, headers: &str, payload: &str) -> Message {
-        let chunk = Bytes::from([subject, reply, headers, payload].concat());
+        let mut chunk = Chunk::from(Bytes::from([subject, reply, headers, payload].concat()));
         let mut start = 0;
         let mut span = |text: &str| {
             let len = u32::try_from(text.len()).unwrap();
@@ -218,7 +220,7 @@ mod tests {
             headers: span(headers),
             payload: span(payload),
         };
-        Message::from_frame(&chunk, &frame)
+        Message::from_frame(&mut chunk, &frame)
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use nats_proto::connection::{Delivery, DialError, DisconnectReason, Route, TlsError};
-use nats_proto::wire::{OutBuf, ServerDecoder, ServerOps};
+use nats_proto::wire::{Chunk, OutBuf, ServerDecoder, ServerOps};
 use nats_proto::{Config, Connection, DialId, Event, Instant, Message, Rng, ServerAddr, State};
 
 use crate::application::Application;
@@ -238,9 +238,12 @@ impl<A: Application> Client<A> {
         let result = self.decoder.decode(&mut self.input, &mut self.ops);
         let mut deliveries = std::mem::take(&mut self.deliveries);
         self.connection.handle_ops(now, &mut self.ops, &mut deliveries);
-        let chunk = self.ops.chunk.clone();
-        for Delivery { route, frame } in deliveries.drain(..) {
-            self.deliver(now, route, Message::from_frame(&chunk, &frame));
+        let mut chunk = Chunk::from(self.ops.chunk.clone());
+        for Delivery { route, messages } in deliveries.drain(..) {
+            let messages: Vec<_> = self.ops.messages(messages).copied().collect();
+            for frame in messages {
+                self.deliver(now, route, Message::from_frame(&mut chunk, &frame));
+            }
         }
         self.deliveries = deliveries;
         self.ops.clear();

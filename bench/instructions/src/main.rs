@@ -10,7 +10,7 @@ use std::hint::black_box;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use nats_proto::connection::Delivery;
 use nats_proto::wire::{
-    ClientDecoder, ClientOps, Limits, OutBuf, ServerDecoder, ServerOps, encoder,
+    Chunk, ClientDecoder, ClientOps, Limits, OutBuf, ServerDecoder, ServerOps, encoder,
 };
 use nats_proto::{Config, Connection, Event, HeaderMap, Instant, Message, Outgoing};
 use watermelon_proto::headers::HeaderMap as PeerHeaders;
@@ -208,9 +208,12 @@ fn receive_with(mut connection: Connection, count: usize) {
     let mut deliveries: Vec<Delivery> = Vec::new();
     decode(&msg(), count, |ops| {
         connection.handle_ops(Instant::ZERO, ops, &mut deliveries);
-        assert_eq!(deliveries.len(), BATCH);
+        let mut chunk = Chunk::from(ops.chunk.clone());
         for delivery in deliveries.drain(..) {
-            black_box(Message::from_frame(&ops.chunk, &delivery.frame));
+            assert_eq!(delivery.messages.len(), BATCH);
+            for frame in ops.messages(delivery.messages) {
+                black_box(Message::from_frame(&mut chunk, frame));
+            }
         }
     });
 }

@@ -231,7 +231,7 @@ impl Future for Reply<'_> {
             Ok(outcome) => {
                 this.waiting = None;
                 Poll::Ready(match outcome {
-                    Ok(reply) => Ok(Message::from_frame(&reply.chunk, &reply.frame)),
+                    Ok(mut reply) => Ok(Message::from_frame(&mut reply.chunk, &reply.frame)),
                     Err(error) => Err(error.into()),
                 })
             }

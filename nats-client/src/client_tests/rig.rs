@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
@@ -44,13 +44,25 @@ pub(super) struct Rig {
 impl Rig {
     /// A client that has not begun to connect.
     pub(super) fn new(options: ConnectOptions<Fake>) -> Self {
+        Self::with_clock(options, Instant::now)
+    }
+
+    /// A client that is connected, for whom no time passes, however busy the machine is.
+    pub(super) fn connected_outside_of_time(options: ConnectOptions<Fake>) -> (Self, Peer) {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let rig = Self::with_clock(options, || *START);
+        let peer = rig.connect();
+        (rig, peer)
+    }
+
+    fn with_clock(options: ConnectOptions<Fake>, now: fn() -> Instant) -> Self {
         let server = FakeServer::new();
         let addr = server.url().parse().expect("a valid address");
         let parts = options.into_parts(vec![addr]);
         let conn =
             nats_proto::Connection::new(parts.config.into(), [1; 32], nats_proto::Instant::ZERO)
                 .expect("valid settings");
-        let clock = Clock { now: Instant::now, origin: Instant::now() };
+        let clock = Clock { now, origin: now() };
         let shared = Arc::new(Shared::new(conn, clock, parts.settings, Arc::default()));
         let client = Client::new(Handle::new(Arc::clone(&shared)));
         let transport = Arc::new(parts.transport);

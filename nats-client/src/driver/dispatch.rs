@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use bytes::Bytes;
 use nats_proto::SubscriptionId;
 use nats_proto::connection::{Delivery, EndReason, Route};
+use nats_proto::wire::ServerOps;
 
 use crate::mailbox::{Mailbox, Pushed};
 use crate::shared::Change;
@@ -44,23 +44,25 @@ impl Router {
         }
     }
 
-    /// Leaves the messages of a batch for the subscriptions, in runs of the same one. Returns those that have
+    /// Leaves the messages of a batch for the subscriptions. Returns those that have
     /// become slow through `slow`.
     pub(super) fn deliver(
         &mut self,
-        chunk: &Bytes,
+        ops: &ServerOps,
         deliveries: &[Delivery],
         wakers: &mut Vec<Waker>,
         slow: &mut Slow<Arc<Mailbox>>,
     ) {
-        for run in deliveries.chunk_by(|a, b| a.route == b.route) {
-            let Some(Route::Subscription(id)) = run.first().map(|delivery| delivery.route) else {
+        for Delivery { route, messages } in deliveries {
+            let Route::Subscription(id) = *route else {
                 continue;
             };
-            let Some(mailbox) = mailbox(&self.mailboxes, id) else {
+            let (Some(mailbox), Some(run)) =
+                (mailbox(&self.mailboxes, id), ops.items.get(messages.clone()))
+            else {
                 continue;
             };
-            match mailbox.push(chunk, run, wakers) {
+            match mailbox.push(&ops.chunk, run, wakers) {
                 Pushed::Done => {}
                 Pushed::Slow => slow.push((id.sid(), Arc::clone(mailbox))),
                 Pushed::Blocks => self.blocking.push(Arc::clone(mailbox)),

@@ -11,6 +11,7 @@ mod ending;
 mod events;
 mod race;
 mod read;
+mod replies;
 mod secure;
 mod socket;
 
@@ -21,7 +22,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use nats_proto::connection::{
     Delivery, DialError, DisconnectReason, Event as CoreEvent, Route, State, TlsError,
 };
@@ -32,7 +32,7 @@ use crate::link::{Link, Stream};
 use crate::mailbox::Mailbox;
 use crate::notice::Notice;
 use crate::runtime::Runtime;
-use crate::shared::{Core, Reply, Shared, wake_all};
+use crate::shared::{Core, Shared, wake_all};
 use crate::transport::Transport;
 use ask::{Answer, Question};
 pub(crate) use ask::{AuthCallback, Hooks};
@@ -41,6 +41,7 @@ use dial::Dial;
 pub(crate) use dial::open;
 use dispatch::{Router, Slow};
 use read::Reader;
+use replies::Replies;
 use secure::Handshake;
 use socket::{Garbage, take_leave};
 
@@ -67,6 +68,7 @@ pub(crate) struct Driver<R: Runtime> {
     /// A stream that is over, to be dropped after the locks.
     closed: Option<Box<dyn Stream>>,
     router: Router,
+    replies: Replies,
     news: News,
     batch: Batch,
     /// All subscriptions are drained; the application has not taken everything yet.
@@ -101,7 +103,6 @@ struct News {
 #[derive(Default)]
 struct Batch {
     ops: ServerOps,
-    chunk: Bytes,
     deliveries: Vec<Delivery>,
     events: Vec<CoreEvent>,
     wakers: Vec<Waker>,
@@ -133,6 +134,7 @@ impl<R: Runtime> Driver<R> {
             reader: Reader::new(read_buffer),
             closed: None,
             router: Router::default(),
+            replies: Replies::default(),
             news: News::default(),
             batch: Batch::default(),
             draining: false,
@@ -272,11 +274,12 @@ impl<R: Runtime> Driver<R> {
             conn.handle_inbound(mem::take(&mut news.inbound));
         }
         if !batch.ops.is_empty() {
-            batch.chunk = batch.ops.chunk.clone();
             conn.handle_ops(now, &mut batch.ops, &mut batch.deliveries);
-            for delivery in &batch.deliveries {
-                if let Route::Request(id) = delivery.route {
-                    let reply = Reply { chunk: batch.chunk.clone(), frame: delivery.frame };
+            for Delivery { route, messages } in &batch.deliveries {
+                if let Route::Request(id) = *route
+                    && let Some(frame) = batch.ops.messages(messages.clone()).next()
+                {
+                    let reply = self.replies.take(&batch.ops.chunk, frame);
                     batch.wakers.extend(core.requests.complete(id, Ok(reply)));
                 }
             }
@@ -339,9 +342,8 @@ impl<R: Runtime> Driver<R> {
     /// Does what must not be done under the lock. True at the end.
     fn dispatch(&mut self) -> bool {
         let batch = &mut self.batch;
-        self.router.deliver(&batch.chunk, &batch.deliveries, &mut batch.wakers, &mut batch.slow);
+        self.router.deliver(&batch.ops, &batch.deliveries, &mut batch.wakers, &mut batch.slow);
         batch.deliveries.clear();
-        batch.chunk = Bytes::new();
         batch.ops.clear();
         for (sid, mailbox) in batch.slow.drain(..) {
             self.shared.emit(Notice::SlowConsumer { sid });

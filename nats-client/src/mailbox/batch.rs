@@ -3,8 +3,9 @@
 use std::mem;
 
 use bytes::Bytes;
-use nats_proto::connection::Delivery;
-use nats_proto::wire::{MessageFrame, Span};
+use nats_proto::wire::{Chunk, MessageFrame, ServerOp};
+
+use crate::frames::{cost, extent, frame, moved};
 
 /// A mailbox whose subscriber lags behind by so many chunks copies small runs of messages out of their chunk,
 /// which would otherwise keep a whole read buffer alive for each of them.
@@ -33,47 +34,35 @@ pub(super) struct Batch {
 
 #[derive(Debug)]
 pub(super) struct Segment {
-    pub(super) chunk: Bytes,
+    pub(super) chunk: Chunk,
     /// The first frame that is not of this chunk any more.
     pub(super) end: usize,
 }
 
-fn spans(frame: &MessageFrame) -> [Span; 4] {
-    [frame.subject, frame.reply, frame.headers, frame.payload]
-}
-
-/// What a message counts for in the limit of bytes.
-pub(super) fn cost(frame: &MessageFrame) -> usize {
-    spans(frame).iter().fold(0, |sum, span| sum.saturating_add(span.len as usize))
-}
-
 impl Batch {
-    /// Appends a run of messages that lie in `chunk`.
-    pub(super) fn append(&mut self, chunk: &Bytes, run: &[Delivery]) {
+    /// Appends a run of messages that lie in `chunk` and count for so many bytes.
+    pub(super) fn append(&mut self, chunk: &Bytes, run: &[ServerOp], bytes: usize) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
             return;
         };
-        let Some((start, end)) = extent(&first.frame, &last.frame) else {
-            return;
-        };
+        let (start, end) = extent(frame(first), frame(last));
         let segments = self.segments.len().saturating_sub(self.first_segment as usize);
         let small = end - start < SMALL_RUN && segments >= SHARED_SEGMENTS;
         let same = self.segments.last().is_some_and(|last| {
             last.chunk.as_ptr() == chunk.as_ptr() && last.chunk.len() == chunk.len()
         });
-        self.bytes =
-            run.iter().fold(self.bytes, |sum, delivery| sum.saturating_add(cost(&delivery.frame)));
+        self.bytes = self.bytes.saturating_add(bytes);
         if small && !same {
-            self.frames.extend(run.iter().map(|delivery| moved(&delivery.frame, start)));
+            self.frames.extend(run.iter().map(|op| moved(frame(op), start, 0)));
             let copy = Bytes::copy_from_slice(chunk.get(start..end).unwrap_or_default());
-            self.segments.push(Segment { chunk: copy, end: self.frames.len() });
+            self.segments.push(Segment { chunk: copy.into(), end: self.frames.len() });
             return;
         }
-        self.frames.extend(run.iter().map(|delivery| delivery.frame));
+        self.frames.extend(run.iter().map(|op| *frame(op)));
         let end = self.frames.len();
         match self.segments.last_mut() {
             Some(last) if same => last.end = end,
-            _ => self.segments.push(Segment { chunk: chunk.clone(), end }),
+            _ => self.segments.push(Segment { chunk: chunk.clone().into(), end }),
         }
     }
 
@@ -135,7 +124,7 @@ impl Batch {
         while let Some(segment) = self.segments.get_mut(self.first_segment as usize)
             && segment.end <= first
         {
-            segment.chunk = Bytes::new();
+            segment.chunk = Chunk::default();
             self.first_segment += 1;
         }
         // Half of them at least: so it costs little for each.
@@ -151,30 +140,5 @@ impl Batch {
     /// Takes out the memory of an empty batch if it is more than an idle one should have.
     pub(super) fn shrink(&mut self) -> Option<Self> {
         (self.frames.capacity() > KEPT_FRAMES).then(|| mem::take(self))
-    }
-}
-
-/// Where the messages from `first` to `last` begin and end in their chunk.
-pub(super) fn extent(first: &MessageFrame, last: &MessageFrame) -> Option<(usize, usize)> {
-    let used = |span: &Span| !span.is_empty();
-    let start = spans(first).into_iter().filter(used);
-    let end = spans(last).into_iter().filter(used);
-    let start = start.map(|span| span.start as usize).min()?;
-    let end = end.map(|span| (span.start as usize).saturating_add(span.len as usize)).max()?;
-    (start <= end).then_some((start, end))
-}
-
-/// The same message in a chunk that begins at `start` of the old one.
-pub(super) fn moved(frame: &MessageFrame, start: usize) -> MessageFrame {
-    let moved = |span: Span| Span {
-        start: (span.start as usize).saturating_sub(start) as u32,
-        len: span.len,
-    };
-    MessageFrame {
-        sid: frame.sid,
-        subject: moved(frame.subject),
-        reply: moved(frame.reply),
-        headers: moved(frame.headers),
-        payload: moved(frame.payload),
     }
 }

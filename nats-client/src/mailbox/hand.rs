@@ -1,23 +1,16 @@
 //! What a subscriber has taken out of its mailbox, and how it becomes messages.
 
 use bytes::{Bytes, BytesMut};
-use nats_proto::Message;
 use nats_proto::subject::Short;
-use nats_proto::wire::MessageFrame;
+use nats_proto::wire::{Chunk, MessageFrame};
+use nats_proto::{Message, Subject};
 
 use super::Mailbox;
-use super::batch::{Batch, Segment, cost, extent, moved};
+use super::batch::{Batch, Segment};
+use crate::frames::{COPIED, PAGE, cost, extent, moved};
 
 /// Subjects up to this length are part of a [`Message`] and share nothing.
-const INLINE_SUBJECT: u32 = 38;
-
-/// Messages up to this size are copied out of their chunk before they are given out: whoever keeps one keeps a
-/// [page](PAGE) with its neighbours, not a whole read buffer. Larger ones share the chunk, of which they are
-/// a part worth keeping it for.
-const COPIED: usize = 512;
-
-/// Bytes that copied messages share one allocation for.
-const PAGE: usize = 4 * 1024;
+const INLINE_SUBJECT: u32 = 22;
 
 /// What a subscriber has taken out of its mailbox.
 #[derive(Debug, Default)]
@@ -31,7 +24,7 @@ pub(crate) struct Hand {
 /// Copies of the small messages that come next.
 #[derive(Debug, Default)]
 struct Page {
-    bytes: Bytes,
+    bytes: Chunk,
     /// Where the next message begins.
     at: usize,
     /// The first message that is not there any more.
@@ -41,6 +34,13 @@ struct Page {
 /// Whether nothing of a message but its payload needs the chunk.
 fn is_plain(frame: &MessageFrame) -> bool {
     frame.headers.is_empty() && frame.subject.len.max(frame.reply.len) <= INLINE_SUBJECT
+}
+
+/// Subject and reply subject.
+#[inline(always)]
+fn texts(chunk: &mut Chunk, frame: &MessageFrame) -> (Subject, Option<Subject>) {
+    let subject = Subject::from_span(chunk, frame.subject);
+    (subject, (!frame.reply.is_empty()).then(|| Subject::from_span(chunk, frame.reply)))
 }
 
 impl Hand {
@@ -75,11 +75,29 @@ impl Hand {
         Some((subject, self.page.next(frame.payload.len as usize), cost(frame)))
     }
 
+    /// The same of a small message without headers, whatever its texts: subject, reply subject, payload and length.
+    #[inline(always)]
+    pub(crate) fn long_parts(&mut self) -> Option<(Subject, Option<Subject>, Bytes, usize)> {
+        let frame = self.batch.frames.get(self.next.wrapping_sub(1))?;
+        if !frame.headers.is_empty() || frame.payload.len as usize > COPIED {
+            return None;
+        }
+        if is_plain(frame) {
+            let chunk = &mut self.batch.segments.get_mut(self.segment)?.chunk;
+            let payload = self.page.next(frame.payload.len as usize);
+            let (subject, reply) = texts(chunk, frame);
+            return Some((subject, reply, payload, cost(frame)));
+        }
+        let copy = self.page.next_whole(frame);
+        let (subject, reply) = texts(&mut self.page.bytes, &copy);
+        Some((subject, reply, copy.payload.slice(&self.page.bytes), cost(frame)))
+    }
+
     /// The message that [`advance`](Self::advance) went on to, of any kind.
     #[inline(never)]
     pub(crate) fn message(&mut self) -> Option<Message> {
         let frame = self.batch.frames.get(self.next.wrapping_sub(1))?;
-        let chunk = &self.batch.segments.get(self.segment)?.chunk;
+        let chunk = &mut self.batch.segments.get_mut(self.segment)?.chunk;
         if frame.size() > COPIED {
             return Some(Message::from_frame(chunk, frame));
         }
@@ -87,9 +105,8 @@ impl Hand {
             let payload = self.page.next(frame.payload.len as usize);
             return Some(Message::from_frame_with(chunk, frame, payload));
         }
-        let (start, end) = extent(frame, frame).unwrap_or_default();
-        let copy = self.page.next(end.saturating_sub(start));
-        Some(Message::from_frame(&copy, &moved(frame, start)))
+        let copy = self.page.next_whole(frame);
+        Some(Message::from_frame(&mut self.page.bytes, &copy))
     }
 
     /// Copies the next small messages, all of the same segment.
@@ -100,7 +117,7 @@ impl Hand {
             && self.next >= segment.end
         {
             // The messages alone keep the chunk from here on.
-            segment.chunk = Bytes::new();
+            segment.chunk = Chunk::default();
             self.segment += 1;
         }
         self.page = Page::default();
@@ -115,7 +132,7 @@ impl Hand {
                     true => frame.payload.of(chunk),
                     // Headers and long subjects are slices as well: copy all of it.
                     false => {
-                        let (start, end) = extent(frame, frame).unwrap_or_default();
+                        let (start, end) = extent(frame, frame);
                         chunk.get(start..end).unwrap_or_default()
                     }
                 };
@@ -129,7 +146,8 @@ impl Hand {
             }
             count += 1;
         }
-        self.page = Page { bytes: bytes.freeze(), at: 0, end: self.next.saturating_add(count) };
+        self.page =
+            Page { bytes: bytes.freeze().into(), at: 0, end: self.next.saturating_add(count) };
     }
 
     pub(super) fn reset(&mut self) {
@@ -141,6 +159,15 @@ impl Hand {
 }
 
 impl Page {
+    /// Where the next message is, of which everything is here.
+    #[inline(always)]
+    fn next_whole(&mut self, frame: &MessageFrame) -> MessageFrame {
+        let (start, end) = extent(frame, frame);
+        let copy = moved(frame, start, self.at);
+        self.at = self.at.saturating_add(end.saturating_sub(start));
+        copy
+    }
+
     /// The next `len` bytes.
     #[inline(always)]
     fn next(&mut self, len: usize) -> Bytes {

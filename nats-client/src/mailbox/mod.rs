@@ -17,9 +17,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
-use nats_proto::connection::{Delivery, EndReason};
+use nats_proto::connection::EndReason;
+use nats_proto::wire::ServerOp;
 
-use batch::{Batch, cost};
+use crate::frames::{cost, cost_of, frame};
+use batch::Batch;
 pub(crate) use bounds::Bounds;
 pub use bounds::WhenFull;
 pub(crate) use hand::Hand;
@@ -131,7 +133,7 @@ impl Mailbox {
 
     /// Leaves a run of messages that lie in `chunk`, as far as there is room. Adds the waker of a waiting subscriber
     /// to `wakers`.
-    pub(crate) fn push(&self, chunk: &Bytes, run: &[Delivery], wakers: &mut Vec<Waker>) -> Pushed {
+    pub(crate) fn push(&self, chunk: &Bytes, run: &[ServerOp], wakers: &mut Vec<Waker>) -> Pushed {
         let mut inbox = self.lock();
         if self.is(ABANDONED) {
             return Pushed::Done;
@@ -140,7 +142,7 @@ impl Mailbox {
             WhenFull::DropNewest => self.push_what_fits(&mut inbox, chunk, run),
             WhenFull::DropOldest => self.push_newest(&mut inbox, chunk, run),
             WhenFull::Block => {
-                inbox.keep(chunk, run);
+                inbox.keep(chunk, run, cost_of(run));
                 0
             }
         };
@@ -162,26 +164,25 @@ impl Mailbox {
     }
 
     /// Appends the first messages of a run that fit. Says how many do not.
-    fn push_what_fits(&self, inbox: &mut Inbox, chunk: &Bytes, run: &[Delivery]) -> u64 {
-        let (queued, mut bytes) = self.waiting(inbox);
-        let room = self.bounds.messages.saturating_sub(queued);
-        let fitting = run
-            .iter()
-            .take(room)
-            .take_while(|delivery| {
-                bytes = bytes.saturating_add(cost(&delivery.frame));
-                bytes <= self.bounds.bytes
-            })
-            .count();
+    fn push_what_fits(&self, inbox: &mut Inbox, chunk: &Bytes, run: &[ServerOp]) -> u64 {
+        let (messages, bytes) = self.waiting(inbox);
+        let room = self.bounds.messages.saturating_sub(messages);
+        let room_bytes = self.bounds.bytes.saturating_sub(bytes);
+        let all = cost_of(run);
+        if run.len() <= room && all <= room_bytes {
+            inbox.keep(chunk, run, all);
+            return 0;
+        }
+        let (fitting, size) = fitting(run.iter(), room, room_bytes);
         let (accepted, refused) = run.split_at(fitting);
-        inbox.keep(chunk, accepted);
+        inbox.keep(chunk, accepted, size);
         refused.len() as u64
     }
 
     /// Appends the last messages of a run that fit, and makes room for them. Says how many are dropped for that.
-    fn push_newest(&self, inbox: &mut Inbox, chunk: &Bytes, run: &[Delivery]) -> u64 {
+    fn push_newest(&self, inbox: &mut Inbox, chunk: &Bytes, run: &[ServerOp]) -> u64 {
         // What can never fit does not push anything out.
-        let too_large = |delivery: &Delivery| cost(&delivery.frame) > self.bounds.bytes;
+        let too_large = |op: &ServerOp| cost(frame(op)) > self.bounds.bytes;
         let kept = inbox.kept;
         let waiting = inbox.batch.len();
         for part in run.split(too_large) {
@@ -194,19 +195,12 @@ impl Mailbox {
         dropped
     }
 
-    fn push_part(&self, inbox: &mut Inbox, chunk: &Bytes, part: &[Delivery]) {
+    fn push_part(&self, inbox: &mut Inbox, chunk: &Bytes, part: &[ServerOp]) {
         // What the subscriber has taken takes room, and stays.
         let (messages, bytes) = self.held();
         let room = self.bounds.messages.saturating_sub(messages);
         let room_bytes = self.bounds.bytes.saturating_sub(bytes);
-        let (mut fitting, mut size) = (0, 0_usize);
-        for delivery in part.iter().rev().take(room) {
-            let sum = size.saturating_add(cost(&delivery.frame));
-            if sum > room_bytes {
-                break;
-            }
-            (fitting, size) = (fitting + 1, sum);
-        }
+        let (fitting, size) = fitting(part.iter().rev(), room, room_bytes);
         let (older, newest) = part.split_at(part.len() - fitting);
         if !older.is_empty() {
             // There is no room for all of these, so there is none for what came before them.
@@ -219,7 +213,7 @@ impl Mailbox {
         while inbox.batch.len() > 0 && is_over(&inbox.batch) {
             inbox.batch.drop_first();
         }
-        inbox.keep(chunk, newest);
+        inbox.keep(chunk, newest, size);
     }
 
     /// Tells the subscriber that nothing more comes. The first reason stands. Gives the number of an episode of
@@ -372,9 +366,26 @@ impl Mailbox {
     }
 }
 
+/// How many messages, beginning with the first, fit into so much room, and what they count for.
+fn fitting<'a>(
+    messages: impl Iterator<Item = &'a ServerOp>,
+    room: usize,
+    room_bytes: usize,
+) -> (usize, usize) {
+    let (mut fitting, mut size) = (0, 0_usize);
+    for op in messages.take(room) {
+        let sum = size.saturating_add(cost(frame(op)));
+        if sum > room_bytes {
+            break;
+        }
+        (fitting, size) = (fitting + 1, sum);
+    }
+    (fitting, size)
+}
+
 impl Inbox {
-    fn keep(&mut self, chunk: &Bytes, run: &[Delivery]) {
-        self.batch.append(chunk, run);
+    fn keep(&mut self, chunk: &Bytes, run: &[ServerOp], bytes: usize) {
+        self.batch.append(chunk, run, bytes);
         self.kept = self.kept.saturating_add(run.len() as u64);
     }
 

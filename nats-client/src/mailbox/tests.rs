@@ -1,7 +1,6 @@
 //! Tests of the mailbox alone.
 
-use nats_proto::connection::Route;
-use nats_proto::{Subject, SubscriptionId, wire::ServerDecoder, wire::ServerOp, wire::ServerOps};
+use nats_proto::{Subject, wire::ServerDecoder, wire::ServerOps};
 
 use super::batch::SHARED_SEGMENTS;
 use super::*;
@@ -9,33 +8,18 @@ use bytes::BytesMut;
 
 mod policies;
 
-/// A subscription number, from a connection that is never driven.
-fn subscription() -> SubscriptionId {
-    let addr = "nats://localhost".parse().expect("a valid address");
-    let config = nats_proto::Config::new(vec![addr]);
-    let mut conn = nats_proto::Connection::new(config.into(), [1; 32], nats_proto::Instant::ZERO)
-        .expect("valid settings");
-    conn.subscribe("s", None).expect("a valid subject")
-}
-
 /// `payloads` as a decoded batch.
-fn batch(payloads: &[String]) -> (Bytes, Vec<Delivery>) {
+fn batch(payloads: &[String]) -> (Bytes, Vec<ServerOp>) {
     let message = |payload: &String| format!("MSG s 1 {}\r\n{payload}\r\n", payload.len());
     decoded(&payloads.iter().map(message).collect::<String>())
 }
 
 /// What a server wrote, as a decoded batch.
-fn decoded(wire: &str) -> (Bytes, Vec<Delivery>) {
+fn decoded(wire: &str) -> (Bytes, Vec<ServerOp>) {
     let mut wire = BytesMut::from(wire);
     let mut ops = ServerOps::new();
     ServerDecoder::new(Default::default()).decode(&mut wire, &mut ops).expect("valid operations");
-    let route = Route::Subscription(subscription());
-    let deliveries = ops.items.iter().filter_map(|op| match op {
-        ServerOp::Message(frame) => Some(Delivery { route, frame: *frame }),
-        _ => None,
-    });
-    let deliveries = deliveries.collect();
-    (ops.chunk, deliveries)
+    (ops.chunk, ops.items)
 }
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
@@ -66,8 +50,8 @@ fn next(mailbox: &Mailbox, hand: &mut Hand) -> Option<String> {
 
 /// True if an episode of dropped messages begins, which is told.
 fn push(mailbox: &Mailbox, payloads: &[String]) -> bool {
-    let (chunk, deliveries) = batch(payloads);
-    let slow = mailbox.push(&chunk, &deliveries, &mut Vec::new()) == Pushed::Slow;
+    let (chunk, messages) = batch(payloads);
+    let slow = mailbox.push(&chunk, &messages, &mut Vec::new()) == Pushed::Slow;
     if slow {
         assert_eq!(mailbox.told(), None, "it is not over yet");
     }
@@ -157,10 +141,10 @@ fn a_waiting_subscriber_is_woken_once_a_batch() {
     let mailbox = mailbox(100, 1 << 20);
     let mut hand = Hand::default();
     assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Nothing(None)));
-    let (chunk, deliveries) = batch(&numbers(0..10));
+    let (chunk, messages) = batch(&numbers(0..10));
     let mut wakers = Vec::new();
-    let _ = mailbox.push(&chunk, &deliveries[..5], &mut wakers);
-    let _ = mailbox.push(&chunk, &deliveries[5..], &mut wakers);
+    let _ = mailbox.push(&chunk, &messages[..5], &mut wakers);
+    let _ = mailbox.push(&chunk, &messages[5..], &mut wakers);
     assert_eq!(wakers.len(), 1);
 }
 
@@ -187,8 +171,8 @@ fn a_lagging_subscriber_does_not_keep_chunks_that_are_mostly_others() {
     others.push("mine".to_string());
     let mut chunks = Vec::new();
     for _ in 0..100 {
-        let (chunk, deliveries) = batch(&others);
-        let _ = mailbox.push(&chunk, &deliveries[2_000..], &mut Vec::new());
+        let (chunk, messages) = batch(&others);
+        let _ = mailbox.push(&chunk, &messages[2_000..], &mut Vec::new());
         chunks.push(chunk);
     }
     let kept = chunks.iter().filter(|chunk| !chunk.is_unique()).count();
@@ -201,11 +185,11 @@ fn a_lagging_subscriber_does_not_keep_chunks_that_are_mostly_others() {
 #[test]
 fn an_abandoned_mailbox_takes_nothing() {
     let mailbox = mailbox(100, 1 << 20);
-    let (chunk, deliveries) = batch(&numbers(0..3));
-    let _ = mailbox.push(&chunk, &deliveries, &mut Vec::new());
+    let (chunk, messages) = batch(&numbers(0..3));
+    let _ = mailbox.push(&chunk, &messages, &mut Vec::new());
     mailbox.abandon();
-    let _ = mailbox.push(&chunk, &deliveries, &mut Vec::new());
-    drop(deliveries);
+    let _ = mailbox.push(&chunk, &messages, &mut Vec::new());
+    drop(messages);
     assert!(chunk.is_unique());
     assert!(mailbox.is_consumed());
 }
@@ -217,8 +201,8 @@ fn a_small_message_that_is_kept_does_not_keep_its_chunk() {
     let wire = format!(
         "MSG a 1 2\r\nhi\r\nMSG {long} 1 {long} 2\r\nho\r\nHMSG a 1 18 19\r\nNATS/1.0\r\nA: b\r\n\r\nx\r\n"
     );
-    let (chunk, deliveries) = decoded(&wire);
-    let _ = mailbox.push(&chunk, &deliveries, &mut Vec::new());
+    let (chunk, messages) = decoded(&wire);
+    let _ = mailbox.push(&chunk, &messages, &mut Vec::new());
     let mut hand = Hand::default();
     assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
     assert_eq!(hand.advance(&mailbox), Some(false));

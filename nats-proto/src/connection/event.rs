@@ -3,10 +3,10 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::error::{ConnectError, DisconnectReason, FlushError, RequestError};
 use crate::servers::Server;
-use crate::wire::MessageFrame;
 use crate::{Message, ServerAddr, ServerError, ServerInfo};
 
 /// One attempt to reach a server. Answered by [`Connection::handle_dial`](crate::Connection::handle_dial).
@@ -60,13 +60,13 @@ pub enum Route {
     Request(RequestId),
 }
 
-/// A message of a batch and whom it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Messages of a batch that stand one behind the other, and whom they are for.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// Whom it is for.
+    /// Whom they are for. A request gets one message.
     pub route: Route,
-    /// Where it lies in the batch's chunk.
-    pub frame: MessageFrame,
+    /// Where they are in the batch: see [`ServerOps::messages`](crate::wire::ServerOps::messages).
+    pub messages: Range<usize>,
 }
 
 /// Why a subscription has ended. No message follows.

@@ -12,7 +12,7 @@ use super::state::{Link, Next};
 use super::subscriptions::Phase;
 use super::{ConnectError, Connection, Delivery, DisconnectReason, RequestError, TlsError};
 use crate::faults::fault;
-use crate::wire::{Limits, MessageFrame, ServerDecoder, ServerOp, ServerOps, encoder};
+use crate::wire::{Chunk, Limits, MessageFrame, ServerDecoder, ServerOp, ServerOps, encoder};
 use crate::{DecodeError, Instant, Message, PermissionTarget, ServerError};
 
 /// The decoder of [`Connection::receive`], made when it is first used.
@@ -58,8 +58,8 @@ impl Connection {
         }
     }
 
-    /// Handles a decoded batch. Messages for somebody are appended to `deliveries`, in order, with spans of
-    /// `ops.chunk`, which stays; everything else turns into events and is taken out of `ops.items`.
+    /// Handles a decoded batch, once. What it brings for somebody is appended to `deliveries`, in order, and stays in
+    /// `ops`; everything else turns into events, and [`ServerOp::Ok`] stands in its place.
     ///
     /// Events of the same batch come after its messages.
     pub fn handle_ops(
@@ -69,9 +69,15 @@ impl Connection {
         deliveries: &mut Vec<Delivery>,
     ) {
         let ServerOps { chunk, items } = ops;
-        deliveries.reserve(items.len());
-        self.handle_each(now, items, chunk, |_, route, frame| {
-            deliveries.push(Delivery { route, frame: *frame });
+        self.handle_each(now, items, chunk, |_, route, index, _| match deliveries.last_mut() {
+            // Messages come in runs for the same subscription.
+            Some(last) if last.route == route && last.messages.end == index => {
+                last.messages.end = index.saturating_add(1);
+            }
+            _ => {
+                let messages = index..index.saturating_add(1);
+                deliveries.push(Delivery { route, messages });
+            }
         });
     }
 
@@ -100,8 +106,9 @@ impl Connection {
         self.input.left = input.len();
         self.handle_inbound(fresh);
         let ServerOps { chunk, items } = &mut ops;
-        self.handle_each(now, items, chunk, |connection, route, frame| {
-            let message = Message::from_frame(chunk, frame);
+        let mut shared = Chunk::from(chunk.clone());
+        self.handle_each(now, items, chunk, |connection, route, _, frame| {
+            let message = Message::from_frame(&mut shared, frame);
             connection.emit(match route {
                 Route::Subscription(subscription) => Event::Message { subscription, message },
                 Route::Request(request) => Event::Reply { request, message },
@@ -116,25 +123,26 @@ impl Connection {
         }
     }
 
-    /// Takes all operations out of `items` and handles them. Messages for somebody go to `deliver`.
+    /// Handles all operations, of which only messages stay. Those for somebody go to `deliver`, with their place.
     #[inline(always)]
     fn handle_each(
         &mut self,
         now: Instant,
-        items: &mut Vec<ServerOp>,
+        items: &mut [ServerOp],
         chunk: &Bytes,
-        mut deliver: impl FnMut(&mut Self, Route, &MessageFrame),
+        mut deliver: impl FnMut(&mut Self, Route, usize, &MessageFrame),
     ) {
-        for op in items.iter_mut() {
+        for (index, op) in items.iter_mut().enumerate() {
             match op {
                 // Nearly every operation is this one.
                 ServerOp::Message(frame) if self.is_up() => {
-                    self.route(frame, chunk, &mut deliver);
+                    self.route(frame, chunk, |connection, route, frame| {
+                        deliver(connection, route, index, frame);
+                    });
                 }
                 op => self.handle_other(now, mem::replace(op, ServerOp::Ok)),
             }
         }
-        items.clear();
         self.flush_behind_replies();
     }
 

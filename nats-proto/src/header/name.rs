@@ -5,10 +5,10 @@ use core::borrow::Borrow;
 use core::fmt;
 use core::str::FromStr;
 
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::text::{Text, snippet};
+use crate::wire::Sharer;
 
 /// The name of a header: one or more of the ASCII characters 33 to 126, without the colon.
 ///
@@ -32,8 +32,8 @@ impl HeaderName {
     }
 
     /// Shares `block` if the name is long. `name` must be what [`is_name_byte`] allows.
-    pub(super) fn from_block(name: &[u8], share: impl FnOnce() -> Bytes) -> Self {
-        Self(Text::from_utf8_lossy(name, share))
+    pub(super) fn from_block(name: &[u8], block: &mut Sharer<'_>) -> Self {
+        Self(Text::from_part(name, block))
     }
 
     pub(super) fn as_str(&self) -> &str {

@@ -16,6 +16,7 @@ use super::value::is_padding;
 use super::{HeaderMap, HeaderName, HeaderValue, VERSION};
 use crate::StatusCode;
 use crate::text::snippet;
+use crate::wire::{Chunk, Sharer};
 
 /// What a header block holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl ParsedHeaders {
 impl HeaderMap {
     /// Reads a block as it came, with inline status.
     ///
-    /// Names and values of more than 38 bytes share the memory of `block`. White space before a value is dropped,
+    /// Names and values of more than 22 bytes share the memory of `block`. White space before a value is dropped,
     /// white space behind it is part of it, as the Go client has it; bytes of a value that are not UTF-8 are
     /// replaced by U+FFFD. The time is proportional to the length of the block, but for a logarithmic factor where
     /// there are many names, and the memory to the number of lines, at some 100 bytes each.
@@ -57,6 +58,16 @@ impl HeaderMap {
     /// # Errors
     /// What is wrong with the block, and where.
     pub fn parse(block: &Bytes) -> Result<ParsedHeaders, ParseHeadersError> {
+        let mut chunk = Chunk::from(block.clone());
+        let (block, mut sharer) = chunk.split();
+        Self::parse_part(block, &mut sharer)
+    }
+
+    /// [`parse`](Self::parse) of a block that is a part of what `sharer` shares.
+    pub(crate) fn parse_part(
+        block: &[u8],
+        sharer: &mut Sharer<'_>,
+    ) -> Result<ParsedHeaders, ParseHeadersError> {
         let (mut input, (status, description)) = version_line(block)?;
         let mut builder = Builder::default();
         loop {
@@ -68,11 +79,8 @@ impl HeaderMap {
                 };
             }
             let (after, (name, value)) = header_line(input).map_err(|_| line_error(input))?;
-            // Name and value are parts of the block, as `slice_ref` requires.
-            builder.add(
-                HeaderName::from_block(name, || block.slice_ref(name)),
-                HeaderValue::from_block(value, || block.slice_ref(value)),
-            );
+            builder
+                .add(HeaderName::from_block(name, sharer), HeaderValue::from_block(value, sharer));
             input = after;
         }
     }

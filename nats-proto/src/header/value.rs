@@ -4,10 +4,10 @@ use alloc::string::{String, ToString};
 use core::fmt;
 use core::str::FromStr;
 
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::text::{Text, snippet};
+use crate::wire::Sharer;
 
 /// The value of a header: text without CR and LF.
 ///
@@ -28,8 +28,8 @@ impl HeaderValue {
     }
 
     /// Shares the block if the value is long. `value` must have neither CR nor LF nor leading white space.
-    pub(super) fn from_block(value: &[u8], share: impl FnOnce() -> Bytes) -> Self {
-        Self(Text::from_utf8_lossy(value, share))
+    pub(super) fn from_block(value: &[u8], block: &mut Sharer<'_>) -> Self {
+        Self(Text::from_part(value, block))
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(crate) use self::rules::is_plain;
 use self::rules::{Problem, problem};
 use crate::text::Text;
-use crate::wire::Span;
+use crate::wire::{Chunk, Span};
 
 pub use crate::text::Short;
 
@@ -29,7 +29,7 @@ pub use self::rules::{
 
 /// A subject: an immutable string, always UTF-8, that is cheap to clone.
 ///
-/// Up to 38 bytes are stored inline. Longer subjects of received messages share the memory of the read buffer
+/// Up to 22 bytes are stored inline. Longer subjects of received messages share the memory of the read buffer
 /// that they came in, which therefore lives as long as they do. Equality, order and hash are those of the text.
 ///
 /// Constructing a subject does not check that it can be published or subscribed to; the methods that send it
@@ -110,7 +110,8 @@ impl Subject {
 
     /// From a decoded span: short ones are stored inline, long ones share `chunk`. Bytes that are not UTF-8
     /// are replaced by U+FFFD.
-    pub fn from_span(chunk: &Bytes, span: Span) -> Self {
+    #[inline]
+    pub fn from_span(chunk: &mut Chunk, span: Span) -> Self {
         Self(Text::from_span(chunk, span))
     }
 
@@ -120,9 +121,9 @@ impl Subject {
         self.0.as_str()
     }
 
-    /// The text as a string of its own. Allocates unless this is the only owner of a long subject.
+    /// The text as a string of its own.
     pub fn into_string(self) -> String {
-        self.0.into_string()
+        String::from(self.as_str())
     }
 
     /// Whether the subject is well formed: not empty, no space, tab, CR or LF, no empty token.

@@ -7,6 +7,7 @@
 
 mod args;
 mod canonical;
+mod chunk;
 mod client_decoder;
 pub mod encoder;
 mod flat;
@@ -18,6 +19,8 @@ mod op;
 mod out_buf;
 mod server_decoder;
 
+pub use chunk::Chunk;
+pub(crate) use chunk::{Sharer, Slice};
 pub use client_decoder::ClientDecoder;
 pub use limits::Limits;
 pub use op::{ClientOp, ClientOps, MessageFrame, PublishFrame, ServerOp, ServerOps, Span};

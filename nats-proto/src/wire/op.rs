@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use bytes::Bytes;
 
@@ -23,6 +24,7 @@ impl Span {
     }
 
     /// The bytes of `chunk` that this span names; empty if `chunk` is another, shorter one.
+    #[inline]
     pub fn of(self, chunk: &[u8]) -> &[u8] {
         let start = self.start as usize;
         start
@@ -32,6 +34,7 @@ impl Span {
     }
 
     /// Like [`of`](Self::of), without copying: the result shares the chunk's memory.
+    #[inline]
     pub fn slice(self, chunk: &Bytes) -> Bytes {
         let start = self.start as usize;
         match start.checked_add(self.len as usize) {
@@ -170,4 +173,14 @@ batch! {
 batch! {
     /// A batch of what a client sent, as decoded by [`ClientDecoder`](crate::wire::ClientDecoder).
     ClientOps, ClientOp
+}
+
+impl ServerOps {
+    /// The messages among the operations of a range, such as a [`Delivery`](crate::connection::Delivery) names.
+    pub fn messages(&self, range: Range<usize>) -> impl Iterator<Item = &MessageFrame> {
+        self.items.get(range).unwrap_or_default().iter().filter_map(|op| match op {
+            ServerOp::Message(frame) => Some(frame),
+            _ => None,
+        })
+    }
 }

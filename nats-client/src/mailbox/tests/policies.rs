@@ -7,8 +7,8 @@ fn with(messages: usize, bytes: usize, when_full: WhenFull) -> Mailbox {
 }
 
 fn push_all(mailbox: &Mailbox, payloads: &[String]) -> Pushed {
-    let (chunk, deliveries) = batch(payloads);
-    mailbox.push(&chunk, &deliveries, &mut Vec::new())
+    let (chunk, messages) = batch(payloads);
+    mailbox.push(&chunk, &messages, &mut Vec::new())
 }
 
 /// The ways in which a subscriber ends.
@@ -84,8 +84,8 @@ fn chunks_are_let_go_of_with_the_last_message_that_is_dropped() {
     let mailbox = with(1_000, 1 << 20, WhenFull::DropOldest);
     let mut chunks = Vec::new();
     for round in 0..100 {
-        let (chunk, deliveries) = batch(&numbers(round * 100..round * 100 + 100));
-        let _ = mailbox.push(&chunk, &deliveries, &mut Vec::new());
+        let (chunk, messages) = batch(&numbers(round * 100..round * 100 + 100));
+        let _ = mailbox.push(&chunk, &messages, &mut Vec::new());
         chunks.push(chunk);
     }
     let kept = chunks.iter().filter(|chunk| !chunk.is_unique()).count();
