@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::mem;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::event::{EndReason, Event, FlushId, RequestId, Route, SubscriptionId};
 use super::fences::Purpose;
@@ -69,7 +69,7 @@ impl Connection {
         deliveries: &mut Vec<Delivery>,
     ) {
         let ServerOps { chunk, items } = ops;
-        self.handle_each(now, items, chunk, |_, route, index, _| match deliveries.last_mut() {
+        self.handle_each(now, items, chunk, |_, _, route, index, _| match deliveries.last_mut() {
             // Messages come in runs for the same subscription.
             Some(last) if last.route == route && last.messages.end == index => {
                 last.messages.end = index.saturating_add(1);
@@ -105,10 +105,9 @@ impl Connection {
         let fresh = before.saturating_sub(self.input.left);
         self.input.left = input.len();
         self.handle_inbound(fresh);
-        let ServerOps { chunk, items } = &mut ops;
-        let mut shared = Chunk::from(chunk.clone());
-        self.handle_each(now, items, chunk, |connection, route, _, frame| {
-            let message = Message::from_frame(&mut shared, frame);
+        let mut chunk = Chunk::from(mem::take(&mut ops.chunk));
+        self.handle_each(now, &mut ops.items, &mut chunk, |connection, chunk, route, _, frame| {
+            let message = Message::from_frame(chunk, frame);
             connection.emit(match route {
                 Route::Subscription(subscription) => Event::Message { subscription, message },
                 Route::Request(request) => Event::Reply { request, message },
@@ -125,19 +124,19 @@ impl Connection {
 
     /// Handles all operations, of which only messages stay. Those for somebody go to `deliver`, with their place.
     #[inline(always)]
-    fn handle_each(
+    fn handle_each<C: AsRef<[u8]>>(
         &mut self,
         now: Instant,
         items: &mut [ServerOp],
-        chunk: &Bytes,
-        mut deliver: impl FnMut(&mut Self, Route, usize, &MessageFrame),
+        chunk: &mut C,
+        mut deliver: impl FnMut(&mut Self, &mut C, Route, usize, &MessageFrame),
     ) {
         for (index, op) in items.iter_mut().enumerate() {
             match op {
                 // Nearly every operation is this one.
                 ServerOp::Message(frame) if self.is_up() => {
-                    self.route(frame, chunk, |connection, route, frame| {
-                        deliver(connection, route, index, frame);
+                    self.route(frame, chunk, |connection, chunk, route| {
+                        deliver(connection, chunk, route, index, frame);
                     });
                 }
                 op => self.handle_other(now, mem::replace(op, ServerOp::Ok)),
@@ -208,15 +207,15 @@ impl Connection {
     /// Finds out whom a message is for. A subscription that gets the last message it asked for ends after the
     /// message, so that the two are told in this order.
     #[inline(always)]
-    fn route(
+    fn route<C: AsRef<[u8]>>(
         &mut self,
         frame: &MessageFrame,
-        chunk: &Bytes,
-        deliver: impl FnOnce(&mut Self, Route, &MessageFrame),
+        chunk: &mut C,
+        deliver: impl FnOnce(&mut Self, &mut C, Route),
     ) {
         let Some(subscription) = self.subscriptions.by_sid_mut(frame.sid) else {
-            if let Some(request) = self.route_reply(frame, chunk) {
-                deliver(self, Route::Request(request), frame);
+            if let Some(request) = self.route_reply(frame, chunk.as_ref()) {
+                deliver(self, chunk, Route::Request(request));
             }
             return;
         };
@@ -226,14 +225,14 @@ impl Connection {
             subscription.max.is_some_and(|max| subscription.delivered.saturating_add(early) >= max);
         let id = subscription.id;
         self.messages_in = self.messages_in.saturating_add(1);
-        deliver(self, Route::Subscription(id), frame);
+        deliver(self, chunk, Route::Subscription(id));
         if is_full {
             self.end_subscription(id, EndReason::MaxReached);
         }
     }
 
     #[inline(never)]
-    fn route_reply(&mut self, frame: &MessageFrame, chunk: &Bytes) -> Option<RequestId> {
+    fn route_reply(&mut self, frame: &MessageFrame, chunk: &[u8]) -> Option<RequestId> {
         let request = (self.requests.sid() == Some(frame.sid))
             .then(|| self.requests.find(frame.subject.of(chunk)))
             .flatten();

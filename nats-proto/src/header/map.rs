@@ -140,10 +140,7 @@ impl HeaderMap {
         const EMPTY_BLOCK: usize = VERSION_LINE.len() + "\r\n".len();
         let lines = match entries.lines() {
             Some(lines) => lines.len(),
-            None => {
-                let lines = self.lines().flatten();
-                lines.fold(0, |len: usize, piece| len.saturating_add(piece.len()))
-            }
+            None => self.lines_len(),
         };
         lines.saturating_add(EMPTY_BLOCK)
     }
@@ -167,8 +164,19 @@ impl HeaderMap {
     pub(super) fn encode_lines(&self, put: &mut impl FnMut(&[u8])) {
         match self.entries.as_ref().and_then(|entries| entries.lines()) {
             Some(lines) => put(lines),
-            None => self.lines().flatten().for_each(put),
+            None => self.encode_each_line(put),
         }
+    }
+
+    // Apart from the short way, of lines that are known, which is then part of what publishes them.
+    #[inline(never)]
+    fn encode_each_line(&self, put: &mut impl FnMut(&[u8])) {
+        self.lines().flatten().for_each(put);
+    }
+
+    #[inline(never)]
+    fn lines_len(&self) -> usize {
+        self.lines().flatten().fold(0, |len, piece| len.saturating_add(piece.len()))
     }
 
     /// Each line in pieces.

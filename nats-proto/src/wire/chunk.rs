@@ -80,6 +80,12 @@ impl Deref for Chunk {
     }
 }
 
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Shares parts of a chunk.
 #[derive(Debug)]
 pub(crate) struct Sharer<'a> {
