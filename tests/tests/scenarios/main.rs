@@ -412,6 +412,9 @@ macro_rules! without_a_server {
                 dialling {
                     a_dialler_that_fails_is_quoted_and_one_that_hangs_is_dropped,
                 }
+                tls {
+                    the_peer_is_told_that_nothing_is_missing_however_a_client_ends,
+                }
                 tls_refusals {
                     credentials_are_never_sent_in_plain,
                     nothing_is_said_to_a_server_that_cannot_do_the_tls_that_is_required,

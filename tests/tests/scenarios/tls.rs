@@ -1,12 +1,18 @@
 //! Encrypted connections.
 
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
 use nats_client::connection::State;
 use nats_client::rustls::crypto::ring;
 use nats_client::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use nats_client::rustls::{ClientConfig, RootCertStore};
+use nats_client::rustls::version::{TLS12, TLS13};
+use nats_client::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use nats_client::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use nats_client::{Client, ConnectErrorKind, ConnectOptions, Notice};
 use nats_tests::certificates::{Authority, Certificate, Files};
 use nats_tests::server::{Cluster, Options, RealServer, Release, ReservedPort, TestServer};
@@ -312,5 +318,68 @@ pub(crate) async fn websockets_are_encrypted_first<R: Rt>(env: Env<R, Release>) 
         let by_address = format!("wss://127.0.0.1:{}", port.port());
         let error = setup.trusting(&env).connect(&by_address).await.unwrap_err();
         assert_eq!(error.kind(), ConnectErrorKind::Tls, "{error}");
+    }
+}
+
+/// Plays a server of one version of TLS for one connection. In the end there is all that the client has said, or an error
+/// if its stream ended without the word that TLS has for that.
+fn play(
+    authority: &Authority,
+    version: &'static SupportedProtocolVersion,
+) -> (String, JoinHandle<io::Result<String>>) {
+    let own = authority.issue(&["127.0.0.1"]);
+    let key = PrivateKeyDer::try_from(own.key_der).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![CertificateDer::from(own.der)], key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tls://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        // Only so that a client that never ends fails the test.
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.write_all(b"INFO {\"tls_required\":true,\"max_payload\":100,\"proto\":1}\r\n")?;
+        let tls = ServerConnection::new(Arc::new(config)).unwrap();
+        let (mut tls, mut said) = (BufReader::new(StreamOwned::new(tls, stream)), String::new());
+        while tls.read_line(&mut said)? > 0 {
+            if said.ends_with("PING\r\n") {
+                tls.get_mut().write_all(b"PONG\r\n")?;
+            }
+        }
+        Ok(said)
+    });
+    (url, server)
+}
+
+pub(crate) async fn the_peer_is_told_that_nothing_is_missing_however_a_client_ends<R: Rt>(
+    env: Env<R, ()>,
+) {
+    let authority = Authority::new("the server's");
+    for version in [&TLS12, &TLS13] {
+        for way in ["close", "drain", "drop", "reconnect"] {
+            let (url, server) = play(&authority, version);
+            let options = env.options().add_root_certificates_pem(&authority.pem);
+            let client = options.connect(url).await.unwrap();
+            client.publish("last", "words".into()).await.unwrap();
+            match way {
+                "close" => drop(client.close().await),
+                "drain" => {
+                    client.drain().await.unwrap();
+                    client.closed().await;
+                }
+                "drop" => drop(client),
+                _ => {
+                    // What is not written yet would be kept for the next connection.
+                    client.flush().await.unwrap();
+                    client.force_reconnect().await.unwrap();
+                }
+            }
+            let end = server.join().unwrap();
+            let said = end.unwrap_or_else(|error| panic!("{version:?}, {way}: {error}"));
+            assert!(said.contains("PUB last 5\r\nwords\r\n"), "{version:?}, {way}: {said}");
+        }
     }
 }
