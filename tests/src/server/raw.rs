@@ -86,10 +86,14 @@ impl RawConnection {
 
     /// The next line, without its CR LF, or nothing if the peer has closed the connection instead.
     pub fn try_read_line(&mut self) -> Option<String> {
+        (!self.is_at_end()).then(|| self.read_line())
+    }
+
+    /// Waits until the peer has said something more, or has closed the connection: true then.
+    pub fn is_at_end(&mut self) -> bool {
         match self.stream.fill_buf() {
-            Ok([]) => None,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
-            _ => Some(self.read_line()),
+            Ok(bytes) => bytes.is_empty(),
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
         }
     }
 
