@@ -10,6 +10,10 @@ use super::error::WebSocketError;
 use super::input::{Found, Input, MESSAGE_LIMIT};
 use super::output::Output;
 
+/// Bytes that are read in vain before other tasks get their turn, and the one who reads may look at its clock: a server can
+/// send PINGs, and frames with nothing in them, as fast as they are read.
+const IN_VAIN: usize = 64 * 1024;
+
 /// The bytes that go through a WebSocket, as a stream; where frames begin and end means nothing.
 ///
 /// Reading and writing may go on in different tasks: writing never reads from the stream below, so that the one who
@@ -30,6 +34,14 @@ enum End {
     /// The server said good-bye.
     Closed,
     Failed(WebSocketError),
+}
+
+/// Where the bytes of one read are.
+enum Filled {
+    /// Where the caller wants them.
+    Out(usize),
+    /// In the input, where they are yet to be looked at.
+    In(usize),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
@@ -85,6 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut in_vain = 0_usize;
         loop {
             match self.end.clone() {
                 Some(End::Closed) => return Poll::Ready(Ok(0)),
@@ -103,8 +116,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                     self.finish(End::Closed, payload, cx);
                 }
                 Ok(Found::Nothing) => {
-                    if let Some(count) = ready!(self.poll_fill(cx, buf))? {
-                        return Poll::Ready(Ok(count));
+                    if in_vain >= IN_VAIN {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    match ready!(self.poll_fill(cx, buf))? {
+                        Filled::Out(count) => return Poll::Ready(Ok(count)),
+                        Filled::In(count) => in_vain = in_vain.saturating_add(count),
                     }
                 }
                 Err(error) => {
@@ -115,12 +133,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         }
     }
 
-    /// Reads once: to `buf` if all of it belongs there (or if it is the end), and then says how much.
-    fn poll_fill(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<Option<usize>>> {
+    /// Reads once: to `buf` if all of it belongs there, or if it is the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Filled>> {
         let stream = Pin::new(&mut self.stream);
         let direct = self.input.direct();
         let count = match direct {
@@ -139,7 +153,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         if count == 0 && !self.input.is_between_messages() {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
-        Poll::Ready(Ok((count == 0 || direct.is_some()).then_some(count)))
+        Poll::Ready(Ok(match direct {
+            None if count > 0 => Filled::In(count),
+            _ => Filled::Out(count),
+        }))
     }
 }
 

@@ -191,6 +191,54 @@ fn pings_are_answered_when_nobody_writes_and_the_newest_counts() {
     assert_eq!(sent.last(), Some(&(0x8a, b"999".to_vec())));
 }
 
+/// A stream that repeats the same bytes for ever.
+struct Endless(Vec<u8>);
+
+impl AsyncRead for Endless {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        buf.iter_mut().zip(self.0.iter().cycle()).for_each(|(to, from)| *to = *from);
+        // No frame is cut, so that the next read can begin anew.
+        Poll::Ready(Ok(buf.len() - buf.len() % self.0.len()))
+    }
+}
+
+impl AsyncWrite for Endless {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn frames_without_end_in_which_there_is_nothing_let_others_run() {
+    // A PING, which may come within a message as well; an empty message; and the same, compressed.
+    for frame in [frame(PING, b"12"), frame(BINARY, b""), frame(COMPRESSED, &deflate(b""))] {
+        let mut socket = WebSocket::new(Endless(frame), b"", true);
+        let bell = Arc::new(Bell::default());
+        let waker = Waker::from(Arc::clone(&bell));
+        for round in 1..=10 {
+            let mut cx = Context::from_waker(&waker);
+            assert!(Pin::new(&mut socket).poll_read(&mut cx, &mut [0; 100]).is_pending());
+            assert_eq!(bell.0.load(Ordering::SeqCst), round, "it goes on by itself");
+        }
+    }
+}
+
 #[test]
 fn writing_in_another_task_leaves_the_reader_its_waker() {
     let mut rig = rig(0);
