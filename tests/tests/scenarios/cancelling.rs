@@ -10,12 +10,15 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use futures_util::sink::SinkExt;
 use futures_util::stream::StreamExt;
+use nats_broker::{ServerConfig, ServerHandle};
 use nats_client::client::traits::{Publisher, Requester, Subscriber as Subscribes};
 use nats_client::context::Context;
-use nats_client::{ConnectOptions, HeaderMap, Notice, ServerAddr, message::OutboundMessage};
+use nats_client::message::OutboundMessage;
+use nats_client::{Client, ConnectOptions, HeaderMap, Notice, ServerAddr};
+use nats_tests::server::ReservedPort;
 
 use crate::cutting::{ASK, ASK_MANY, Company, SUBSCRIBED, Stage, at_every_moment};
-use crate::support::{Env, Rt, numbers, publish_numbers, text};
+use crate::support::{Env, Rt, numbers, publish_numbers, take, text, until};
 
 /// What makes and drops a future.
 struct Entry<R> {
@@ -94,6 +97,9 @@ fn table<R: Rt>() -> Vec<Entry<R>> {
         "Runtime::connect" => s.ok(R::connect(addr(s), None)),
         "Runtime::bind" => s.ok(R::bind((Ipv4Addr::LOCALHOST, 0).into())),
         "Runtime::accept" => accept(s),
+
+        "serve" => serve(s),
+        "ServerHandle::shutdown" => shutdown(s),
     }
 }
 
@@ -257,6 +263,63 @@ async fn accept<R: Rt>(s: &Stage<R>) {
         drop(R::connect(addr, None).await);
     });
     s.ok(R::accept(&listener)).await;
+}
+
+/// A broker's settings, with an address that is the same whenever it starts.
+fn broker(port: &ReservedPort) -> ServerConfig {
+    let mut config = ServerConfig::default();
+    config.addr = (Ipv4Addr::LOCALHOST, port.port()).into();
+    config
+}
+
+/// A client of a broker that may be gone for a while.
+async fn client_of<R: Rt>(server: &ServerHandle) -> Client {
+    let options = ConnectOptions::<R>::new().reconnect_wait(Duration::from_millis(5));
+    options.connect(server.url()).await.expect("the broker serves")
+}
+
+async fn serve<R: Rt>(s: &Stage<R>) {
+    let port = ReservedPort::new();
+    let config = broker(&port);
+    let server = match s.ok(nats_broker::serve::<R>(config.clone())).await {
+        Some(server) => server,
+        None => {
+            // Nobody listens, and nothing keeps the address.
+            R::connect(config.addr, None).await.map(drop).unwrap_err();
+            nats_broker::serve::<R>(config).await.unwrap()
+        }
+    };
+    client_of::<R>(&server).await.flush().await.unwrap();
+    server.shutdown().await;
+}
+
+async fn shutdown<R: Rt>(s: &Stage<R>) {
+    let port = ReservedPort::new();
+    let server = nats_broker::serve::<R>(broker(&port)).await.unwrap();
+    let (client, publisher) = (client_of::<R>(&server).await, client_of::<R>(&server).await);
+    let mut subscriber = client.subscription("broker").confirmed().await.unwrap();
+    publish_numbers(&publisher, "broker", 0..10).await;
+    publisher.flush().await.unwrap();
+    let ended = s.cut(server.shutdown()).await.is_some();
+    // Everything was in the broker, and reaches the other client.
+    assert_eq!(take(&mut subscriber, 10).await, numbers(10));
+    // It stops, in whatever moment the future was dropped: the address is free again.
+    let again = loop {
+        match nats_broker::serve::<R>(broker(&port)).await {
+            Ok(again) => break again,
+            Err(error) => assert!(!ended, "{error}"),
+        }
+        R::sleep(Duration::from_millis(1)).await;
+    };
+    // The clients were told of the end, and find the new one.
+    for client in [&client, &publisher] {
+        until::<R>("the next connection", || client.delivery_statistics().connects == 2).await;
+    }
+    client.flush().await.unwrap();
+    publisher.publish("broker", "again".into()).await.unwrap();
+    assert_eq!(take(&mut subscriber, 1).await, ["again"]);
+    assert_eq!(again.statistics().connections, 2);
+    again.shutdown().await;
 }
 
 pub(crate) async fn a_future_may_be_dropped_after_any_poll<R: Rt>(env: Env<R>) {

@@ -1,11 +1,11 @@
-//! The public futures, streams and sinks of the client, found in its sources.
+//! The public futures, streams and sinks of the client and of the broker, found in their sources.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates whose sources are looked through.
-const CRATES: [&str; 3] = ["nats-client", "nats-tokio", "nats-async-std"];
+const CRATES: [&str; 4] = ["nats-client", "nats-tokio", "nats-async-std", "nats-broker"];
 
 /// What has to be polled.
 const TRAITS: [&str; 4] = ["Future", "IntoFuture", "Stream", "Sink<"];
