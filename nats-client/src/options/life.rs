@@ -94,6 +94,9 @@ impl<R> ConnectOptions<R> {
     /// (lame duck mode). What was published before is confirmed first, and publishers wait meanwhile, so that no
     /// message becomes uncertain; requests under way may lose their replies. Default: only
     /// [`Event::LameDuckMode`] tells.
+    ///
+    /// Where the next server failed or was left less than [`reconnect_wait`](Self::reconnect_wait) ago, the client stays
+    /// until that is over: a connection that ends soon is better than none. If it ends before, it is lost like any other.
     pub fn leave_lame_duck_servers(mut self) -> Self {
         self.config.leave_lame_duck = true;
         self

@@ -141,8 +141,8 @@ pub struct Config {
     /// Whether the caller is asked which server to dial, on every attempt:
     /// [`Event::ChooseServer`](crate::Event::ChooseServer). Default: false.
     pub choose_server: bool,
-    /// Whether to move to another server when the one in use announces its shutdown (lame duck mode). Default:
-    /// false.
+    /// Whether to move to another server when the one in use announces its shutdown (lame duck mode), or as soon
+    /// after that as the wait of the next one is over. Default: false.
     pub leave_lame_duck: bool,
     /// Replaces wait and jitter.
     pub reconnect_delay: Option<ReconnectDelay>,

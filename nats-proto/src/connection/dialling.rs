@@ -89,6 +89,17 @@ impl Connection {
         Ok(())
     }
 
+    /// When the next server might be dialled if the one in use were left now. Where the application says which that is,
+    /// or how long it takes, nothing is known of that.
+    pub(super) fn next_dial_if_left(&self, now: Instant) -> Instant {
+        match self.pool.other_not_before() {
+            Some(time) if !self.config.choose_server && self.config.reconnect_delay.is_none() => {
+                time
+            }
+            _ => now,
+        }
+    }
+
     /// When the next attempt may begin.
     fn backoff(&self, now: Instant, not_before: Option<Instant>) -> Instant {
         let first_round = self.connects == 0 && self.attempts < self.pool.len();

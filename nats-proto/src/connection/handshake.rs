@@ -18,6 +18,10 @@ pub(super) enum LameDuck {
     No,
     /// It said so.
     Announced,
+    /// We would move to another one, which is not to be dialled before then: this one is better than none.
+    Staying {
+        until: Instant,
+    },
     /// We move to another one as soon as it has confirmed what it has got, or by then: publishers wait.
     Leaving {
         deadline: Instant,
@@ -25,12 +29,18 @@ pub(super) enum LameDuck {
 }
 
 impl LameDuck {
-    /// By when the server must be left.
-    pub(super) fn deadline(self) -> Option<Instant> {
+    /// When there is something to do about it.
+    pub(super) fn due(self) -> Option<Instant> {
         match self {
+            Self::Staying { until } => Some(until),
             Self::Leaving { deadline } => Some(deadline),
             Self::No | Self::Announced => None,
         }
+    }
+
+    /// Whether publishers are to wait for the next link.
+    pub(super) fn is_leaving(self) -> bool {
+        matches!(self, Self::Leaving { .. })
     }
 }
 
@@ -235,19 +245,33 @@ impl Connection {
     ///
     /// What has been accepted is confirmed first, and publishers wait meanwhile: nothing becomes uncertain. But they do
     /// not wait for ever for a server that does not answer.
-    fn leave_lame_duck(&mut self, now: Instant) {
-        let leaves = self.lame_duck == LameDuck::Announced
-            && self.config.leave_lame_duck
+    pub(super) fn leave_lame_duck(&mut self, now: Instant) {
+        if !matches!(self.lame_duck, LameDuck::Announced | LameDuck::Staying { .. }) {
+            return;
+        }
+        let leaves = self.config.leave_lame_duck
             && self.config.reconnect
             && self.ending.is_none()
             && self.pool.has_other();
-        if leaves {
-            let deadline = now + self.config.connect_timeout;
-            self.lame_duck = LameDuck::Leaving { deadline };
+        self.lame_duck = match self.next_dial_if_left(now) {
+            _ if !leaves => LameDuck::Announced,
+            until if until > now => LameDuck::Staying { until },
+            _ => LameDuck::Leaving { deadline: now + self.config.connect_timeout },
+        };
+        if self.lame_duck.is_leaving() {
+            self.gate.close();
             self.ping(Purpose::Leave);
             if fault!(LeavesInHaste) {
                 self.leave();
             }
+        }
+    }
+
+    /// The time has come to leave, or to think of it again.
+    pub(super) fn act_on_lame_duck(&mut self, now: Instant) {
+        match self.lame_duck {
+            LameDuck::Leaving { .. } => self.leave(),
+            _ => self.leave_lame_duck(now),
         }
     }
 

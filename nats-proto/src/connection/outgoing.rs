@@ -172,7 +172,7 @@ impl Connection {
             return Err(PublishError::MaxPayloadExceeded { size, limit });
         }
         let connected = self.is_up();
-        if connected && self.lame_duck.deadline().is_some() {
+        if connected && self.lame_duck.is_leaving() {
             // There is room on the next link, in a moment.
             let (buffered, limit) = (self.outgoing.len(), self.config.send_limit);
             return Err(PublishError::BufferFull { buffered, limit, connected });

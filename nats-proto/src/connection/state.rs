@@ -190,8 +190,8 @@ impl Connection {
                 ),
             }
         }
-        if self.is_up() && self.lame_duck.deadline().is_some_and(|deadline| deadline <= now) {
-            self.leave();
+        if self.is_up() && self.lame_duck.due().is_some_and(|due| due <= now) {
+            self.act_on_lame_duck(now);
         }
         if self.is_up() {
             self.probe(now);
@@ -233,7 +233,7 @@ impl Connection {
                 .as_ref()
                 .filter(|_| !fault!(EndingHasNoDeadline))
                 .map(|ending| ending.deadline),
-            self.lame_duck.deadline().filter(|_| self.is_up()),
+            self.lame_duck.due().filter(|_| self.is_up()),
         ]
         .into_iter()
         .flatten()

@@ -117,6 +117,11 @@ impl Pool {
         self.entries.len() > usize::from(self.in_use)
     }
 
+    /// When the server whose turn is next, after the one in use, may be tried.
+    pub(crate) fn other_not_before(&self) -> Option<Instant> {
+        self.entries.get(usize::from(self.in_use)).and_then(|entry| entry.not_before)
+    }
+
     /// Whether the server in use is not to be tried again.
     pub(crate) fn is_leaving(&self) -> bool {
         self.in_use && self.entries.front().is_some_and(|entry| entry.removed)

@@ -1,5 +1,6 @@
 //! Which server comes next: the pool, the application's choice, and leaving a server that is about to go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use nats_proto::connection::{
@@ -158,22 +159,117 @@ fn a_server_that_is_about_to_go_is_kept_if_there_is_no_other_or_nobody_wished_to
     assert_eq!(wire.written(), "PING\r\n");
 }
 
+/// Connected to the second server just after the first has refused, and told that the second one is about to go.
+fn told_by_the_only_server_that_answers() -> Wire {
+    let mut config = pool(&["a", "b"]);
+    config.leave_lame_duck = true;
+    let mut wire = Wire::new(config);
+    assert_eq!(wire.dialled(), addr("a"));
+    wire.refuse();
+    assert_eq!(wire.dialled(), addr("b"));
+    wire.accept();
+    wire.feed(format!("INFO {INFO}\r\nPONG\r\n"));
+    wire.written();
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    wire
+}
+
+#[test]
+fn a_server_that_is_about_to_go_is_kept_until_the_next_may_be_dialled() {
+    let mut wire = told_by_the_only_server_that_answers();
+    wire.pass(Duration::from_millis(1_999));
+    wire.publish("p", "1").expect("room");
+    assert_eq!(wire.written(), "PUB p 1\r\n1\r\n");
+    // A word of the server changes nothing before that.
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    assert_eq!(wire.written(), "");
+    wire.pass(Duration::from_millis(1));
+    assert_eq!(wire.written(), "PING\r\n");
+    let full = wire.publish("p", "2");
+    assert!(matches!(full, Err(PublishError::BufferFull { connected: true, .. })), "{full:?}");
+    wire.feed("PONG\r\n");
+    wire.hang_up();
+    assert_eq!(wire.dialled(), addr("a"));
+    assert_eq!(wire.statistics().uncertain, 0);
+}
+
+#[test]
+fn a_server_that_is_about_to_go_may_go_before_the_next_may_be_dialled() {
+    let mut wire = told_by_the_only_server_that_answers();
+    wire.pass(Duration::from_secs(1));
+    wire.cut();
+    assert_eq!(wire.connection.state(), State::Backoff);
+    wire.pass(Duration::from_secs(1));
+    assert_eq!(wire.dialled(), addr("a"));
+    // The other one may also be taken out of the pool, or the application may want to end.
+    let mut wire = told_by_the_only_server_that_answers();
+    wire.connection.set_server_pool(wire.now, vec![addr("b")]).expect("it is open");
+    wire.pass(Duration::from_secs(10));
+    assert_eq!((wire.written(), wire.connection.state()), (String::new(), State::Connected));
+    let mut wire = told_by_the_only_server_that_answers();
+    wire.connection.drain_within(wire.now, Duration::from_secs(60));
+    wire.written();
+    wire.pass(Duration::from_secs(10));
+    assert_eq!((wire.written(), wire.was_told_to_hang_up()), (String::new(), false));
+}
+
+#[test]
+fn who_chooses_servers_or_delays_leaves_at_once() {
+    for chooses in [true, false] {
+        let mut config = pool(&["a", "b"]);
+        config.leave_lame_duck = true;
+        config.choose_server = chooses;
+        if !chooses {
+            config.reconnect_delay = Some(Arc::new(|_| Duration::ZERO));
+        }
+        let mut wire = Wire::new(config);
+        if chooses {
+            wire.events();
+            wire.connection.handle_choice(wire.now, None);
+        }
+        assert_eq!(wire.dialled(), addr("a"));
+        wire.refuse();
+        if chooses {
+            wire.connection.handle_choice(wire.now, None);
+        }
+        assert_eq!(wire.dialled(), addr("b"));
+        wire.accept();
+        wire.feed(format!("INFO {INFO}\r\nPONG\r\n"));
+        wire.written();
+        wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+        assert_eq!(wire.written(), "PING\r\n");
+    }
+}
+
 #[test]
 fn servers_that_all_are_about_to_go_are_not_dialled_without_pause() {
     let mut config = pool(&["a", "b"]);
     config.leave_lame_duck = true;
     let mut wire = Wire::new(config);
-    for server in ["a", "b"] {
-        assert_eq!(wire.dialled(), addr(server));
-        wire.accept();
-        wire.feed(format!("INFO {INFO}\r\nPONG\r\n"));
-        wire.written();
-        wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\nPONG\r\n");
+    let (mut dials, mut steps_connected) = (0, 0);
+    for _ in 0..100 {
+        while wire.connection.state() == State::Dialing {
+            dials += 1;
+            wire.dialled();
+            wire.accept();
+            wire.feed(format!("INFO {INFO}\r\nPONG\r\n"));
+            wire.written();
+            wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+            leave_if_asked(&mut wire);
+        }
+        steps_connected += usize::from(wire.connection.state() == State::Connected);
+        wire.pass(Duration::from_millis(100));
+        leave_if_asked(&mut wire);
+    }
+    // Each of them every two seconds, and a connection meanwhile.
+    assert_eq!((dials, steps_connected), (10, 100));
+}
+
+fn leave_if_asked(wire: &mut Wire) {
+    if wire.written().ends_with("PING\r\n") {
+        wire.feed("PONG\r\n");
         wire.hang_up();
     }
-    // Both have been tried just now.
-    assert_eq!(wire.connection.state(), State::Backoff);
-    assert!(wire.connection.poll_timeout().is_some_and(|at| at > wire.now));
 }
 
 #[test]
