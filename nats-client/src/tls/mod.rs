@@ -2,6 +2,7 @@
 
 mod config;
 mod explain;
+mod paced;
 #[cfg(all(test, feature = "ring"))]
 mod tests;
 
@@ -20,6 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use crate::link::Stream;
 
 pub(crate) use explain::lost;
+use paced::Paced;
 
 /// What the settings say about TLS.
 #[derive(Clone, Default)]
@@ -94,7 +96,7 @@ impl TlsSettings {
             TlsError::Setup(format!("{name:?} is not a name that a certificate can be for"))
         })?;
         let config = self.config().await?;
-        match TlsConnector::from(config).connect(name, stream).await {
+        match TlsConnector::from(config).connect(name, Paced::new(stream)).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(TlsError::Handshake(explain::failure(&error))),
         }

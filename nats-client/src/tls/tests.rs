@@ -13,9 +13,15 @@ use futures_io::{AsyncRead, AsyncWrite};
 use nats_proto::ServerAddr;
 use nats_proto::connection::{DisconnectReason, TlsError};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::crypto::cipher::OutboundPlainMessage;
+use rustls::crypto::ring::cipher_suite::TLS13_AES_256_GCM_SHA384;
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{
+    ConnectionTrafficSecrets, ContentType, ProtocolVersion, ServerConfig, ServerConnection,
+    SupportedCipherSuite,
+};
 
+use super::paced::IN_A_ROW;
 use super::{Certificates, Identity, Key, TlsSettings, lost};
 use crate::link::Stream;
 
@@ -135,7 +141,7 @@ fn server() -> (Server, Certificates) {
         .unwrap()
         .signed_by(&key, &Issuer::new(root, root_key))
         .unwrap();
-    let config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
@@ -144,6 +150,7 @@ fn server() -> (Server, Certificates) {
             PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         )
         .unwrap();
+    config.enable_secret_extraction = true;
     let tls = ServerConnection::new(Arc::new(config)).unwrap();
     let server = Server { tls, end: End::default(), received: Vec::new() };
     (server, Certificates::Der(vec![root_certificate.der().clone()]))
@@ -252,6 +259,47 @@ fn what_reading_makes_rustls_write_waits_for_the_next_write_and_loses_no_wakeup(
         assert_eq!(String::from_utf8_lossy(&server.received), "answer".repeat(round));
         assert_eq!(driver.woken(), round);
     }
+}
+
+/// NewSessionTicket of RFC 8446, 4.6.1: for an hour, and as short as it may be.
+const TICKET: &[u8] = b"\x04\0\0\x0e\0\0\x0e\x10\0\0\0\0\0\0\x01A\0\0";
+
+#[test]
+fn tickets_for_later_connections_let_others_run_however_many_there_are() {
+    let (server, mut stream) = connected();
+    // rustls sends no more tickets now. With its keys they can be made.
+    let (first, secrets) = server.tls.dangerous_extract_secrets().unwrap().tx;
+    let ConnectionTrafficSecrets::Aes256Gcm { key, iv } = secrets else { panic!("other keys") };
+    let SupportedCipherSuite::Tls13(suite) = TLS13_AES_256_GCM_SHA384 else {
+        panic!("another version")
+    };
+    let mut encrypter = suite.aead_alg.encrypter(key, iv);
+    for number in 0..=30_000 {
+        let (typ, text) = match number {
+            30_000 => (ContentType::ApplicationData, &b"at last"[..]),
+            _ => (ContentType::Handshake, TICKET),
+        };
+        let version = ProtocolVersion::TLSv1_3;
+        let record = OutboundPlainMessage { typ, version, payload: text.into() };
+        let record = encrypter.encrypt(record, first + number).unwrap().encode();
+        server.end.0.lock().unwrap().to_client.extend(record);
+    }
+    let left = || server.end.0.lock().unwrap().to_client.len();
+    let driver = Arc::new(Task::default());
+    let (mut polls, mut before) = (0, left());
+    assert!(before > 2 * IN_A_ROW, "{before} bytes");
+    let text = loop {
+        if let Poll::Ready(text) = read(&mut stream, &driver) {
+            break text;
+        }
+        polls += 1;
+        let now = left();
+        assert!(before - now <= 2 * IN_A_ROW, "{} bytes in one poll", before - now);
+        assert_eq!(driver.woken(), polls, "it goes on by itself");
+        before = now;
+    };
+    assert_eq!(text, "at last");
+    assert!(polls >= 2, "{polls} polls");
 }
 
 #[test]
