@@ -42,10 +42,14 @@ pub(crate) fn cost(frame: &MessageFrame) -> usize {
     spans(frame).iter().fold(0, |sum, span| sum.saturating_add(span.len as usize))
 }
 
-/// Where the messages from `first` to `last` begin and end in their chunk: a message begins with its subject.
+/// Where the messages from `first` to `last` begin and end in their chunk: a message begins with its subject. Where an empty
+/// span is means nothing.
 #[inline]
 pub(crate) fn extent(first: &MessageFrame, last: &MessageFrame) -> (usize, usize) {
-    let end = |span: Span| (span.start as usize).saturating_add(span.len as usize);
+    let end = |span: Span| match span.len {
+        0 => 0,
+        len => (span.start as usize).saturating_add(len as usize),
+    };
     let end = spans(last).into_iter().map(end).fold(0, usize::max);
     ((first.subject.start as usize).min(end), end)
 }

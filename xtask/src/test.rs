@@ -3,13 +3,19 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use crate::process::{self, cargo, step};
 use crate::{Result, server, workspace};
 
 /// Cases of each property of the wire format, and of what is written and read back.
 const WIRE_CASES: u32 = 100_000;
+
+/// How many tests of a binary run at the same time.
+const THREADS: &str = "RUST_TEST_THREADS";
+
+/// Tests at the same time, for each processor: most of them wait for a server, or for time to pass.
+const TESTS_AT_ONCE: usize = 3;
 
 /// Where they are, and what their names contain.
 const READ_BACK: [(&str, &str); 4] = [
@@ -40,7 +46,13 @@ pub(crate) fn run(cargo_args: &[OsString]) -> Result {
 fn workspace_tests(cargo_args: &[OsString], servers: &[(&str, PathBuf)]) -> Result {
     step("tests of the workspace");
     let servers = servers.iter().map(|(variable, path)| (variable, path));
-    process::run(cargo(None).args(["test", "--workspace"]).args(cargo_args).envs(servers))
+    let mut command = cargo(None);
+    command.args(["test", "--workspace"]).args(cargo_args).envs(servers);
+    if env::var_os(THREADS).is_none() {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        command.env(THREADS, processors.saturating_mul(TESTS_AT_ONCE).to_string());
+    }
+    process::run(&mut command)
 }
 
 /// Runs the programs that bring their own server to their ends.

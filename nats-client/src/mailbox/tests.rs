@@ -221,3 +221,84 @@ fn a_small_message_that_is_kept_does_not_keep_its_chunk() {
     assert!(chunk.is_unique(), "a message holds on to the chunk");
     assert_eq!(messages.len(), 2);
 }
+
+#[test]
+fn whatever_is_read_at_once_comes_out_as_it_came() {
+    // A generator of numbers that need not be good.
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for round in 0..100 {
+        let mailboxes = [0; 3].map(|_| mailbox(100_000, 64 << 20));
+        let mut expected: [Vec<(String, String)>; 3] = Default::default();
+        let mut wire = Vec::new();
+        for number in 0..3_000 {
+            let subject = "s".repeat([1, 1, 1, 13, 22, 23, 40][random(7)]);
+            let payload = match random(20) {
+                0 => "x".repeat(random(700)),
+                1 => String::new(),
+                _ => number.to_string(),
+            };
+            let to = if random(4) == 0 { random(3) } else { round % 3 };
+            let reply = ["", "", " r", " _INBOX.0123456789012345678901.1-2"][random(4)];
+            wire.extend(
+                format!("MSG {subject} {to}{reply} {}\r\n{payload}\r\n", payload.len()).bytes(),
+            );
+            expected[to].push((subject, payload));
+        }
+        let mut decoder = ServerDecoder::new(Default::default());
+        let mut ops = ServerOps::new();
+        let mut input = BytesMut::new();
+        let mut rest = &wire[..];
+        let mut hands = [0; 3].map(|_| Hand::default());
+        let mut got: [Vec<(String, String)>; 3] = Default::default();
+        let mut drain = |index: usize, hands: &mut [Hand; 3], most: usize| {
+            let (mailbox, hand) = (&mailboxes[index], &mut hands[index]);
+            for _ in 0..most {
+                if hand.advance(mailbox).is_none() {
+                    match mailbox.take(hand, Waker::noop()) {
+                        Taken::Messages(_) => continue,
+                        _ => return,
+                    }
+                }
+                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                let (subject, payload) = if let Some((subject, payload, _)) = hand.parts() {
+                    (Subject::from(subject).to_string(), text(&payload))
+                } else if let Some((subject, _, payload, _)) = hand.long_parts() {
+                    (subject.to_string(), text(&payload))
+                } else {
+                    let message = hand.message().expect("a message");
+                    (message.subject.to_string(), text(&message.payload))
+                };
+                got[index].push((subject, payload));
+            }
+        };
+        while !rest.is_empty() {
+            let most = [20, 500, 16_384][random(3)];
+            let count = (1 + random(most)).min(rest.len());
+            input.extend_from_slice(&rest[..count]);
+            rest = &rest[count..];
+            decoder.decode(&mut input, &mut ops).expect("valid operations");
+            let sid = |op: &ServerOp| frame(op).sid;
+            for run in ops.items.chunk_by(|a, b| sid(a) == sid(b)) {
+                let _ = mailboxes[sid(&run[0]) as usize].push(&ops.chunk, run, &mut Vec::new());
+            }
+            if random(30) == 0 {
+                let index = random(3);
+                drain(index, &mut hands, random(500));
+            }
+        }
+        for index in 0..3 {
+            drain(index, &mut hands, usize::MAX);
+        }
+        for (got, expected) in got.iter().zip(&expected) {
+            assert_eq!(got.len(), expected.len(), "round {round}");
+            for (index, pair) in got.iter().zip(expected).enumerate() {
+                assert_eq!(pair.0, pair.1, "{index} in round {round}");
+            }
+        }
+    }
+}

@@ -234,7 +234,15 @@ pub(crate) async fn threads_that_publish_while_others_receive_lose_nothing<R: Rt
         R::spawn(async move { publish_numbers(&client, subject, 0..EACH).await });
     }
     for subscriber in &mut subscribers {
-        assert_eq!(take(subscriber, EACH).await, numbers(EACH));
+        let received = take(subscriber, EACH).await;
+        assert!(
+            received == numbers(EACH),
+            "{} messages, {:?}, {:?}, {:?}",
+            received.len(),
+            subscriber.statistics(),
+            subscriber.end_reason(),
+            client.delivery_statistics()
+        );
     }
     let reply = client.flush().await;
     assert!(reply.is_ok() && client.connection_state() == State::Connected);
