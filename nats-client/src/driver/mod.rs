@@ -279,7 +279,8 @@ impl<R: Runtime> Driver<R> {
                 if let Route::Request(id) = *route
                     && let Some(frame) = batch.ops.messages(messages.clone()).next()
                 {
-                    let reply = self.replies.take(&batch.ops.chunk, frame);
+                    let is_lone = batch.deliveries.len() == 1;
+                    let reply = self.replies.take(&batch.ops.chunk, frame, is_lone);
                     batch.wakers.extend(core.requests.complete(id, Ok(reply)));
                 }
             }

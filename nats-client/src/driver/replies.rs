@@ -6,7 +6,10 @@ use nats_proto::wire::{Chunk, MessageFrame};
 use crate::frames::{COPIED, PAGE, extent, moved};
 use crate::shared::Reply;
 
-/// Copies small replies, whose readers may keep them for as long as they like.
+/// Copies small replies that come alone: they cost no allocation, and whoever keeps one does not keep the read buffer.
+///
+/// Several at a time share the read buffer. Their readers, on other threads, would fight for the reference count of a page
+/// that is being filled, which takes far longer than all of the rest.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     page: BytesMut,
@@ -15,11 +18,11 @@ pub(super) struct Replies {
 }
 
 impl Replies {
-    /// The reply that `frame` describes in `chunk`.
-    pub(super) fn take(&mut self, chunk: &Bytes, frame: &MessageFrame) -> Reply {
+    /// The reply that `frame` describes in `chunk`; `is_lone` says that nothing else came with it.
+    pub(super) fn take(&mut self, chunk: &Bytes, frame: &MessageFrame, is_lone: bool) -> Reply {
         let (start, end) = extent(frame, frame);
         let bytes = chunk.get(start..end).unwrap_or_default();
-        if bytes.len() > COPIED {
+        if !is_lone || bytes.len() > COPIED {
             return Reply { chunk: chunk.clone().into(), frame: *frame };
         }
         if self.page.capacity() < bytes.len() {
@@ -53,8 +56,12 @@ mod tests {
     }
 
     fn message(replies: &mut Replies, payload: &str) -> (Bytes, Message) {
+        message_of(replies, payload, true)
+    }
+
+    fn message_of(replies: &mut Replies, payload: &str, is_lone: bool) -> (Bytes, Message) {
         let (chunk, frame) = reply(payload);
-        let Reply { chunk: mut copy, frame } = replies.take(&chunk, &frame);
+        let Reply { chunk: mut copy, frame } = replies.take(&chunk, &frame, is_lone);
         (chunk, Message::from_frame(&mut copy, &frame))
     }
 
@@ -68,6 +75,13 @@ mod tests {
             assert_eq!(message.subject.as_str(), "_INBOX.0123456789012345678901.0-1");
             assert_eq!(chunk.is_unique(), copied, "{size} bytes");
         }
+    }
+
+    #[test]
+    fn a_reply_among_others_is_not_copied() {
+        let (chunk, message) = message_of(&mut Replies::default(), "one", false);
+        assert_eq!(message.payload, "one");
+        assert!(!chunk.is_unique());
     }
 
     #[test]
