@@ -9,9 +9,8 @@ use super::Span;
 
 /// Received bytes, of which messages are slices.
 ///
-/// Payloads are [`Bytes`]. Subjects, names and values that are too long to be stored inline share a reference count of
-/// their own, of a third of the size: it is made with the first of them, and is the one allocation that a chunk may
-/// cost.
+/// Payloads are [`Bytes`]. Subjects, names and values that are too long to be stored inline take half of their space, by
+/// sharing one more reference count: it is made with the first of them, and is the one allocation that a chunk may cost.
 ///
 /// ```
 /// use bytes::{Bytes, BytesMut};
