@@ -165,29 +165,6 @@ impl Stream for Subscriber {
                 if last {
                     this.handle.change(|_| ());
                 }
-                // Nearly every message is built here, in place, because it is too large to be moved about.
-                if let Some((subject, payload, length)) = hand.parts() {
-                    return Poll::Ready(Some(Message {
-                        subject: subject.into(),
-                        reply: None,
-                        payload,
-                        headers: None,
-                        status: None,
-                        description: None,
-                        length,
-                    }));
-                }
-                if let Some((subject, reply, payload, length)) = hand.long_parts() {
-                    return Poll::Ready(Some(Message {
-                        subject,
-                        reply,
-                        payload,
-                        headers: None,
-                        status: None,
-                        description: None,
-                        length,
-                    }));
-                }
                 return Poll::Ready(hand.message());
             }
             match this.take(cx.waker()) {

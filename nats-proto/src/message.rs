@@ -39,34 +39,31 @@ impl Message {
     /// A header block that cannot be read spoils only itself: the message comes with `headers: None`.
     #[inline]
     pub fn from_frame(chunk: &mut Chunk, frame: &MessageFrame) -> Self {
-        let payload = frame.payload.slice(chunk);
-        Self::from_frame_with(chunk, frame, payload)
-    }
-
-    /// The message that `frame` describes in `chunk`, but for its payload, which is `payload`.
-    ///
-    /// For callers that copy small payloads, so that a message that is kept does not keep all of `chunk`.
-    /// Subjects of more than 22 bytes and headers share `chunk` all the same.
-    #[inline]
-    pub fn from_frame_with(chunk: &mut Chunk, frame: &MessageFrame, payload: Bytes) -> Self {
         match Short::at(chunk, frame.subject) {
             // Nearly every message. Written to where it is to be at once: copies of what was just written in
             // other pieces are slow.
-            Some(subject) if frame.reply.is_empty() && frame.headers.is_empty() => Self {
-                subject: subject.into(),
-                reply: None,
-                payload,
-                headers: None,
-                status: None,
-                description: None,
-                length: (frame.subject.len as usize).saturating_add(frame.size()),
-            },
-            _ => Self::from_any_frame(chunk, frame, payload),
+            Some(subject) if frame.reply.is_empty() && frame.headers.is_empty() => {
+                let length = (frame.subject.len as usize).saturating_add(frame.size());
+                let subject = subject.into();
+                Self::without_headers(subject, None, frame.payload.slice(chunk), length)
+            }
+            _ => Self::from_any_frame(chunk, frame),
         }
     }
 
+    /// A message without headers, whose parts count for `length` bytes.
+    #[inline(always)]
+    pub fn without_headers(
+        subject: Subject,
+        reply: Option<Subject>,
+        payload: Bytes,
+        length: usize,
+    ) -> Self {
+        Self { subject, reply, payload, headers: None, status: None, description: None, length }
+    }
+
     #[inline(never)]
-    fn from_any_frame(chunk: &mut Chunk, frame: &MessageFrame, payload: Bytes) -> Self {
+    fn from_any_frame(chunk: &mut Chunk, frame: &MessageFrame) -> Self {
         let (headers, status, description) = match frame.headers.is_empty() {
             true => (None, None, None),
             false => read_headers(chunk, frame.headers),
@@ -78,7 +75,7 @@ impl Message {
                 true => None,
                 false => Some(Subject::from_span(chunk, frame.reply)),
             },
-            payload,
+            payload: frame.payload.slice(chunk),
             headers,
             status,
             description,

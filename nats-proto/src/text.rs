@@ -11,10 +11,6 @@ use bytes::Bytes;
 
 use crate::wire::{Chunk, Sharer, Slice, Span};
 
-/// The most bytes that are stored inline: with its length and the tag of the enum, a [`Text`] is 24 bytes. With 38, and
-/// 40 bytes, every message that is moved takes 20 ns more.
-const INLINE: usize = 22;
-
 /// An immutable string that is cheap to clone: static, inline if short, or shared, by itself or as a slice of a larger
 /// buffer.
 ///
@@ -23,18 +19,22 @@ const INLINE: usize = 22;
 #[derive(Clone)]
 pub(crate) enum Text {
     Static(&'static str),
-    Inline { len: u8, buf: [u8; INLINE] },
+    Inline { len: u8, buf: [u8; Self::INLINE] },
     Shared(Arc<str>),
     Slice(Slice),
 }
 
 impl Text {
+    /// The most bytes that are stored inline: with its length and the tag of the enum, a text is 24 bytes. With 38, and
+    /// 40 bytes, every message that is moved takes 20 ns more.
+    pub(crate) const INLINE: usize = 22;
+
     pub(crate) const fn from_static(text: &'static str) -> Self {
         Self::Static(text)
     }
 
     fn inline(bytes: &[u8]) -> Option<Self> {
-        let mut buf = [0; INLINE];
+        let mut buf = [0; Self::INLINE];
         buf.get_mut(..bytes.len())?.copy_from_slice(bytes);
         let len = u8::try_from(bytes.len()).ok()?;
         Some(Self::Inline { len, buf })
@@ -68,7 +68,7 @@ impl Text {
         if let Some(short) = Short::at(chunk, span) {
             return short.into();
         }
-        if let Some(long) = chunk.ascii(span, INLINE) {
+        if let Some(long) = chunk.ascii(span, Self::INLINE) {
             return Self::Slice(long);
         }
         let (bytes, mut sharer) = chunk.split();
@@ -103,18 +103,18 @@ impl Text {
 #[derive(Clone, Copy, Debug)]
 pub struct Short<'a> {
     len: u8,
-    buf: &'a [u8; INLINE],
+    buf: &'a [u8; Text::INLINE],
 }
 
 impl<'a> Short<'a> {
     /// The text that `span` names in `chunk`. Also `None` if so little lies behind its start, or that is not ASCII.
     #[inline(always)]
     pub fn at(chunk: &'a [u8], span: Span) -> Option<Self> {
-        let buf = chunk.get(span.start as usize..)?.first_chunk::<INLINE>()?;
+        let buf = chunk.get(span.start as usize..)?.first_chunk::<{ Text::INLINE }>()?;
         let (words, _) = buf.as_chunks::<8>();
         let last = u64::from_ne_bytes(*buf.last_chunk()?);
         let all = words.iter().fold(last, |all, word| all | u64::from_ne_bytes(*word));
-        (span.len as usize <= INLINE && all & 0x8080_8080_8080_8080 == 0)
+        (span.len as usize <= Text::INLINE && all & 0x8080_8080_8080_8080 == 0)
             .then_some(Self { len: span.len as u8, buf })
     }
 }
@@ -210,10 +210,10 @@ mod tests {
 
     #[test]
     fn stores_22_bytes_inline_and_23_shared() {
-        let text = "a".repeat(INLINE);
+        let text = "a".repeat(Text::INLINE);
         assert!(matches!(Text::from(text.as_str()), Text::Inline { .. }));
         assert!(matches!(Text::from(text), Text::Inline { .. }));
-        let text = "a".repeat(INLINE + 1);
+        let text = "a".repeat(Text::INLINE + 1);
         assert!(matches!(Text::from(text.as_str()), Text::Shared(_)));
         assert!(matches!(Text::from(text), Text::Shared(_)));
     }
@@ -240,8 +240,15 @@ mod tests {
 
     #[test]
     fn a_span_is_what_it_names_whatever_lies_around() {
-        for behind in ["", "\u{e9}", " 1 2\r\nok\r\n", &"-".repeat(INLINE)] {
-            for text in ["", "a", "\u{e9}", "a.b.c", &"x".repeat(INLINE), &"x".repeat(INLINE + 1)] {
+        for behind in ["", "\u{e9}", " 1 2\r\nok\r\n", &"-".repeat(Text::INLINE)] {
+            for text in [
+                "",
+                "a",
+                "\u{e9}",
+                "a.b.c",
+                &"x".repeat(Text::INLINE),
+                &"x".repeat(Text::INLINE + 1),
+            ] {
                 let mut chunk = Chunk::from(Bytes::from(["MSG ", text, behind].concat()));
                 let span = Span { start: 4, len: u32::try_from(text.len()).unwrap() };
                 assert_eq!(Text::from_span(&mut chunk, span).as_str(), text);

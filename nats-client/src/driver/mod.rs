@@ -50,7 +50,7 @@ const ROUNDS: usize = 16;
 
 /// Bytes read in one poll before they do: about what a processor's own cache holds, so that subscribers still find it
 /// there, and give it back before more memory is needed.
-const TURN: usize = 512 * 1024;
+pub(crate) const TURN: usize = 512 * 1024;
 
 /// The longest sleep. Waking early is harmless, and no runtime has trouble with an hour.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);

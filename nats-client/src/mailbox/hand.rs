@@ -9,9 +9,6 @@ use super::Mailbox;
 use super::batch::{Batch, Segment};
 use crate::frames::{COPIED, PAGE, cost, extent, moved};
 
-/// Subjects up to this length are part of a [`Message`] and share nothing.
-const INLINE_SUBJECT: u32 = 22;
-
 /// What a subscriber has taken out of its mailbox.
 #[derive(Debug, Default)]
 pub(crate) struct Hand {
@@ -33,7 +30,7 @@ struct Page {
 
 /// Whether nothing of a message but its payload needs the chunk.
 fn is_plain(frame: &MessageFrame) -> bool {
-    frame.headers.is_empty() && frame.subject.len.max(frame.reply.len) <= INLINE_SUBJECT
+    frame.headers.is_empty() && frame.subject.len.max(frame.reply.len) as usize <= Subject::INLINE
 }
 
 /// Subject and reply subject.
@@ -61,49 +58,41 @@ impl Hand {
         Some(mailbox.hold(left, self.batch.bytes) | eased)
     }
 
-    /// The parts of the message that [`advance`](Self::advance) went on to, if it is small and has only a subject and
-    /// a payload; `None` if it is to be had as a [`message`](Self::message).
+    /// The message that [`advance`](Self::advance) went on to.
+    ///
+    /// Part of its caller, which is the subscriber's `poll_next`: nearly every message is put together where the
+    /// application wants it, because it is too large to be moved about.
     #[inline(always)]
-    pub(crate) fn parts(&mut self) -> Option<(Short<'_>, Bytes, usize)> {
-        let frame = self.batch.frames.get(self.next.wrapping_sub(1))?;
-        let chunk = &self.batch.segments.get(self.segment)?.chunk;
-        let rest = frame.reply.len.saturating_add(frame.headers.len);
-        if rest > 0 || frame.payload.len as usize > COPIED {
-            return None;
-        }
-        let subject = Short::at(chunk, frame.subject)?;
-        Some((subject, self.page.next(frame.payload.len as usize), cost(frame)))
-    }
-
-    /// The same of a small message without headers, whatever its texts: subject, reply subject, payload and length.
-    #[inline(always)]
-    pub(crate) fn long_parts(&mut self) -> Option<(Subject, Option<Subject>, Bytes, usize)> {
+    pub(crate) fn message(&mut self) -> Option<Message> {
         let frame = self.batch.frames.get(self.next.wrapping_sub(1))?;
         if !frame.headers.is_empty() || frame.payload.len as usize > COPIED {
-            return None;
+            return self.any_message();
+        }
+        let chunk = &mut self.batch.segments.get_mut(self.segment)?.chunk;
+        if frame.reply.is_empty()
+            && let Some(subject) = Short::at(chunk, frame.subject)
+        {
+            let payload = self.page.next(frame.payload.len as usize);
+            return Some(Message::without_headers(subject.into(), None, payload, cost(frame)));
         }
         if is_plain(frame) {
-            let chunk = &mut self.batch.segments.get_mut(self.segment)?.chunk;
             let payload = self.page.next(frame.payload.len as usize);
             let (subject, reply) = texts(chunk, frame);
-            return Some((subject, reply, payload, cost(frame)));
+            return Some(Message::without_headers(subject, reply, payload, cost(frame)));
         }
         let copy = self.page.next_whole(frame);
         let (subject, reply) = texts(&mut self.page.bytes, &copy);
-        Some((subject, reply, copy.payload.slice(&self.page.bytes), cost(frame)))
+        let payload = copy.payload.slice(&self.page.bytes);
+        Some(Message::without_headers(subject, reply, payload, cost(frame)))
     }
 
-    /// The message that [`advance`](Self::advance) went on to, of any kind.
+    /// The same for a message that has headers or is large.
     #[inline(never)]
-    pub(crate) fn message(&mut self) -> Option<Message> {
+    fn any_message(&mut self) -> Option<Message> {
         let frame = self.batch.frames.get(self.next.wrapping_sub(1))?;
-        let chunk = &mut self.batch.segments.get_mut(self.segment)?.chunk;
         if frame.size() > COPIED {
+            let chunk = &mut self.batch.segments.get_mut(self.segment)?.chunk;
             return Some(Message::from_frame(chunk, frame));
-        }
-        if is_plain(frame) {
-            let payload = self.page.next(frame.payload.len as usize);
-            return Some(Message::from_frame_with(chunk, frame, payload));
         }
         let copy = self.page.next_whole(frame);
         Some(Message::from_frame(&mut self.page.bytes, &copy))

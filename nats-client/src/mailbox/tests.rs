@@ -1,6 +1,6 @@
 //! Tests of the mailbox alone.
 
-use nats_proto::{Subject, wire::ServerDecoder, wire::ServerOps};
+use nats_proto::{wire::ServerDecoder, wire::ServerOps};
 
 use super::batch::SHARED_SEGMENTS;
 use super::*;
@@ -26,20 +26,12 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
 }
 
-/// The payload of the message that the hand is at, whichever way the message is built.
-fn message(hand: &mut Hand) -> Option<Bytes> {
-    if let Some((_, payload, _)) = hand.parts() {
-        return Some(payload);
-    }
-    Some(hand.message()?.payload)
-}
-
 /// The next message, as a subscriber would get it.
 fn next(mailbox: &Mailbox, hand: &mut Hand) -> Option<String> {
     loop {
         if hand.advance(mailbox).is_some() {
-            let message = message(hand)?;
-            return String::from_utf8(message.to_vec()).ok();
+            let payload = hand.message()?.payload;
+            return String::from_utf8(payload.to_vec()).ok();
         }
         match mailbox.take(hand, Waker::noop()) {
             Taken::Messages(_) => {}
@@ -206,12 +198,10 @@ fn a_small_message_that_is_kept_does_not_keep_its_chunk() {
     let mut hand = Hand::default();
     assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
     assert_eq!(hand.advance(&mailbox), Some(false));
-    let plain = hand.parts().expect("a plain message");
-    assert_eq!(Subject::from(plain.0).as_str(), "a");
-    assert_eq!((&*plain.1, plain.2), (&b"hi"[..], 3));
+    let plain = hand.message().expect("a plain message");
+    assert_eq!((plain.subject.as_str(), &*plain.payload, plain.length), ("a", &b"hi"[..], 3));
     let mut messages = Vec::new();
     while hand.advance(&mailbox).is_some() {
-        assert!(hand.parts().is_none());
         messages.extend(hand.message());
     }
     assert_eq!(messages[0].reply.as_deref(), Some(&*long));
@@ -224,13 +214,8 @@ fn a_small_message_that_is_kept_does_not_keep_its_chunk() {
 
 #[test]
 fn whatever_is_read_at_once_comes_out_as_it_came() {
-    // A generator of numbers that need not be good.
-    let mut state = 1_u64;
-    let mut random = |below: usize| {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % below
-    };
+    let mut rng = nats_proto::Rng::from_seed([1; 32]);
+    let mut random = |below: usize| (rng.next_u64() % below as u64) as usize;
     for round in 0..100 {
         let mailboxes = [0; 3].map(|_| mailbox(100_000, 64 << 20));
         let mut expected: [Vec<(String, String)>; 3] = Default::default();
@@ -264,16 +249,9 @@ fn whatever_is_read_at_once_comes_out_as_it_came() {
                         _ => return,
                     }
                 }
-                let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                let (subject, payload) = if let Some((subject, payload, _)) = hand.parts() {
-                    (Subject::from(subject).to_string(), text(&payload))
-                } else if let Some((subject, _, payload, _)) = hand.long_parts() {
-                    (subject.to_string(), text(&payload))
-                } else {
-                    let message = hand.message().expect("a message");
-                    (message.subject.to_string(), text(&message.payload))
-                };
-                got[index].push((subject, payload));
+                let message = hand.message().expect("a message");
+                let payload = String::from_utf8(message.payload.to_vec()).expect("text");
+                got[index].push((message.subject.into_string(), payload));
             }
         };
         while !rest.is_empty() {

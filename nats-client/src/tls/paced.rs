@@ -6,8 +6,7 @@ use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-/// Bytes that are read in a row before other tasks get their turn: as many as the driver itself reads before that.
-pub(super) const IN_A_ROW: usize = 512 * 1024;
+use crate::driver::TURN;
 
 /// The stream below TLS. Reading goes on while there are only records that say nothing to the application: a server may
 /// send tickets for later connections as many as it likes, as fast as they are read. The one who polls must still get to
@@ -30,7 +29,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        if self.read >= IN_A_ROW {
+        if self.read >= TURN {
             self.read = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -21,8 +21,8 @@ use rustls::{
     SupportedCipherSuite,
 };
 
-use super::paced::IN_A_ROW;
 use super::{Certificates, Identity, Key, TlsSettings, lost};
+use crate::driver::TURN;
 use crate::link::Stream;
 
 /// What the two ends of a stream share.
@@ -287,14 +287,14 @@ fn tickets_for_later_connections_let_others_run_however_many_there_are() {
     let left = || server.end.0.lock().unwrap().to_client.len();
     let driver = Arc::new(Task::default());
     let (mut polls, mut before) = (0, left());
-    assert!(before > 2 * IN_A_ROW, "{before} bytes");
+    assert!(before > 2 * TURN, "{before} bytes");
     let text = loop {
         if let Poll::Ready(text) = read(&mut stream, &driver) {
             break text;
         }
         polls += 1;
         let now = left();
-        assert!(before - now <= 2 * IN_A_ROW, "{} bytes in one poll", before - now);
+        assert!(before - now <= 2 * TURN, "{} bytes in one poll", before - now);
         assert_eq!(driver.woken(), polls, "it goes on by itself");
         before = now;
     };

@@ -46,6 +46,9 @@ pub use self::rules::{
 pub struct Subject(Text);
 
 impl Subject {
+    /// The most bytes that are stored inline.
+    pub const INLINE: usize = Text::INLINE;
+
     /// A subject that lives as long as the program, without copying or allocating.
     pub const fn from_static(subject: &'static str) -> Self {
         Self(Text::from_static(subject))

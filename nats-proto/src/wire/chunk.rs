@@ -50,15 +50,13 @@ impl Chunk {
     /// A part of more than so many bytes, if it is ASCII: that is, nearly any.
     #[inline]
     pub(crate) fn ascii(&mut self, span: Span, more_than: usize) -> Option<Slice> {
-        let start = span.start as usize;
-        let part = self.bytes.get(start..start.checked_add(span.len as usize)?)?;
-        (part.len() > more_than && part.is_ascii()).then(|| {
-            let chunk = self.shared.get_or_insert_with(|| Arc::new(self.bytes.clone()));
-            Slice { chunk: Arc::clone(chunk), span }
-        })
+        let (bytes, mut sharer) = self.split();
+        let part = span.of(bytes);
+        (part.len() > more_than && part.is_ascii()).then(|| sharer.at(span))
     }
 
     /// The bytes, and the means to share parts of them.
+    #[inline]
     pub(crate) fn split(&mut self) -> (&Bytes, Sharer<'_>) {
         let Self { bytes, shared } = self;
         (bytes, Sharer { bytes, shared })
@@ -100,8 +98,13 @@ impl Sharer<'_> {
         if span.of(self.bytes).len() != part.len() {
             return None;
         }
+        Some(self.at(span))
+    }
+
+    #[inline]
+    fn at(&mut self, span: Span) -> Slice {
         let chunk = self.shared.get_or_insert_with(|| Arc::new(self.bytes.clone()));
-        Some(Slice { chunk: Arc::clone(chunk), span })
+        Slice { chunk: Arc::clone(chunk), span }
     }
 }
 

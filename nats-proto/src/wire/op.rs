@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::{ConnectInfo, ServerError, ServerInfo};
 
-/// A range of bytes of the chunk that an operation was decoded from.
+/// A range of bytes of the chunk that an operation was decoded from. Where an empty one is means nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// Offset of the first byte.
