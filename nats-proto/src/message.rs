@@ -39,15 +39,15 @@ impl Message {
     /// A header block that cannot be read spoils only itself: the message comes with `headers: None`.
     #[inline]
     pub fn from_frame(chunk: &mut Chunk, frame: &MessageFrame) -> Self {
+        let payload = frame.payload.slice(chunk);
         match Short::at(chunk, frame.subject) {
             // Nearly every message. Written to where it is to be at once: copies of what was just written in
             // other pieces are slow.
             Some(subject) if frame.reply.is_empty() && frame.headers.is_empty() => {
                 let length = (frame.subject.len as usize).saturating_add(frame.size());
-                let subject = subject.into();
-                Self::without_headers(subject, None, frame.payload.slice(chunk), length)
+                Self::without_headers(subject.into(), None, payload, length)
             }
-            _ => Self::from_any_frame(chunk, frame),
+            _ => Self::from_any_frame(chunk, frame, payload),
         }
     }
 
@@ -63,7 +63,7 @@ impl Message {
     }
 
     #[inline(never)]
-    fn from_any_frame(chunk: &mut Chunk, frame: &MessageFrame) -> Self {
+    fn from_any_frame(chunk: &mut Chunk, frame: &MessageFrame, payload: Bytes) -> Self {
         let (headers, status, description) = match frame.headers.is_empty() {
             true => (None, None, None),
             false => read_headers(chunk, frame.headers),
@@ -75,7 +75,7 @@ impl Message {
                 true => None,
                 false => Some(Subject::from_span(chunk, frame.reply)),
             },
-            payload: frame.payload.slice(chunk),
+            payload,
             headers,
             status,
             description,
