@@ -5,6 +5,7 @@ use alloc::string::String;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::header::ParsedHeaders;
 use crate::subject::Short;
 use crate::wire::{Chunk, MessageFrame, Span};
 use crate::{HeaderMap, StatusCode, Subject};
@@ -37,17 +38,35 @@ impl Message {
     /// The message that `frame` describes in `chunk`.
     ///
     /// A header block that cannot be read spoils only itself: the message comes with `headers: None`.
-    #[inline]
+    ///
+    /// Part of its caller, so that the message is put together where it is to be: copies of what was just written in
+    /// other pieces are slow.
+    #[inline(always)]
     pub fn from_frame(chunk: &mut Chunk, frame: &MessageFrame) -> Self {
         let payload = frame.payload.slice(chunk);
-        match Short::at(chunk, frame.subject) {
-            // Nearly every message. Written to where it is to be at once: copies of what was just written in
-            // other pieces are slow.
-            Some(subject) if frame.reply.is_empty() && frame.headers.is_empty() => {
-                let length = (frame.subject.len as usize).saturating_add(frame.size());
-                Self::without_headers(subject.into(), None, payload, length)
-            }
-            _ => Self::from_any_frame(chunk, frame, payload),
+        let texts = (frame.subject.len as usize).saturating_add(frame.reply.len as usize);
+        let length = texts.saturating_add(frame.size());
+        // Nearly every message.
+        if frame.reply.is_empty()
+            && frame.headers.is_empty()
+            && let Some(subject) = Short::at(chunk, frame.subject)
+        {
+            return Self::without_headers(subject.into(), None, payload, length);
+        }
+        let parsed = match frame.headers.is_empty() {
+            true => ParsedHeaders::default(),
+            false => read_headers(chunk, frame.headers),
+        };
+        let subject = Subject::from_span(chunk, frame.subject);
+        let reply = (!frame.reply.is_empty()).then(|| Subject::from_span(chunk, frame.reply));
+        Self {
+            subject,
+            reply,
+            payload,
+            headers: (!parsed.headers.is_empty()).then_some(parsed.headers),
+            status: parsed.status,
+            description: parsed.description,
+            length,
         }
     }
 
@@ -62,27 +81,6 @@ impl Message {
         Self { subject, reply, payload, headers: None, status: None, description: None, length }
     }
 
-    #[inline(never)]
-    fn from_any_frame(chunk: &mut Chunk, frame: &MessageFrame, payload: Bytes) -> Self {
-        let (headers, status, description) = match frame.headers.is_empty() {
-            true => (None, None, None),
-            false => read_headers(chunk, frame.headers),
-        };
-        let texts = (frame.subject.len as usize).saturating_add(frame.reply.len as usize);
-        Self {
-            subject: Subject::from_span(chunk, frame.subject),
-            reply: match frame.reply.is_empty() {
-                true => None,
-                false => Some(Subject::from_span(chunk, frame.reply)),
-            },
-            payload,
-            headers,
-            status,
-            description,
-            length: texts.saturating_add(frame.size()),
-        }
-    }
-
     /// Whether this is the server's answer to a request that nobody listens to: status 503 and no payload.
     ///
     /// A status alone does not say so, since a service may answer with one.
@@ -91,15 +89,11 @@ impl Message {
     }
 }
 
-/// The headers of a block with its inline status; nothing, if it cannot be read.
-fn read_headers(
-    chunk: &mut Chunk,
-    block: Span,
-) -> (Option<HeaderMap>, Option<StatusCode>, Option<String>) {
+/// What a header block holds; nothing, if it cannot be read.
+#[inline(never)]
+fn read_headers(chunk: &mut Chunk, block: Span) -> ParsedHeaders {
     let (bytes, mut sharer) = chunk.split();
-    let parsed = HeaderMap::parse_part(block.of(bytes), &mut sharer).unwrap_or_default();
-    let headers = (!parsed.headers.is_empty()).then_some(parsed.headers);
-    (headers, parsed.status, parsed.description)
+    HeaderMap::parse_part(block.of(bytes), &mut sharer).unwrap_or_default()
 }
 
 /// A message to be published that owns its parts.

@@ -50,7 +50,16 @@ impl Text {
 
     /// Like [`from_utf8`](Self::from_utf8) for a part of what `sharer` shares, but replaces what is not UTF-8 by
     /// U+FFFD.
+    #[inline]
     pub(crate) fn from_part(part: &[u8], sharer: &mut Sharer<'_>) -> Self {
+        match sharer.short(part) {
+            Some(short) => short.into(),
+            None => Self::from_any_part(part, sharer),
+        }
+    }
+
+    #[inline(never)]
+    fn from_any_part(part: &[u8], sharer: &mut Sharer<'_>) -> Self {
         // ASCII first: it is nearly always that, and much cheaper to see.
         let is_text = part.is_ascii() || core::str::from_utf8(part).is_ok();
         if is_text && let Some(text) = Self::inline(part) {
@@ -72,7 +81,7 @@ impl Text {
             return Self::Slice(long);
         }
         let (bytes, mut sharer) = chunk.split();
-        Self::from_part(span.of(bytes), &mut sharer)
+        Self::from_any_part(span.of(bytes), &mut sharer)
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

@@ -34,6 +34,7 @@ const WORK: &[(&str, Work)] = &[
     ("encode HPUB 16 B", encode_hpub),
     ("publish 16 B on a connection", publish),
     ("receive 16 B on a connection", receive),
+    ("receive 16 B with a header on a connection", receive_with_header),
     ("receive 16 B on a connection, 10,000 subscriptions", receive_among_many),
     ("request and reply 16 B on a connection", request),
 ];
@@ -61,6 +62,16 @@ fn headers() -> HeaderMap {
 
 fn msg() -> Vec<u8> {
     format!("MSG {SUBJECT} 1 16\r\n0123456789abcdef\r\n").repeat(BATCH).into_bytes()
+}
+
+fn hmsg() -> Vec<u8> {
+    let mut block = Vec::new();
+    headers().encode(&mut block);
+    let mut frame =
+        format!("HMSG {SUBJECT} 1 {} {}\r\n", block.len(), block.len() + 16).into_bytes();
+    frame.extend_from_slice(&block);
+    frame.extend_from_slice(b"0123456789abcdef\r\n");
+    frame.repeat(BATCH)
 }
 
 /// Gives `each` decoded batches of `wire` until there were `count` messages.
@@ -91,13 +102,7 @@ fn decode_msg(count: usize) {
 }
 
 fn decode_hmsg(count: usize) {
-    let mut block = Vec::new();
-    headers().encode(&mut block);
-    let mut frame =
-        format!("HMSG {SUBJECT} 1 {} {}\r\n", block.len(), block.len() + 16).into_bytes();
-    frame.extend_from_slice(&block);
-    frame.extend_from_slice(b"0123456789abcdef\r\n");
-    decode(&frame.repeat(BATCH), count, |ops| assert_eq!(black_box(ops).items.len(), BATCH));
+    decode(&hmsg(), count, |ops| assert_eq!(black_box(ops).items.len(), BATCH));
 }
 
 fn decode_pub(count: usize) {
@@ -204,9 +209,9 @@ fn publish(count: usize) {
     }
 }
 
-fn receive_with(mut connection: Connection, count: usize) {
+fn receive_with(mut connection: Connection, wire: &[u8], count: usize) {
     let mut deliveries: Vec<Delivery> = Vec::new();
-    decode(&msg(), count, |ops| {
+    decode(wire, count, |ops| {
         connection.handle_ops(Instant::ZERO, ops, &mut deliveries);
         let mut chunk = Chunk::from(ops.chunk.clone());
         for delivery in deliveries.drain(..) {
@@ -221,7 +226,13 @@ fn receive_with(mut connection: Connection, count: usize) {
 fn receive(count: usize) {
     let mut connection = connected();
     connection.subscribe(SUBJECT, None).expect("a subscription");
-    receive_with(connection, count);
+    receive_with(connection, &msg(), count);
+}
+
+fn receive_with_header(count: usize) {
+    let mut connection = connected();
+    connection.subscribe(SUBJECT, None).expect("a subscription");
+    receive_with(connection, &hmsg(), count);
 }
 
 fn receive_among_many(count: usize) {
@@ -230,7 +241,7 @@ fn receive_among_many(count: usize) {
     for number in 0..10_000 {
         connection.subscribe(&format!("other.{number}"), None).expect("a subscription");
     }
-    receive_with(connection, count);
+    receive_with(connection, &msg(), count);
 }
 
 fn request(count: usize) {

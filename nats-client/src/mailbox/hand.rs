@@ -66,7 +66,8 @@ impl Hand {
     pub(crate) fn message(&mut self) -> Option<Message> {
         let frame = self.batch.frames.get(self.next.wrapping_sub(1))?;
         if !frame.headers.is_empty() || frame.payload.len as usize > COPIED {
-            return self.any_message();
+            let (chunk, frame) = self.whole()?;
+            return Some(Message::from_frame(chunk, &frame));
         }
         let chunk = &mut self.batch.segments.get_mut(self.segment)?.chunk;
         if frame.reply.is_empty()
@@ -86,16 +87,14 @@ impl Hand {
         Some(Message::without_headers(subject, reply, payload, cost(frame)))
     }
 
-    /// The same for a message that has headers or is large.
-    #[inline(never)]
-    fn any_message(&mut self) -> Option<Message> {
+    /// Where all of the message is: one that has headers or is large.
+    fn whole(&mut self) -> Option<(&mut Chunk, MessageFrame)> {
         let frame = self.batch.frames.get(self.next.wrapping_sub(1))?;
         if frame.size() > COPIED {
-            let chunk = &mut self.batch.segments.get_mut(self.segment)?.chunk;
-            return Some(Message::from_frame(chunk, frame));
+            return Some((&mut self.batch.segments.get_mut(self.segment)?.chunk, *frame));
         }
         let copy = self.page.next_whole(frame);
-        Some(Message::from_frame(&mut self.page.bytes, &copy))
+        Some((&mut self.page.bytes, copy))
     }
 
     /// Copies the next small messages, all of the same segment.

@@ -1,6 +1,7 @@
 //! Builds maps of any number of headers.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::entries::{Entries, Entry};
@@ -10,37 +11,39 @@ use super::{HeaderMap, HeaderName, HeaderValue};
 /// the square of their number, which the sender of a message could exploit.
 #[derive(Default)]
 pub(super) struct Builder {
-    entries: Option<Entries>,
+    /// In their place from the first on: they are large, and moving them would take as long as reading a line.
+    entries: Option<Arc<Entries>>,
     /// Where the names are, once there are many. Ordered, since a hash without a secret seed could be exploited.
-    index: BTreeMap<HeaderName, usize>,
+    index: Option<BTreeMap<HeaderName, usize>>,
 }
 
 impl Builder {
     /// Up to so many names are found faster by going through them.
     const FEW: usize = 16;
 
+    #[inline]
     pub(super) fn add(&mut self, name: HeaderName, value: HeaderValue) {
         let Some(entries) = &mut self.entries else {
-            self.entries = Some(Entries::received(Entry::new(name, value)));
+            self.entries = Some(Arc::new(Entries::received(Entry::new(name, value))));
             return;
         };
-        let many = entries.len() >= Self::FEW;
-        if many && self.index.is_empty() {
-            let names = entries.iter().map(|entry| entry.name.clone());
-            self.index = names.zip(0..).collect();
-        }
-        let known = match many {
-            true => self.index.get(&name).copied(),
-            false => entries.iter().position(|entry| entry.name == name),
+        // Nobody else has them yet, so that nothing is cloned.
+        let entries = Arc::make_mut(entries);
+        let known = match entries.len() {
+            few if few < Self::FEW => entries.iter().position(|entry| entry.name == name),
+            many => {
+                let names = entries.iter().map(|entry| entry.name.clone());
+                let index = self.index.get_or_insert_with(|| names.zip(0..).collect());
+                let known = index.get(&name).copied();
+                if known.is_none() {
+                    index.insert(name.clone(), many);
+                }
+                known
+            }
         };
         match known.and_then(|position| entries.values_at(position)) {
             Some(values) => values.push(value),
-            None => {
-                if many {
-                    self.index.insert(name.clone(), entries.len());
-                }
-                entries.push_received(Entry::new(name, value));
-            }
+            None => entries.push_received(Entry::new(name, value)),
         }
     }
 

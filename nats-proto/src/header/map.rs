@@ -184,8 +184,8 @@ impl HeaderMap {
         self.iter().flat_map(|(name, values)| values.iter().map(move |value| line(name, value)))
     }
 
-    pub(super) fn from_entries(entries: Option<Entries>) -> Self {
-        Self { entries: entries.map(Arc::new) }
+    pub(super) fn from_entries(entries: Option<Arc<Entries>>) -> Self {
+        Self { entries }
     }
 
     /// What is no name is no header's name, so that looking up never panics.

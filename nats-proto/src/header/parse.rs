@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
-use nom::bytes::complete::{tag, take, take_till, take_while, take_while1};
+use memchr::memchr2;
+use nom::bytes::complete::{tag, take, take_while, take_while1};
 use nom::combinator::{map_res, opt, rest};
 use nom::sequence::{preceded, terminated};
 use nom::{IResult, Parser};
@@ -13,7 +14,7 @@ use nom::{IResult, Parser};
 use super::builder::Builder;
 use super::name::is_name_byte;
 use super::value::is_padding;
-use super::{HeaderMap, HeaderName, HeaderValue, VERSION};
+use super::{HeaderMap, HeaderName, HeaderValue, VERSION, VERSION_LINE};
 use crate::StatusCode;
 use crate::text::snippet;
 use crate::wire::{Chunk, Sharer};
@@ -68,11 +69,13 @@ impl HeaderMap {
         block: &[u8],
         sharer: &mut Sharer<'_>,
     ) -> Result<ParsedHeaders, ParseHeadersError> {
-        let (mut input, (status, description)) = version_line(block)?;
+        let (mut input, (status, description)) = match block.strip_prefix(VERSION_LINE) {
+            Some(after) => (after, (None, None)),
+            None => version_line(block)?,
+        };
         let mut builder = Builder::default();
         loop {
-            let end: IResult<&[u8], &[u8]> = tag(&b"\r\n"[..]).parse(input);
-            if let Ok((trailing, _)) = end {
+            if let Some(trailing) = input.strip_prefix(b"\r\n") {
                 return match trailing.len() {
                     0 => Ok(ParsedHeaders { headers: builder.finish(), status, description }),
                     count => Err(ParseHeadersError::TrailingBytes { count }),
@@ -185,7 +188,8 @@ fn header_line(input: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
 
 /// Everything up to CRLF, in which CR or LF may not stand alone.
 fn line(input: &[u8]) -> IResult<&[u8], &[u8]> {
-    terminated(take_till(is_line_end), tag(&b"\r\n"[..])).parse(input)
+    let end = memchr2(b'\r', b'\n', input).unwrap_or(input.len());
+    terminated(take(end), tag(&b"\r\n"[..])).parse(input)
 }
 
 fn until_line_end(input: &[u8]) -> &[u8] {

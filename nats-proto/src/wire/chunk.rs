@@ -6,6 +6,7 @@ use core::ops::Deref;
 use bytes::Bytes;
 
 use super::Span;
+use crate::subject::Short;
 
 /// Received bytes, of which messages are slices.
 ///
@@ -93,12 +94,22 @@ pub(crate) struct Sharer<'a> {
 impl Sharer<'_> {
     /// `part` as a slice of the chunk, if it is one.
     pub(crate) fn share(&mut self, part: &[u8]) -> Option<Slice> {
+        let span = self.span(part)?;
+        Some(self.at(span))
+    }
+
+    /// `part`, if it is one of the chunk, is short and is ASCII.
+    #[inline]
+    pub(crate) fn short(&self, part: &[u8]) -> Option<Short<'_>> {
+        Short::at(self.bytes, self.span(part)?)
+    }
+
+    /// Where `part` is, if it is one of the chunk.
+    #[inline]
+    fn span(&self, part: &[u8]) -> Option<Span> {
         let start = part.as_ptr().addr().checked_sub(self.bytes.as_ptr().addr())?;
         let span = Span { start: u32::try_from(start).ok()?, len: u32::try_from(part.len()).ok()? };
-        if span.of(self.bytes).len() != part.len() {
-            return None;
-        }
-        Some(self.at(span))
+        (span.of(self.bytes).len() == part.len()).then_some(span)
     }
 
     #[inline]
