@@ -216,7 +216,23 @@ mod tests {
     fn other_texts_are_not_codes() {
         for text in ["", "50", "5030", "099", "5o3", " 503", "+50", "٥٠٣"] {
             assert!(text.parse::<StatusCode>().is_err(), "{text}");
+            assert!(StatusCode::try_from(text).is_err(), "{text}");
+            let error = StatusCode::try_from(text.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), "status code is not a number from 100 to 999");
         }
+    }
+
+    #[test]
+    fn codes_are_made_of_numbers_and_texts() {
+        let code = StatusCode::NO_RESPONDERS;
+        assert_eq!(StatusCode::try_from("503"), Ok(code));
+        assert_eq!(StatusCode::try_from(&b"503"[..]), Ok(code));
+        assert_eq!(StatusCode::try_from(503), Ok(code));
+        assert_eq!(StatusCode::from(&code), code);
+        assert!(code == 503 && 503 == code);
+        assert!(code != 200 && 200 != code);
+        assert_eq!(StatusCode::default(), 200);
+        assert!(StatusCode::try_from(99).is_err());
     }
 
     #[test]

@@ -492,3 +492,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_and_values_are_the_text_that_they_were_made_of() {
+    let name = HeaderName::try_from("A-b").unwrap();
+    assert_eq!(HeaderName::try_from("A-b".to_owned()), Ok(name.clone()));
+    assert_eq!(AsRef::<str>::as_ref(&name), "A-b");
+    assert_eq!(AsRef::<[u8]>::as_ref(&name), b"A-b");
+    assert_eq!(std::borrow::Borrow::<str>::borrow(&name), "A-b");
+    assert_eq!(serde_json::to_string(&name).unwrap(), "\"A-b\"");
+    let value = HeaderValue::from("c d");
+    assert_eq!(AsRef::<str>::as_ref(&value), "c d");
+    assert_eq!(AsRef::<[u8]>::as_ref(&value), b"c d");
+    assert_eq!(value.to_string(), "c d");
+    assert_eq!(HeaderValue::new().as_str(), "");
+    assert_eq!(serde_json::to_string(&value).unwrap(), "\"c d\"");
+}
+
+#[test]
+fn errors_tell_a_name_from_a_value() {
+    let mut map = HeaderMap::new();
+    let name = map.try_insert("a b", "c").unwrap_err();
+    assert!(matches!(name, HeaderError::Name(_)));
+    assert!(name.to_string().starts_with("header name \"a b\" has ' '"), "{name}");
+    let value = map.try_append("a", "b\n").unwrap_err();
+    assert!(matches!(value, HeaderError::Value(_)));
+    assert_eq!(value.to_string(), r#"header value "b\n" has CR or LF"#);
+    assert!(map.is_empty());
+}
+
+#[test]
+fn iterators_know_how_much_is_left() {
+    let mut map = HeaderMap::new();
+    assert_eq!(map.iter().size_hint(), (0, Some(0)));
+    for (name, value) in [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")] {
+        map.append(name, value);
+    }
+    let mut headers = map.iter();
+    let mut values = map.get_all("a");
+    assert_eq!((headers.len(), values.len()), (3, 2));
+    assert!(headers.next().is_some() && values.next().is_some());
+    assert_eq!((headers.size_hint(), values.size_hint()), ((2, Some(2)), (1, Some(1))));
+    assert_eq!((&map).into_iter().count(), 3);
+}

@@ -331,3 +331,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn is_the_text_that_it_was_made_of() {
+    let text = "orders.new";
+    let subject = Subject::try_from(Bytes::from_static(b"orders.new")).unwrap();
+    assert_eq!(AsRef::<str>::as_ref(&subject), text);
+    assert_eq!(std::borrow::Borrow::<str>::borrow(&subject), text);
+    assert_eq!(&*subject, text);
+    assert_eq!(subject.to_string(), text);
+    assert_eq!(Subject::from(text.to_owned()), subject);
+    assert_eq!(serde_json::to_string(&subject).unwrap(), "\"orders.new\"");
+    assert_eq!(serde_json::from_str::<Subject>("\"orders.new\"").unwrap(), subject);
+    for lent in [subject.subject_text(), (&subject).subject_text(), text.subject_text()] {
+        assert_eq!(lent, text);
+    }
+    assert_eq!(text.to_owned().subject_text(), text);
+}

@@ -251,7 +251,90 @@ mod tests {
 
     use bytes::{Bytes, BytesMut};
 
+    use super::run;
+    use crate::wire::client_decoder::FromClient;
+    use crate::wire::machine::Direction;
+    use crate::wire::server_decoder::FromServer;
     use crate::wire::{Limits, MessageFrame, ServerDecoder, ServerOp, ServerOps};
+
+    /// How much of `wire` is read here, and how many messages that is. The general parser would read the rest.
+    fn taken<D: Direction>(wire: &str, limits: &Limits) -> (usize, usize) {
+        // A word is looked at eight bytes at a time, whatever is behind it.
+        let wire = [wire, "PING\r\nPING\r\n"].concat();
+        let mut items = Vec::new();
+        let end = run::<D>(wire.as_bytes(), 0, limits, &mut items);
+        (end, items.len())
+    }
+
+    #[test]
+    fn everything_in_the_usual_form_is_read_here() {
+        let block = "NATS/1.0\r\n\r\n";
+        for subject_len in 1..40 {
+            let subject = "s".repeat(subject_len);
+            for reply in ["", "7 ", "_R.abc ", "_INBOX.0123456789abcdef.1 "] {
+                for payload_len in [0, 1, 9, 10, 42, 99, 100, 1000, 123_456] {
+                    let (payload, total) = ("p".repeat(payload_len), block.len() + payload_len);
+                    let sid = 12_345_678 / 10_usize.pow(payload_len as u32 % 8);
+                    let head = block.len();
+                    let wire = [
+                        format!("MSG {subject} {sid} {reply}{payload_len}\r\n{payload}\r\n"),
+                        format!(
+                            "HMSG {subject} {sid} {reply}{head} {total}\r\n{block}{payload}\r\n"
+                        ),
+                    ];
+                    let wire = [&*wire[0], &wire[1], &wire[1], &wire[0]].concat();
+                    let limits = Limits::default();
+                    assert_eq!(taken::<FromServer>(&wire, &limits), (wire.len(), 4), "{wire}");
+                    let wire = format!("PUB {subject} {reply}{payload_len}\r\n{payload}\r\n");
+                    assert_eq!(taken::<FromClient>(&wire, &limits), (wire.len(), 1), "{wire}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_looks_different_is_left_to_the_general_parser() {
+        for wire in [
+            "msg a 1 2\r\nok\r\n",
+            "MSG\ta 1 2\r\nok\r\n",
+            "MSG  a 1 2\r\nok\r\n",
+            "MSG a  1 2\r\nok\r\n",
+            "MSG a 1 2 \r\nok\r\n",
+            "MSG a 1\t2\r\nok\r\n",
+            "MSG a 1 2\nok\r\n",
+            "MSG a 1 2\r \nok\r\n",
+            "MSG a 1 2x\r\nok\r\n",
+            "MSG a 1 02x\r\nok\r\n",
+            "MSG a 1 02\nok\r\n",
+            "MSG a x 2\r\nok\r\n",
+            "MSG a 1 r x\r\nok\r\n",
+            "MSG a 1 r s 2\r\nok\r\n",
+            "MSG a 123456789 2\r\nok\r\n",
+            "MSG a 1 2\r\nokay\r\n",
+            "MSG a 1 2\r\no\r\n",
+            "HMSG a 1 13 12\r\nNATS/1.0\r\n\r\n\r\n",
+            "HMSG a 1 12\r\nNATS/1.0\r\n\r\n\r\n",
+            "PING\r\n",
+        ] {
+            assert_eq!(taken::<FromServer>(wire, &Limits::default()), (0, 0), "{wire:?}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_limit_is_left_to_the_general_parser_and_what_reaches_it_is_not() {
+        let wire = "HMSG a 1 12 14\r\nNATS/1.0\r\n\r\nok\r\n";
+        let line = "HMSG a 1 12 14".len();
+        let limits = |control_line, header_block, payload| Limits {
+            control_line,
+            header_block,
+            payload,
+            ..Limits::default()
+        };
+        assert_eq!(taken::<FromServer>(wire, &limits(line, 12, 14)), (wire.len(), 1));
+        for limits in [limits(line - 1, 12, 14), limits(line, 11, 14), limits(line, 12, 13)] {
+            assert_eq!(taken::<FromServer>(wire, &limits), (0, 0), "{limits:?}");
+        }
+    }
 
     /// What `wire` decodes to, each part as text.
     fn decoded(wire: &str) -> Vec<(u64, [String; 4])> {

@@ -46,7 +46,7 @@ impl ClientDecoder {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub(super) enum Kind {
     Connect,
     Sub,
     Unsub,
@@ -55,7 +55,7 @@ enum Kind {
 }
 
 #[derive(Clone, Debug)]
-struct FromClient;
+pub(super) struct FromClient;
 
 impl Direction for FromClient {
     type Kind = Kind;

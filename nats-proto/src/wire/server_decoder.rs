@@ -54,7 +54,7 @@ impl ServerDecoder {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub(super) enum Kind {
     Info,
     Ping,
     Pong,
@@ -63,7 +63,7 @@ enum Kind {
 }
 
 #[derive(Clone, Debug)]
-struct FromServer;
+pub(super) struct FromServer;
 
 impl Direction for FromServer {
     type Kind = Kind;

@@ -594,3 +594,70 @@ fn the_oldest_make_room_after_a_hang_up_without_touching_what_is_written() {
     let statistics = wire.statistics();
     assert_eq!((statistics.uncertain, statistics.dropped, statistics.pending), (1, 1, 1));
 }
+
+#[test]
+fn subjects_of_any_length_are_checked_at_every_byte_also_by_the_short_way() {
+    for len in 1..=40 {
+        for position in 0..len {
+            let mut subject = "s".repeat(len);
+            let mut wire = Wire::connected(config());
+            wire.publish(&subject, "x").expect("room");
+            for bad in [" ", "\t", "\r", "\n"] {
+                subject.replace_range(position..=position, bad);
+                let refused = wire.publish(&subject, "x");
+                assert!(matches!(refused, Err(PublishError::InvalidSubject(_))), "{subject:?}");
+                let payload = Bytes::new();
+                let mut message = Outgoing::new("s", &payload);
+                message.reply = Some(&subject);
+                let refused = wire.connection.publish(message);
+                assert!(matches!(refused, Err(PublishError::InvalidReply(_))), "{subject:?}");
+            }
+            subject.replace_range(position..=position, "\u{e9}");
+            wire.publish(&subject, "x").expect("a subject that is not ASCII");
+        }
+    }
+}
+
+#[test]
+fn a_flush_that_is_given_up_is_not_told_of() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    let flush = wire.connection.flush(None);
+    wire.connection.cancel_flush(flush);
+    wire.written();
+    wire.feed("PONG\r\n");
+    assert!(wire.events().is_empty());
+    assert_eq!(wire.statistics().confirmed, 1, "its PONG confirms all the same");
+}
+
+#[test]
+fn what_a_server_no_longer_takes_is_given_up_before_it_is_written() {
+    let mut wire = Wire::connected(config());
+    let mut headers = HeaderMap::new();
+    headers.insert("A", "b");
+    let payload = Bytes::from_static(b"x");
+    let mut message = Outgoing::new("a", &payload);
+    message.headers = Some(&headers);
+    wire.connection.publish(message).expect("room");
+    wire.publish("b", "x").expect("room");
+    wire.feed(format!("INFO {}\r\n", INFO.replace("\"headers\":true", "\"headers\":false")));
+    let events = wire.events();
+    assert!(matches!(events[..], [Event::Dropped { count: 1 }]), "{events:?}");
+    assert_eq!(wire.written(), "PUB b 1\r\nx\r\n");
+}
+
+#[test]
+fn the_oldest_is_given_up_for_no_more_than_there_must_be_room_for() {
+    let frame = "PUB a 1\r\n1\r\n".len();
+    let mut small = config();
+    small.pending_policy = PendingPolicy::DropOldest;
+    small.pending_limit = 3 * frame;
+    let mut wire = Wire::connected(small);
+    wire.cut();
+    for _ in 0..3 {
+        wire.publish("a", "1").expect("room");
+    }
+    assert_eq!((wire.statistics().pending, wire.statistics().dropped), (3, 0));
+    wire.publish("a", "2").expect("room is made");
+    assert_eq!((wire.statistics().pending, wire.statistics().dropped), (3, 1));
+}

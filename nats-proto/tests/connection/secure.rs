@@ -207,3 +207,12 @@ fn a_link_that_has_ended_asks_for_nothing_any_more() {
         assert!(matches!(events[..], [Event::ConnectFailed { .. }, ..]), "{events:?}");
     }
 }
+
+#[test]
+fn a_websocket_that_is_to_be_encrypted_and_is_not_is_refused() {
+    for tls in [TlsMode::Required, TlsMode::First] {
+        let (mut wire, events) = after_info(with(tls, "ws://a"), TLS_INFO);
+        assert!(events.is_empty(), "{tls:?}: {events:?}");
+        assert_eq!(refusal(&mut wire), ConnectError::TlsRequired, "{tls:?}");
+    }
+}
