@@ -229,8 +229,10 @@ mod tests {
         assert_eq!(StatusCode::try_from(&b"503"[..]), Ok(code));
         assert_eq!(StatusCode::try_from(503), Ok(code));
         assert_eq!(StatusCode::from(&code), code);
-        assert!(code == 503 && 503 == code);
-        assert!(code != 200 && 200 != code);
+        assert_eq!(code, 503);
+        assert_eq!(503, code);
+        assert_ne!(code, 200);
+        assert_ne!(200, code);
         assert_eq!(StatusCode::default(), 200);
         assert!(StatusCode::try_from(99).is_err());
     }

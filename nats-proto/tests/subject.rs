@@ -343,7 +343,8 @@ fn is_the_text_that_it_was_made_of() {
     assert_eq!(Subject::from(text.to_owned()), subject);
     assert_eq!(serde_json::to_string(&subject).unwrap(), "\"orders.new\"");
     assert_eq!(serde_json::from_str::<Subject>("\"orders.new\"").unwrap(), subject);
-    for lent in [subject.subject_text(), (&subject).subject_text(), text.subject_text()] {
+    let reference = &subject;
+    for lent in [subject.subject_text(), reference.subject_text(), text.subject_text()] {
         assert_eq!(lent, text);
     }
     assert_eq!(text.to_owned().subject_text(), text);

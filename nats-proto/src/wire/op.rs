@@ -184,3 +184,18 @@ impl ServerOps {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_and_payload_count_for_the_size_and_subjects_do_not() {
+        let span = |len| Span { start: 7, len };
+        let (subject, reply, headers, payload) = (span(1), span(2), span(10), span(100));
+        let frame = MessageFrame { sid: 1, subject, reply, headers, payload };
+        assert_eq!(frame.size(), 110);
+        let frame = PublishFrame { subject, reply, headers, payload };
+        assert_eq!(frame.size(), 110);
+    }
+}
