@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::hub::NoticeHub;
 use crate::options::{ConnectOptions, display_addr};
 use crate::runtime::Runtime;
-use crate::shared::{Clock, Handle, Registration, Shared};
+use crate::handle::{Handle, Registration};
+use crate::shared::{Clock, Shared};
 use crate::to_server_addrs::ToServerAddrs;
 use crate::trace;
 

@@ -39,6 +39,7 @@
 //! | `tracing` | events and spans for `tracing` subscribers |
 #![forbid(unsafe_code)]
 
+mod awaited;
 mod callbacks;
 pub mod client;
 mod connect;
@@ -50,6 +51,7 @@ pub mod error;
 mod event;
 mod frames;
 pub mod guide;
+mod handle;
 mod hub;
 mod link;
 mod mailbox;

@@ -1,20 +1,17 @@
 //! What clients, subscribers and the driver share.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use nats_proto::connection::{
-    Connection, EndReason, FlushError, PublishError, RequestError, State, SubscriptionId,
+    Connection, EndReason, FlushError, PublishError, State, SubscriptionId,
 };
-use nats_proto::wire::{Chunk, MessageFrame, OutBuf};
+use nats_proto::wire::OutBuf;
 use nats_proto::{FlushId, Instant, Outgoing, RequestId};
 
+use crate::awaited::{Awaited, Requests};
 use crate::client::Remainder;
 use crate::connect::Startup;
 use crate::hub::NoticeHub;
@@ -22,15 +19,11 @@ use crate::link::Link;
 use crate::mailbox::Mailbox;
 use crate::notice::Notice;
 use crate::options::Settings;
-
 use crate::statistics::Statistics;
 use crate::timers::Timers;
 use crate::trace;
 use crate::turns::Turns;
-use crate::waiters::{Entry, Waiters, WakerSet};
-
-/// How long the last publishes may take to go out when the last handle is gone.
-const PARTING_TIME: Duration = Duration::from_secs(5);
+use crate::waiters::WakerSet;
 
 /// Queued bytes that a publisher writes by itself: enough for a write to cost little for each message, and few
 /// enough to be in the cache still.
@@ -55,7 +48,7 @@ pub(crate) struct Shared {
     pub(crate) statistics: Arc<Statistics>,
     pub(crate) notices: Arc<NoticeHub>,
     /// Clients and subscribers.
-    handles: AtomicUsize,
+    pub(crate) handles: AtomicUsize,
 }
 
 /// The runtime's clock, without its type, as the protocol core reads it.
@@ -93,84 +86,6 @@ pub(crate) struct Core {
 pub(crate) enum Change {
     Added(SubscriptionId, Arc<Mailbox>),
     Removed(SubscriptionId),
-}
-
-/// The requests that wait for their replies.
-#[derive(Debug, Default)]
-pub(crate) struct Requests {
-    pub(crate) waiters: Waiters<Result<Reply, RequestError>>,
-    /// From the index of a [`RequestId`], which the core uses again as soon as the request is over, to the
-    /// waiter, whose outcome may be taken much later.
-    routes: Vec<Option<(RequestId, u32)>>,
-}
-
-/// A reply, to be turned into a message by whoever waits for it.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) chunk: Chunk,
-    pub(crate) frame: MessageFrame,
-}
-
-impl Requests {
-    pub(crate) fn insert(&mut self, id: RequestId, waker: Waker) -> u32 {
-        let key = self.waiters.insert(waker);
-        if self.routes.len() <= id.index() {
-            self.routes.resize(id.index() + 1, None);
-        }
-        if let Some(route) = self.routes.get_mut(id.index()) {
-            *route = Some((id, key));
-        }
-        key
-    }
-
-    #[must_use = "to be woken after the lock"]
-    pub(crate) fn complete(
-        &mut self,
-        id: RequestId,
-        outcome: Result<Reply, RequestError>,
-    ) -> Option<Waker> {
-        let key = self.take_route(id)?;
-        self.waiters.complete(key, outcome)
-    }
-
-    /// Forgets a request. The waiter tells whether the core still knows it.
-    #[must_use = "to be dropped after the lock"]
-    pub(crate) fn remove(&mut self, id: RequestId, key: u32) -> Entry<Result<Reply, RequestError>> {
-        self.take_route(id);
-        self.waiters.remove(key)
-    }
-
-    fn take_route(&mut self, id: RequestId) -> Option<u32> {
-        let route = self.routes.get_mut(id.index())?;
-        Some(route.take_if(|(known, _)| *known == id)?.1)
-    }
-}
-
-/// Futures that wait for something of the core with an id.
-#[derive(Debug)]
-pub(crate) struct Awaited<K, E> {
-    pub(crate) waiters: Waiters<Result<(), E>>,
-    pub(crate) keys: HashMap<K, u32>,
-}
-
-impl<K, E> Default for Awaited<K, E> {
-    fn default() -> Self {
-        Self { waiters: Waiters::default(), keys: HashMap::new() }
-    }
-}
-
-impl<K: Eq + Hash, E> Awaited<K, E> {
-    pub(crate) fn insert(&mut self, id: K, waker: Waker) -> u32 {
-        let key = self.waiters.insert(waker);
-        self.keys.insert(id, key);
-        key
-    }
-
-    #[must_use = "to be woken after the lock"]
-    pub(crate) fn complete(&mut self, id: &K, outcome: Result<(), E>) -> Option<Waker> {
-        let key = self.keys.remove(id)?;
-        self.waiters.complete(key, outcome)
-    }
 }
 
 impl Core {
@@ -451,84 +366,6 @@ impl Clock {
     pub(crate) fn now(&self) -> Instant {
         let elapsed = (self.now)().saturating_duration_since(self.origin);
         Instant::ZERO + elapsed
-    }
-}
-
-/// A client or subscriber. When the last one is dropped, what is buffered goes out and the connection ends.
-#[derive(Debug)]
-pub(crate) struct Handle(Arc<Shared>);
-
-impl Handle {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        shared.handles.fetch_add(1, Ordering::Relaxed);
-        Self(shared)
-    }
-}
-
-impl Clone for Handle {
-    fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.0))
-    }
-}
-
-impl Deref for Handle {
-    type Target = Shared;
-
-    fn deref(&self) -> &Shared {
-        &self.0
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let now = self.now();
-            self.change(|core| {
-                if core.ended.is_none() {
-                    core.conn.close(now, PARTING_TIME);
-                }
-            });
-        }
-    }
-}
-
-/// A place in one of the sets of wakers, given up when dropped.
-pub(crate) struct Registration<'a> {
-    shared: &'a Shared,
-    set: fn(&mut Core) -> &mut WakerSet,
-    key: Option<u64>,
-}
-
-impl<'a> Registration<'a> {
-    pub(crate) fn new(shared: &'a Shared, set: fn(&mut Core) -> &mut WakerSet) -> Self {
-        Self { shared, set, key: None }
-    }
-
-    /// Runs `attempt` under the lock and, if it gives nothing, registers `waker` before the lock is released.
-    pub(crate) fn attempt<T>(
-        &mut self,
-        waker: &Waker,
-        attempt: impl FnOnce(&mut Core) -> Option<T>,
-    ) -> Option<T> {
-        let mut core = self.shared.lock();
-        let result = attempt(&mut core);
-        let old = if result.is_none() {
-            (self.set)(&mut core).register(&mut self.key, waker)
-        } else {
-            None
-        };
-        drop(core);
-        drop(old);
-        result
-    }
-}
-
-impl Drop for Registration<'_> {
-    fn drop(&mut self) {
-        if self.key.is_some() {
-            let old = (self.set)(&mut self.shared.lock()).remove(&mut self.key);
-            drop(old);
-        }
     }
 }
 

@@ -10,7 +10,8 @@ use nats_proto::Message;
 use nats_proto::connection::{EndReason, SubscriptionId};
 
 use crate::mailbox::{Hand, Mailbox, SubscriberStatistics, Taken};
-use crate::shared::{Change, Core, Handle};
+use crate::handle::Handle;
+use crate::shared::{Change, Core};
 
 /// A subscription: a stream of the messages that come for it.
 ///

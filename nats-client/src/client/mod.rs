@@ -32,7 +32,7 @@ pub use subscribe::{ConfirmError, NewSubscription};
 
 use crate::connection::State;
 use crate::hub::{Events, Notices};
-use crate::shared::{Handle, Registration};
+use crate::handle::{Handle, Registration};
 
 /// What was left when a client came to its end: see [`Client::drain_within`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

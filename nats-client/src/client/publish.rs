@@ -10,7 +10,8 @@ use bytes::Bytes;
 use nats_proto::{HeaderMap, Outgoing, Subject, ToSubject};
 
 use super::PublishError;
-use crate::shared::{Core, Handle, Shared};
+use crate::handle::Handle;
+use crate::shared::{Core, Shared};
 use crate::waiters::WakerSet;
 
 /// The future of [`Client::publish`](super::Client::publish) and its variants. Nothing happens before it is

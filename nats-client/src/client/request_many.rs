@@ -10,7 +10,7 @@ use futures_core::Stream;
 use nats_proto::{HeaderMap, Instant, Message, OutboundMessage, StatusCode, Subject, ToSubject};
 
 use super::{Client, RequestError};
-use crate::shared::Handle;
+use crate::handle::Handle;
 use crate::subscriber::Subscriber;
 use crate::timers::Timer;
 

@@ -8,7 +8,7 @@ use nats_proto::{OutboundMessage, Outgoing};
 
 use super::publish::{Place, Reason};
 use super::{Client, PublishError};
-use crate::shared::Handle;
+use crate::handle::Handle;
 
 /// A message that waits for room.
 #[derive(Debug)]

@@ -11,7 +11,8 @@ use nats_proto::{ServerError, Subject, ToSubject};
 
 use super::{Client, SubscribeError};
 use crate::mailbox::{Bounds, Mailbox, WhenFull};
-use crate::shared::{Change, Core, Handle};
+use crate::handle::Handle;
+use crate::shared::{Change, Core};
 use crate::subscriber::Subscriber;
 
 /// Subscribing.

@@ -11,7 +11,8 @@ use bytes::Bytes;
 
 use crate::client::PublishError;
 use crate::driver::{Driver, Hooks};
-use crate::shared::{Clock, Handle, Shared};
+use crate::handle::Handle;
+use crate::shared::{Clock, Shared};
 use crate::testing::{Fake, FakeServer, Peer};
 use crate::{Client, ConnectOptions};
 

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use nats_proto::wire::{Chunk, MessageFrame};
 
 use crate::frames::{COPIED, PAGE, extent, moved};
-use crate::shared::Reply;
+use crate::awaited::Reply;
 
 /// Copies small replies that come alone: they cost no allocation, and whoever keeps one does not keep the read buffer.
 ///

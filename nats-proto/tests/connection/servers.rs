@@ -335,3 +335,14 @@ fn jitter_is_larger_where_a_handshake_is_to_be_made() {
     assert!(wait > config.reconnect_wait, "{wait:?}");
     assert!(wait < config.reconnect_wait + config.reconnect_jitter_tls, "{wait:?}");
 }
+
+#[test]
+fn the_current_server_is_the_one_that_is_dialled_or_connected() {
+    let mut wire = Wire::connected(pool(&["a", "b"]));
+    assert_eq!(wire.connection.current_server(), Some(&addr("a")));
+    wire.cut();
+    wire.pass(Duration::from_secs(3));
+    let dialled = wire.dialled();
+    assert_eq!(dialled, addr("b"));
+    assert_eq!(wire.connection.current_server(), Some(&dialled));
+}
