@@ -9,8 +9,8 @@ use futures_core::Stream;
 use nats_proto::Message;
 use nats_proto::connection::{EndReason, SubscriptionId};
 
-use crate::mailbox::{Hand, Mailbox, SubscriberStatistics, Taken};
 use crate::handle::Handle;
+use crate::mailbox::{Hand, Mailbox, SubscriberStatistics, Taken};
 use crate::shared::{Change, Core};
 
 /// A subscription: a stream of the messages that come for it.

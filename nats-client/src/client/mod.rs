@@ -31,8 +31,8 @@ pub use request_many::{RequestMany, Responses, ResponsesEnd};
 pub use subscribe::{ConfirmError, NewSubscription};
 
 use crate::connection::State;
-use crate::hub::{Events, Notices};
 use crate::handle::{Handle, Registration};
+use crate::hub::{Events, Notices};
 
 /// What was left when a client came to its end: see [`Client::drain_within`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use nats_proto::connection::{self, EndReason, SubscriptionId};
 use nats_proto::{ServerError, Subject, ToSubject};
 
 use super::{Client, SubscribeError};
-use crate::mailbox::{Bounds, Mailbox, WhenFull};
 use crate::handle::Handle;
+use crate::mailbox::{Bounds, Mailbox, WhenFull};
 use crate::shared::{Change, Core};
 use crate::subscriber::Subscriber;
 

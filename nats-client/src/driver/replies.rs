@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use nats_proto::wire::{Chunk, MessageFrame};
 
-use crate::frames::{COPIED, PAGE, extent, moved};
 use crate::awaited::Reply;
+use crate::frames::{COPIED, PAGE, extent, moved};
 
 /// Copies small replies that come alone: they cost no allocation, and whoever keeps one does not keep the read buffer.
 ///
