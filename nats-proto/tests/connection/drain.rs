@@ -262,3 +262,13 @@ fn a_second_drain_can_only_bring_the_end_nearer() {
     wire.connection.drain_within(wire.now, TIMEOUT);
     assert_eq!(wire.connection.poll_timeout(), Some(wire.now + TIMEOUT));
 }
+
+#[test]
+fn a_close_that_must_not_wait_wakes_a_loop_whose_socket_is_full() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "x").expect("room");
+    assert!(wire.connection.take_wake(), "there is something to write");
+    assert!(!wire.connection.take_wake(), "once is enough");
+    wire.connection.close(wire.now, Duration::ZERO);
+    assert!(wire.connection.take_wake(), "the deadline has come");
+}
