@@ -248,5 +248,8 @@ mod tests {
         let message = message("s", "r", "NATS/1.0 408 Too Late\r\nA: b\r\n\r\n", "\0\x7f");
         let json = serde_json::to_string(&message).unwrap();
         assert_eq!(serde_json::from_str::<Message>(&json).unwrap(), message);
+        let text = json.replace("[0,127]", "true");
+        let error = serde_json::from_str::<Message>(&text).unwrap_err().to_string();
+        assert!(error.contains("expected bytes"), "{error}");
     }
 }

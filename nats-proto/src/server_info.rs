@@ -181,6 +181,12 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_addresses_that_is_none_is_told() {
+        let error = serde_json::from_str::<ServerInfo>(r#"{"connect_urls":7}"#).unwrap_err();
+        assert!(error.to_string().contains("expected a list of strings or null"), "{error}");
+    }
+
+    #[test]
     fn says_only_what_a_server_says_when_there_is_nothing_to_say() {
         assert_eq!(
             serde_json::to_string(&ServerInfo::default()).unwrap(),
