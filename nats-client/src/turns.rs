@@ -40,8 +40,8 @@ const PATIENCE: Duration = Duration::from_millis(1);
 ///
 /// Nobody waits unless the driver is sure to come by: it is connected, and has something to write or is to be told
 /// that there is. Whoever is woken publishes, of which the driver is told, or [tells it][Place] that it does not, or is
-/// passed over [after a while](PATIENCE); so it comes by again for the next. Nobody waits while the stream takes nothing, either: who knows when it will, and the
-/// buffer is there for that.
+/// passed over [after a while](PATIENCE); so it comes by again for the next. Nobody waits while the stream takes nothing,
+/// either: who knows when it will, and the buffer is there for that.
 ///
 /// [Place]: crate::client::publish::Place
 #[derive(Debug, Default)]

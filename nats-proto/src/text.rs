@@ -107,8 +107,9 @@ impl Text {
 
 /// A short ASCII subject in a larger buffer, that becomes a [`Subject`](crate::Subject) where that is to be.
 ///
-/// For callers who build a [`Message`](crate::Message) from its parts to spare it being moved. On the way of every message. Looking at as many bytes as can be stored inline and copying them, whatever lies
-/// behind the text, takes a few instructions; with the right number it takes calls.
+/// For callers who build a [`Message`](crate::Message) from its parts to spare it being moved. On the way of every
+/// message: looking at as many bytes as can be stored inline and copying them, whatever lies behind the text, takes a few
+/// instructions; with the right number it takes calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Short<'a> {
     len: u8,
