@@ -2,6 +2,7 @@
 
 mod confirming;
 mod drain;
+mod flushing;
 mod handshake;
 mod keepalive;
 mod publishing;

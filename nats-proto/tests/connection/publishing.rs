@@ -1,14 +1,12 @@
 //! What is accepted, what is refused, and what becomes of it.
 
 use bytes::Bytes;
-use nats_proto::connection::{
-    DisconnectReason, FlushError, PendingPolicy, PublishError, SubscribeError, Unfinished,
-};
+use nats_proto::connection::{FlushError, PendingPolicy, PublishError, SubscribeError, Unfinished};
 use nats_proto::wire::OutBuf;
 use nats_proto::{Event, HeaderMap, InvalidSubject, Outgoing};
 use std::time::Duration;
 
-use crate::support::{INFO, Wire, config};
+use crate::support::{FRAME, INFO, Wire, config};
 
 #[test]
 fn publishes_go_out_in_the_order_of_their_calls() {
@@ -257,108 +255,6 @@ fn links_that_break_do_not_add_to_what_is_kept() {
 }
 
 #[test]
-fn a_flush_confirms_what_was_published_before_it() {
-    let mut wire = Wire::connected(config());
-    wire.publish("a", "1").expect("room");
-    let flush = wire.connection.flush(None);
-    wire.publish("a", "2").expect("room");
-    assert_eq!(wire.written(), "PUB a 1\r\n1\r\nPING\r\nPUB a 1\r\n2\r\n");
-    wire.feed("PONG\r\n");
-    let events = wire.events();
-    assert!(matches!(&events[..], [Event::Flushed { flush: id, result: Ok(()) }] if *id == flush));
-    let statistics = wire.statistics();
-    assert_eq!((statistics.confirmed, statistics.pending), (1, 1));
-}
-
-#[test]
-fn flushes_and_probes_share_one_queue() {
-    let mut wire = Wire::connected(config());
-    wire.pass(Duration::from_secs(120));
-    let flush = wire.connection.flush(None);
-    assert_eq!(wire.written(), "PING\r\nPING\r\n");
-    wire.feed("PONG\r\n");
-    assert!(wire.events().is_empty());
-    wire.feed("PONG\r\n");
-    assert!(matches!(&wire.events()[..], [Event::Flushed { flush: id, .. }] if *id == flush));
-}
-
-#[test]
-fn a_flush_has_a_deadline() {
-    let mut wire = Wire::connected(config());
-    let deadline = wire.now + Duration::from_secs(10);
-    wire.connection.flush(Some(deadline));
-    wire.pass(Duration::from_secs(10));
-    let events = wire.events();
-    assert!(matches!(events[..], [Event::Flushed { result: Err(FlushError::TimedOut), .. }]));
-    // Its PONG still takes its place in the queue.
-    wire.publish("a", "1").expect("room");
-    wire.connection.flush(None);
-    wire.feed("PONG\r\n");
-    assert!(wire.events().is_empty());
-    assert_eq!(wire.statistics().confirmed, 0);
-}
-
-/// Three publishes, a flush behind the second; the link breaks after `count` bytes.
-fn cut_at(count: usize) -> (Wire, Vec<Event>) {
-    let mut wire = Wire::connected(config());
-    wire.publish("a", "1").expect("room");
-    wire.publish("a", "2").expect("room");
-    wire.connection.flush(None);
-    wire.publish("a", "3").expect("room");
-    let events = wire.cut_after(count);
-    (wire, events)
-}
-
-const FRAME: usize = "PUB a 1\r\n1\r\n".len();
-
-#[test]
-fn a_link_that_breaks_at_any_byte_leaves_every_publish_accounted_for() {
-    for count in 0..=(3 * FRAME + 6) {
-        let (mut wire, _) = cut_at(count);
-        // The PING behind the second publish is no publish.
-        let without_ping =
-            if count > 2 * FRAME { count.saturating_sub(6).max(2 * FRAME) } else { count };
-        let whole = (without_ping / FRAME) as u64;
-        let statistics = wire.statistics();
-        assert_eq!(
-            (statistics.uncertain, statistics.pending),
-            (whole, 3 - whole),
-            "cut at {count}"
-        );
-        wire.connect();
-        let written = wire.written();
-        let replayed = written.matches("PUB a 1\r\n").count() as u64;
-        assert_eq!(replayed, 3 - whole, "cut at {count}: {written}");
-        wire.connection.flush(None);
-        wire.feed("PONG\r\nPONG\r\n");
-        let statistics = wire.statistics();
-        assert_eq!((statistics.confirmed, statistics.pending), (3 - whole, 0), "cut at {count}");
-    }
-}
-
-#[test]
-fn a_flush_never_succeeds_over_a_link_that_lost_what_it_covers() {
-    let (_, events) = cut_at(FRAME);
-    assert!(
-        matches!(events[0], Event::Flushed { result: Err(FlushError::Uncertain { count: 1 }), .. }),
-        "{events:?}"
-    );
-}
-
-#[test]
-fn a_flush_that_lost_nothing_goes_on_with_the_next_link() {
-    let (mut wire, events) = cut_at(FRAME - 1);
-    assert!(
-        matches!(events[..], [Event::Disconnected { reason: DisconnectReason::Eof }]),
-        "{events:?}"
-    );
-    wire.connect();
-    assert!(wire.written().ends_with("PUB a 1\r\n3\r\nPING\r\n"));
-    wire.feed("PONG\r\n");
-    assert!(matches!(wire.events()[..], [Event::Flushed { result: Ok(()), .. }]));
-}
-
-#[test]
 fn without_a_link_publishes_are_kept_up_to_the_limit() {
     let mut small = config();
     small.pending_limit = 3 * FRAME;
@@ -460,14 +356,6 @@ fn closing_tells_what_was_not_sent() {
 }
 
 #[test]
-fn a_pong_that_nobody_asked_for_confirms_nothing() {
-    let mut wire = Wire::connected(config());
-    wire.publish("a", "1").expect("room");
-    wire.feed("PONG\r\nPONG\r\n");
-    assert_eq!(wire.statistics().confirmed, 0);
-}
-
-#[test]
 fn a_thousand_publishes_cost_one_wake() {
     let mut wire = Wire::connected(config());
     wire.written();
@@ -489,86 +377,6 @@ fn a_server_that_sends_no_limit_is_given_what_the_decoder_would_take() {
     wire.feed("INFO {}\r\n");
     assert_eq!(wire.connection.max_payload(), 64 * 1024 * 1024);
     assert!(INFO.contains("1048576"));
-}
-
-#[test]
-fn a_flush_asked_for_after_a_hang_up_does_not_succeed_for_what_the_link_lost() {
-    let mut wire = Wire::connected(config());
-    wire.publish("a", "1").expect("room");
-    wire.written();
-    wire.connection.force_reconnect(wire.now);
-    wire.connection.flush(None);
-    let events = wire.hang_up();
-    assert!(
-        matches!(events[0], Event::Flushed { result: Err(FlushError::Uncertain { count: 1 }), .. }),
-        "{events:?}"
-    );
-}
-
-#[test]
-fn a_flush_answers_only_for_what_was_accepted_before_it() {
-    let mut wire = Wire::connected(config());
-    wire.cut();
-    wire.connection.flush(None);
-    wire.publish("a", "1").expect("room");
-    wire.connect();
-    // Its PING stands behind the publish that came later, and both are lost.
-    wire.written();
-    let events = wire.cut();
-    assert!(!events.iter().any(|event| matches!(event, Event::Flushed { .. })), "{events:?}");
-    assert_eq!(wire.statistics().uncertain, 1);
-    wire.connect();
-    wire.written();
-    wire.feed("PONG\r\n");
-    let events = wire.events();
-    assert!(matches!(events[..], [Event::Flushed { result: Ok(()), .. }]), "{events:?}");
-}
-
-#[test]
-fn a_flush_counts_no_loss_but_its_own() {
-    let mut wire = Wire::connected(config());
-    wire.publish("a", "1").expect("room");
-    wire.connection.flush(None);
-    wire.publish("a", "2").expect("room");
-    wire.publish("a", "3").expect("room");
-    wire.written();
-    let events = wire.cut();
-    assert!(
-        matches!(events[0], Event::Flushed { result: Err(FlushError::Uncertain { count: 1 }), .. }),
-        "{events:?}"
-    );
-    assert_eq!(wire.statistics().uncertain, 3);
-}
-
-#[test]
-fn what_is_given_up_behind_a_ping_takes_nothing_from_it() {
-    let mut wire = Wire::connected(config());
-    wire.publish("a", "small").expect("room");
-    wire.connection.flush(None);
-    wire.written();
-    wire.publish("a", "too large").expect("room");
-    wire.feed("INFO {\"max_payload\":5,\"headers\":true}\r\n");
-    assert_eq!(wire.statistics().dropped, 1);
-    wire.feed("PONG\r\n");
-    assert_eq!(wire.statistics().confirmed, 1);
-}
-
-#[test]
-fn a_flush_does_not_survive_a_loss_because_others_were_given_up() {
-    let mut wire = Wire::connected(config());
-    wire.publish("a", "small").expect("room");
-    wire.connection.flush(None);
-    wire.written();
-    wire.publish("a", "too large").expect("room");
-    wire.feed("INFO {\"max_payload\":5,\"headers\":true}\r\n");
-    let events = wire.cut();
-    assert!(
-        events.iter().any(|event| matches!(
-            event,
-            Event::Flushed { result: Err(FlushError::Uncertain { count: 1 }), .. }
-        )),
-        "{events:?}"
-    );
 }
 
 #[test]
@@ -619,18 +427,6 @@ fn subjects_of_any_length_are_checked_at_every_byte_also_by_the_short_way() {
 }
 
 #[test]
-fn a_flush_that_is_given_up_is_not_told_of() {
-    let mut wire = Wire::connected(config());
-    wire.publish("a", "1").expect("room");
-    let flush = wire.connection.flush(None);
-    wire.connection.cancel_flush(flush);
-    wire.written();
-    wire.feed("PONG\r\n");
-    assert!(wire.events().is_empty());
-    assert_eq!(wire.statistics().confirmed, 1, "its PONG confirms all the same");
-}
-
-#[test]
 fn what_a_server_no_longer_takes_is_given_up_before_it_is_written() {
     let mut wire = Wire::connected(config());
     let mut headers = HeaderMap::new();
@@ -648,10 +444,9 @@ fn what_a_server_no_longer_takes_is_given_up_before_it_is_written() {
 
 #[test]
 fn the_oldest_is_given_up_for_no_more_than_there_must_be_room_for() {
-    let frame = "PUB a 1\r\n1\r\n".len();
     let mut small = config();
     small.pending_policy = PendingPolicy::DropOldest;
-    small.pending_limit = 3 * frame;
+    small.pending_limit = 3 * FRAME;
     let mut wire = Wire::connected(small);
     wire.cut();
     for _ in 0..3 {

@@ -11,6 +11,9 @@ use nats_proto::{Config, Connection, DialId, Event, Instant, Outgoing, ServerAdd
 pub(crate) const INFO: &str =
     r#"{"server_id":"A","version":"2.15.1","proto":1,"headers":true,"max_payload":1048576}"#;
 
+/// Bytes of a publish of one byte to `a`.
+pub(crate) const FRAME: usize = "PUB a 1\r\n1\r\n".len();
+
 /// A connection, its time, and what was said to the caller.
 pub(crate) struct Wire {
     pub(crate) connection: Connection,
