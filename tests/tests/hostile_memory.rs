@@ -57,8 +57,10 @@ const INFO_TOO_LONG: End = End::Error("INFO or CONNECT line is longer than 10485
 const REMAINDER: usize = 128 * KIB;
 
 /// When the server begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Begin {
+    /// In place of the HTTP answer that makes a WebSocket of the connection.
+    Requested,
     /// In place of INFO.
     AtOnce,
     /// In place of the PONG that ends the handshake.
@@ -125,8 +127,10 @@ impl Transport {
                 Self::Tcp => client.try_read_line().map(String::into_bytes),
                 Self::WebSocket => websocket::hear(client),
             };
+            // A frame may have several lines.
+            let is_wanted = |line: &[u8]| line.starts_with(wanted.as_bytes());
             match said {
-                Some(said) if said.starts_with(wanted.as_bytes()) => return true,
+                Some(said) if said.split(|byte| *byte == b'\n').any(is_wanted) => return true,
                 Some(_) => {}
                 None => return false,
             }
@@ -138,10 +142,10 @@ impl Transport {
 fn serve(listener: TcpListener, attack: &Attack) {
     let mut client = RawConnection::accept(&listener);
     let transport = attack.transport;
-    if transport == Transport::WebSocket {
+    if transport == Transport::WebSocket && attack.begin > Begin::Requested {
         websocket::accept(&mut client);
     }
-    if attack.begin != Begin::AtOnce {
+    if attack.begin > Begin::AtOnce {
         let info = b"INFO {\"headers\":true,\"max_payload\":1000,\"proto\":1}\r\n";
         assert!(transport.say(&mut client, info));
         match transport {

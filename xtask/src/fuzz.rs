@@ -41,10 +41,20 @@ impl Limit {
                 let rounds = targets.div_ceil(at_once.max(1)).max(1);
                 seconds((minutes.saturating_mul(60) / rounds as u64).max(1))
             }
-            // Choosing inputs by how rare they are costs up to half of the time.
+            // Choosing inputs by how rare they are, and how often each reaches a place, costs up to half of the time.
             Self::Runs(runs) => {
-                vec![format!("-runs={runs}"), format!("-max_len={SHORT}"), "-entropic=0".into()]
+                let (runs, length) = (format!("-runs={runs}"), format!("-max_len={SHORT}"));
+                vec![runs, length, "-entropic=0".into(), "-use_counters=0".into()]
             }
+        }
+    }
+
+    /// What cargo-fuzz is told. Watching every comparison helps to find what is worth comparing with, which is in the
+    /// dictionaries and corpora already, and costs half of the time again.
+    fn build_options(self) -> &'static [&'static str] {
+        match self {
+            Self::Seconds(_) | Self::MinutesInAll(_) => &[],
+            Self::Runs(_) => &["--no-trace-compares"],
         }
     }
 }
@@ -71,9 +81,10 @@ pub(crate) fn run(limit: Limit, only: &[String]) -> Result {
     let options = limit.options(targets.len(), at_once);
     let (number, each) = (targets.len(), options.join(" "));
     step(&format!("fuzzing, {number} targets, each with {each}, {at_once} at once"));
-    process::run(cargo(Some("nightly")).args(["fuzz", "build"]))?;
+    let build_options = limit.build_options();
+    process::run(cargo(Some("nightly")).args(["fuzz", "build"]).args(build_options))?;
 
-    let outcomes = run_targets(&targets, &options, at_once)?;
+    let outcomes = run_targets(&targets, build_options, &options, at_once)?;
     print!("{}", table(&outcomes));
     let failed: Vec<&str> =
         outcomes.iter().filter(|outcome| !outcome.passed).map(|outcome| &*outcome.target).collect();
@@ -86,7 +97,12 @@ pub(crate) fn run(limit: Limit, only: &[String]) -> Result {
 }
 
 /// What became of each target, in the order of the list.
-fn run_targets(targets: &[&str], options: &[String], at_once: usize) -> Result<Vec<Outcome>> {
+fn run_targets(
+    targets: &[&str],
+    build_options: &[&str],
+    options: &[String],
+    at_once: usize,
+) -> Result<Vec<Outcome>> {
     let queue: Mutex<VecDeque<&str>> = Mutex::new(targets.iter().copied().collect());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let done = Mutex::new(Vec::new());
@@ -95,7 +111,8 @@ fn run_targets(targets: &[&str], options: &[String], at_once: usize) -> Result<V
             scope.spawn(|| {
                 while let Some(target) = next() {
                     // The error goes to another thread, as a text.
-                    let outcome = fuzz_target(target, options).map_err(|error| error.to_string());
+                    let outcome = fuzz_target(target, build_options, options);
+                    let outcome = outcome.map_err(|error| error.to_string());
                     done.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
                 }
             });
@@ -114,14 +131,14 @@ struct Outcome {
     passed: bool,
 }
 
-fn fuzz_target(target: &str, options: &[String]) -> Result<Outcome> {
+fn fuzz_target(target: &str, build_options: &[&str], options: &[String]) -> Result<Outcome> {
     // New inputs go to the first directory: a run leaves the corpus that is under version control alone.
     let found = workspace::root().join("target/fuzz-corpus").join(target);
     fs::create_dir_all(&found)?;
     let seeds = workspace::root().join("fuzz/corpus").join(target);
     let words = workspace::root().join("fuzz/dictionaries").join(format!("{target}.dict"));
     let mut command = cargo(Some("nightly"));
-    command.args(["fuzz", "run", target]).arg(&found);
+    command.args(["fuzz", "run"]).args(build_options).arg(target).arg(&found);
     if seeds.is_dir() {
         command.arg(&seeds);
     }

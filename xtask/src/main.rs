@@ -10,6 +10,7 @@ mod instructions;
 mod lint;
 mod mutants;
 mod process;
+mod repeat;
 mod server;
 mod simulate;
 mod source;
@@ -35,10 +36,14 @@ const FUZZ_TIME: Limit = Limit::Seconds(30);
 /// Seeds that `simulate` runs if not told otherwise.
 const SIMULATED_SEEDS: u64 = 10_000;
 
+/// How often `repeat` runs the tests if not told otherwise.
+const REPEATS: u32 = 50;
+
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [-- ARGS]      all tests, on real servers; ARGS go to `cargo test --workspace`
+  repeat [N]          the tests N times (default: 50), optimized, to find those that do not always pass
   server              finds or fetches the nats-server releases and prints their paths
   lint                formatting, clippy, documentation, dependencies, house rules, features
   no-std              builds and runs the program that has no std
@@ -63,6 +68,7 @@ usage: cargo xtask <command>
 enum Command {
     Test { cargo_args: Vec<OsString> },
     Bench { bench_args: Vec<OsString> },
+    Repeat { rounds: u32 },
     Server,
     Lint,
     NoStd,
@@ -87,6 +93,7 @@ fn main() -> ExitCode {
     let result = match &command {
         Command::Test { cargo_args } => test::run(cargo_args),
         Command::Bench { bench_args } => bench::run(bench_args),
+        Command::Repeat { rounds } => repeat::run(*rounds),
         Command::Server => server::print_paths(),
         Command::Lint => lint::run(),
         Command::NoStd => test::no_std(),
@@ -128,6 +135,7 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
     let mut command = match name.as_str() {
         "test" => Command::Test { cargo_args: Vec::new() },
         "bench" => Command::Bench { bench_args: Vec::new() },
+        "repeat" => Command::Repeat { rounds: REPEATS },
         "server" => Command::Server,
         "lint" => Command::Lint,
         "no-std" => Command::NoStd,
@@ -144,6 +152,7 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
         match (&mut command, argument) {
             // What follows `--` comes as plain values, whatever it looks like.
             (Command::Test { cargo_args }, Value(value)) => cargo_args.push(value),
+            (Command::Repeat { rounds }, Value(value)) => *rounds = value.parse()?,
             (Command::Bench { bench_args }, Value(value)) => bench_args.push(value),
             (Command::Bench { bench_args }, Long("quick")) => bench_args.push("--quick".into()),
             (Command::Instructions { record }, Long("record")) => *record = true,
@@ -207,6 +216,13 @@ mod tests {
             Command::Mutants { shard }
         );
         assert!(parse_args(&["mutants", "--shard", "20/20"]).is_err());
+    }
+
+    #[test]
+    fn repeat_takes_a_number() {
+        assert_eq!(parse_args(&["repeat", "3"]).unwrap(), Command::Repeat { rounds: 3 });
+        assert_eq!(parse_args(&["repeat"]).unwrap(), Command::Repeat { rounds: REPEATS });
+        assert!(parse_args(&["repeat", "often"]).is_err());
     }
 
     #[test]

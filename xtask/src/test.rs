@@ -48,11 +48,16 @@ fn workspace_tests(cargo_args: &[OsString], servers: &[(&str, PathBuf)]) -> Resu
     let servers = servers.iter().map(|(variable, path)| (variable, path));
     let mut command = cargo(None);
     command.args(["test", "--workspace"]).args(cargo_args).envs(servers);
+    several_at_once(&mut command);
+    process::run(&mut command)
+}
+
+/// Has a run of tests start as many at the same time as is best, unless the environment says how many.
+pub(crate) fn several_at_once(command: &mut Command) {
     if env::var_os(THREADS).is_none() {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         command.env(THREADS, processors.saturating_mul(TESTS_AT_ONCE).to_string());
     }
-    process::run(&mut command)
 }
 
 /// Runs the programs that bring their own server to their ends.

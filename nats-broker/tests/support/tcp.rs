@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::script::World;
 
 /// How long to wait for bytes that should come.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that listens on a TCP port.
 pub(crate) trait Server {

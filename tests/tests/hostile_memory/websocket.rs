@@ -68,10 +68,23 @@ fn fragments(begin: &[u8], rest: &[u8], times: usize) -> Vec<(Vec<u8>, usize)> {
 }
 
 pub(super) fn attacks() -> Vec<Attack> {
-    use Begin::{AtOnce, Greeted, Subscribed};
+    use Begin::{AtOnce, Greeted, Requested, Subscribed};
+    const ANSWER_TOO_LONG: End = End::Error("the answer exceeds 16384 bytes");
     const TOO_LARGE: End = End::Error("at most 134217728 are taken");
     let mut attacks = Vec::new();
     let a = [b'a'; 64 * KIB];
+    let mut answers = |name, end, begin: &[u8], rest: Vec<u8>| {
+        attacks.push(attack(name, Requested, end, 0, [(begin.to_vec(), 1), (rest, 1_024)]));
+    };
+    let answer = b"HTTP/1.1 101 Switching Protocols\r\n";
+    let reason = b"HTTP/1.1 101 ";
+    answers("an HTTP answer with an endless reason", ANSWER_TOO_LONG, reason, a.to_vec());
+    let header = [&answer[..], b"Upgrade: "].concat();
+    answers("an HTTP answer with an endless header", ANSWER_TOO_LONG, &header, a.to_vec());
+    let long = [b"X: ", &a[..KIB], b"\r\n"].concat();
+    answers("an HTTP answer with endless long headers", ANSWER_TOO_LONG, answer, long.repeat(64));
+    let many = b"X: y\r\n".repeat(KIB);
+    answers("an HTTP answer with many headers", End::Error("Too many headers"), answer, many);
     for begin in [AtOnce, Greeted, Subscribed] {
         let mut add = |name, end, cap, pieces: Vec<_>| {
             attacks.push(attack(name, begin, end, cap, pieces));

@@ -15,7 +15,7 @@ use nats_tokio::Tokio;
 
 /// How long anything may take before the test is given up. Not a claim about speed: it only turns a test that
 /// would hang into one that fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Time between two looks at something of which no event tells.
 const POLL: Duration = Duration::from_millis(2);

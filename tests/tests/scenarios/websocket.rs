@@ -116,13 +116,16 @@ pub(crate) async fn pings_of_the_protocol_and_many_small_messages_pass<R: Rt>(
     env: Env<R, Release>,
 ) {
     const COUNT: usize = 20_000;
+    // Unanswered PINGs: a busy machine must not be taken for a connection that is dead.
+    const PATIENT: u32 = 10_000;
     for compression in [false, true] {
-        let options = Options::new().websocket(true).pings(Duration::from_millis(50), 2);
+        let options = Options::new().websocket(true).pings(Duration::from_millis(50), PATIENT);
         let server = RealServer::start(env.kind, &options);
         let options = env
             .options()
             .websocket_compression(compression)
-            .ping_interval(Duration::from_millis(20));
+            .ping_interval(Duration::from_millis(20))
+            .max_pings_outstanding(PATIENT);
         let client = options.connect(server.websocket_url()).await.unwrap();
         let mut subscriber = client.subscribe("many").await.unwrap();
         let publishing = async {
