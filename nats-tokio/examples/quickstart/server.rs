@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use nats_broker::{ServerConfig, ServerHandle, serve};
 
@@ -53,6 +54,17 @@ impl Server {
         let mut config = ServerConfig::default();
         config.addr = addr;
         config.broker.server_name = Some("the embedded broker".to_owned());
-        Ok(Self::Embedded(serve::<Runtime>(config).await?))
+        let mut patience = 50;
+        loop {
+            match serve::<Runtime>(config.clone()).await {
+                Ok(broker) => return Ok(Self::Embedded(broker)),
+                // Its old port may have been given to somebody's outgoing connection meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && patience > 0 => {
+                    patience -= 1;
+                    <Runtime as nats::Runtime>::sleep(Duration::from_millis(100)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }

@@ -88,9 +88,10 @@ pub(crate) async fn three_nodes_outlive_the_worst_of_one<R: Rt>(release: Release
         asked::<R>(&asking).await;
         let answered = started.elapsed();
         // A message published since has come to each subscription.
-        for witness in &ledger.witnesses {
+        for (index, witness) in ledger.witnesses.iter().enumerate() {
             for (publisher, before) in published.iter().enumerate() {
-                until::<R>("every subscription", || witness.next(publisher) > before + 100).await;
+                let what = format!("what publisher {publisher} sends to come to witness {index}");
+                until::<R>(&what, || witness.next(publisher) > before + 100).await;
             }
         }
         let back = started.elapsed();

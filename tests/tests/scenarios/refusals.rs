@@ -1,12 +1,14 @@
 //! What servers say by -ERR, and what a client makes of it.
 
+use std::net::{Ipv4Addr, TcpStream};
+
 use futures_util::stream::StreamExt;
 use nats_client::{ConnectErrorKind, Notice};
 use nats_proto::ServerError;
 use nats_proto::connection::DisconnectReason;
 use nats_tests::server::{Options, RawConnection, RealServer, Release, ReservedPort, TestServer};
 
-use crate::support::{Env, Events, Rt, next, text};
+use crate::support::{Env, Events, Rt, next, text, until};
 
 /// Sends these lines to a server with these settings. Its answer to the last of them is an error, which closes the
 /// connection if the client thinks so, and else does not.
@@ -83,6 +85,10 @@ pub(crate) async fn the_ports_of_other_servers_are_told_from_that_of_clients<R: 
         ports[0], ports[1], ports[2]
     );
     let _server = RealServer::start(env.kind, &Options::new().extra(&settings));
+    for port in &ports {
+        // The server listens for others behind its back, while it is ready for clients.
+        until::<R>("every port", || TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok()).await;
+    }
     for (port, error) in ports.into_iter().zip([
         ServerError::ConnectedToRoutePort,
         ServerError::ConnectedToLeafNodePort,
