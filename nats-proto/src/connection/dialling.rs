@@ -24,7 +24,9 @@ impl Connection {
 
     /// Goes on to the next server, which the caller chooses if it wants to. `delay` replaces the wait.
     fn leave_server(&mut self, now: Instant, delay: Option<Duration>) {
-        self.pool.rotate(self.config.max_reconnects);
+        // Where every server gets one chance, none is given up before the others had theirs.
+        let most = self.config.max_reconnects.filter(|_| !self.has_one_round());
+        self.pool.rotate(most);
         if self.config.choose_server && self.pool.has_other() {
             let deadline = now + self.config.connect_timeout;
             self.link = Link::Choosing { deadline, delay };
@@ -33,6 +35,11 @@ impl Connection {
         } else {
             self.take_turn(now, delay);
         }
+    }
+
+    /// Whether this is the first connect, and there is no second attempt at any server.
+    pub(super) fn has_one_round(&self) -> bool {
+        self.connects == 0 && !self.config.retry_on_initial_connect
     }
 
     /// The answer to [`Event::ChooseServer`]. With `None`, or a server that is not in the pool, the pool decides.
@@ -85,6 +92,10 @@ impl Connection {
         // Nobody waits for a server that is not to be tried.
         if matches!(self.link, Link::Backoff { .. }) && self.pool.is_leaving() {
             self.next_server(now);
+        }
+        // There may be somewhere to go now.
+        if self.is_up() {
+            self.leave_lame_duck(now);
         }
         Ok(())
     }

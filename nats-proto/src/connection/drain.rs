@@ -54,6 +54,7 @@ impl Connection {
             return;
         }
         self.ending = Some(Ending { stage: Stage::Subscriptions, deadline });
+        self.stay_to_the_end();
         self.gate.close();
         self.emit(Event::Draining);
         if self.is_up() {
@@ -99,27 +100,34 @@ impl Connection {
     /// Flushes what is buffered, within `timeout`, and closes. Without a connection, closes at once.
     ///
     /// Subscriptions end; what the server had on its way to them is lost, unlike with
-    /// [`drain`](Self::drain), which this cuts short if it is under way.
+    /// [`drain`](Self::drain), which this cuts short if it is under way. An end that has begun may thereby come earlier,
+    /// not later.
     pub fn close(&mut self, now: Instant, timeout: Duration) {
         let deadline = now + timeout;
+        let deadline = self.ending.map_or(deadline, |ending| ending.deadline.min(deadline));
         match &mut self.link {
             Link::Closed => {}
             Link::Choosing { .. } | Link::Backoff { .. } => self.close_now(None),
             Link::HangingUp { next, .. } => *next = Next::Close(None),
             Link::Connected => {
-                if self.ending.is_some_and(|ending| ending.stage == Stage::Flush) {
+                let flushes = self.is_flushing_last();
+                self.ending = Some(Ending { stage: Stage::Flush, deadline });
+                self.wake.attention();
+                if flushes {
                     return;
                 }
                 self.end_all_subscriptions(EndReason::Closed);
-                self.ending = Some(Ending { stage: Stage::Flush, deadline });
+                self.stay_to_the_end();
                 self.gate.close();
-                if deadline <= now {
-                    self.wake.attention();
-                }
                 self.start_final_flush();
             }
             _ => self.hang_up(DisconnectReason::Requested, None, Next::Close(None)),
         }
+    }
+
+    /// Whether nothing is left to be done but to flush what was accepted.
+    pub(super) fn is_flushing_last(&self) -> bool {
+        self.ending.is_some_and(|ending| ending.stage == Stage::Flush)
     }
 
     /// Ends a subscription once the server has delivered all it had for it:

@@ -9,6 +9,7 @@ use super::state::{Link, Next};
 use super::{AuthError, AuthSource, ConnectError, Connection, DisconnectReason, TlsError, TlsMode};
 use crate::auth::{Auth, encode_signature};
 use crate::faults::fault;
+use crate::servers::Source;
 use crate::wire::{OutBuf, encoder};
 use crate::{ConnectInfo, Instant, Protocol, Scheme, ServerAddr, ServerError, ServerInfo};
 
@@ -58,8 +59,8 @@ impl Connection {
     /// The first INFO of a link is answered with CONNECT and PING; any may tell of the cluster.
     pub(super) fn handle_info(&mut self, now: Instant, info: Box<ServerInfo>) {
         if !self.config.ignore_discovered_servers {
-            let retain = self.config.retain_servers_order;
-            let added = self.pool.discover(&info.connect_urls, retain, &mut self.rng);
+            let (retain, source) = (self.config.retain_servers_order, self.source_of(&info));
+            let added = self.pool.discover(&info.connect_urls, source, retain, &mut self.rng);
             if !added.is_empty() {
                 self.emit(Event::ServersDiscovered(added));
             }
@@ -96,6 +97,18 @@ impl Connection {
                 self.emit(Event::StartTls { id: DialId(self.dials), server });
             }
             TlsStep::Refuse => self.refuse(ConnectError::TlsRequired),
+        }
+    }
+
+    /// Who may have written an INFO that comes now.
+    fn source_of(&self, info: &ServerInfo) -> Source {
+        let before_tls = matches!(self.link, Link::AwaitInfo { .. })
+            && self.pool.current().is_some_and(|server| {
+                !self.is_encrypted(server) && (info.tls_required || self.config.wants_tls(server))
+            });
+        match before_tls {
+            true => Source::Anybody,
+            false => Source::Server,
         }
     }
 
@@ -195,6 +208,9 @@ impl Connection {
             return self.refuse(ConnectError::ConnectTooLong { size, limit });
         }
         encoder::ping(&mut hello);
+        for _ in 0..self.pongs {
+            encoder::pong(&mut hello);
+        }
         self.urgent.append(&mut hello);
         self.link = Link::AwaitPong { deadline };
         self.wake.transmit();
@@ -264,6 +280,13 @@ impl Connection {
             if fault!(LeavesInHaste) {
                 self.leave();
             }
+        }
+    }
+
+    /// The end has begun: nobody moves to another server any more.
+    pub(super) fn stay_to_the_end(&mut self) {
+        if self.lame_duck != LameDuck::No {
+            self.lame_duck = LameDuck::Announced;
         }
     }
 

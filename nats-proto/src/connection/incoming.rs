@@ -176,8 +176,11 @@ impl Connection {
         const MAX_QUEUED: u32 = 1024;
         if self.pongs < MAX_QUEUED {
             self.pongs = self.pongs.saturating_add(1);
-            encoder::pong(&mut self.urgent);
-            self.wake.transmit();
+            // The server takes nothing before CONNECT, which will bring those along that are asked for before.
+            if matches!(self.link, Link::AwaitPong { .. } | Link::Connected) {
+                encoder::pong(&mut self.urgent);
+                self.wake.transmit();
+            }
         }
     }
 
@@ -194,7 +197,9 @@ impl Connection {
         self.ledger.confirm(fence.position);
         match fence.purpose {
             Purpose::Keepalive => {}
-            Purpose::Leave => self.leave(),
+            Purpose::Leave if self.lame_duck.is_leaving() => self.leave(),
+            // An end has begun since.
+            Purpose::Leave => {}
             Purpose::Flush(flush) => self.finish_flush(flush, Ok(())),
             Purpose::Subscribe => {}
             Purpose::Confirm(flush, id) => self.confirmed(flush, id),
@@ -274,7 +279,8 @@ impl Connection {
         use PermissionTarget::Subscription as Target;
         let refused = match error {
             ServerError::PermissionsViolation(Target { sid: Some(sid), .. }) => {
-                self.subscriptions.remove_if(|subscription| subscription.id.sid == *sid)
+                let known = self.subscriptions.by_sid_mut(*sid).map(|subscription| subscription.id);
+                known.into_iter().filter(|id| self.subscriptions.remove(*id).is_some()).collect()
             }
             ServerError::PermissionsViolation(Target { subject, queue, .. }) => {
                 self.subscriptions.remove_if(|subscription| {

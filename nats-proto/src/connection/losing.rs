@@ -81,7 +81,10 @@ impl Connection {
 
     /// An attempt did not come to a connection.
     pub(super) fn connect_failed(&mut self, now: Instant, error: ConnectError, next: Next) {
-        self.pool.failed(now, Some(&error), &self.config, &mut self.rng);
+        // An attempt that the application has broken off says nothing of the server.
+        if !matches!(next, Next::ReconnectNow) {
+            self.pool.failed(now, Some(&error), &self.config, &mut self.rng);
+        }
         let refused_again = match &error {
             ConnectError::Authorization(refusal) => {
                 self.pool.refused(refusal) && !self.config.ignore_repeated_auth_errors
@@ -91,13 +94,14 @@ impl Connection {
         if let Some(server) = self.pool.current().cloned() {
             self.emit(Event::ConnectFailed { server, error: error.clone() });
         }
-        let first_connect = self.connects == 0 && !self.config.retry_on_initial_connect;
         match next {
             Next::Close(error) => self.close_now(error),
             _ if refused_again => self.close_now(Some(error)),
             Next::ReconnectNow => self.reconnect_now(now),
             // Without retries, every server gets one chance.
-            _ if first_connect && self.attempts >= self.pool.len() => self.close_now(Some(error)),
+            _ if self.has_one_round() && self.attempts >= self.pool.len() => {
+                self.close_now(Some(error))
+            }
             Next::Reconnect => self.next_server(now),
         }
     }
@@ -108,6 +112,8 @@ impl Connection {
         self.emit(Event::Disconnected { reason: reason.clone() });
         match next {
             Next::Close(error) => self.close_now(error),
+            // All that there was to flush is known to have arrived, or not to.
+            _ if self.is_flushing_last() && self.ledger.pending() == 0 => self.close_now(None),
             _ if !self.config.reconnect => self.close_now(Some(ConnectError::Lost(reason))),
             Next::ReconnectNow => self.reconnect_now(now),
             Next::Reconnect => self.next_server(now),

@@ -88,7 +88,7 @@ pub struct Connection {
     input: incoming::Input,
     /// Handshake, restored subscriptions and PONGs: goes out before `outgoing`.
     urgent: OutBuf,
-    /// PONGs in `urgent`.
+    /// PONGs in `urgent`, or that will be there with CONNECT.
     pongs: u32,
     /// Everything else, in the order in which it was accepted. Without a link it holds only publishes.
     outgoing: OutBuf,

@@ -96,9 +96,11 @@ impl ServerAddr {
     }
 
     /// The name or IP address, without brackets, that the server's certificate must be for: the host; for an IP
-    /// address that a server told of, the host of the address through which that server was reached.
+    /// address that a server told of, and for any address that came before the connection was encrypted, the host of the
+    /// address through which that server was reached.
     ///
-    /// Servers tell of each other by IP address, and certificates are mostly for names.
+    /// Servers tell of each other by IP address, and certificates are mostly for names. What is not encrypted may have been
+    /// written by anybody, who must not choose the name.
     pub fn tls_name(&self) -> &str {
         self.tls_name.as_deref().unwrap_or(&self.host)
     }
@@ -149,7 +151,8 @@ impl ServerAddr {
     }
 
     /// An entry of `connect_urls` (`host:port`, without scheme), which inherits this address's scheme, path and
-    /// credentials, and if it is an IP address the name for TLS.
+    /// credentials, and if it is an IP address the name for TLS. For entries that come from the server itself: what came
+    /// before the connection was encrypted could name anybody.
     ///
     /// # Errors
     /// The entry is not an address, or has a scheme or credentials of its own.
@@ -159,6 +162,19 @@ impl ServerAddr {
         let inherits = host.parse::<IpAddr>().is_ok() && host != self.tls_name();
         let tls_name = inherits.then(|| self.tls_name().into());
         Ok(Self { host, port, tls_name, ..self.clone() })
+    }
+
+    /// Like [`discovered`](Self::discovered), of an entry that anybody may have written: it inherits the name for TLS also
+    /// if it is a host name.
+    pub(crate) fn discovered_before_tls(&self, entry: &str) -> Result<Self, ServerAddrError> {
+        let found = self.discovered(entry)?;
+        let tls_name = (found.host != self.tls_name()).then(|| self.tls_name().into());
+        Ok(Self { tls_name, ..found })
+    }
+
+    /// The address as an application would write it: with its own name for TLS.
+    pub(crate) fn as_given(&self) -> Self {
+        Self { tls_name: None, ..self.clone() }
     }
 
     /// Whether both name the same host, without regard to case, and the same port.

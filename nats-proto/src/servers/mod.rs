@@ -3,5 +3,5 @@
 mod pool;
 mod server;
 
-pub(crate) use pool::{Pool, Turn, check};
+pub(crate) use pool::{Pool, Source, Turn, check};
 pub use server::{ReconnectToServer, Server, SetServerPoolError};

@@ -1,6 +1,6 @@
 //! The server pool: whose turn it is, when, and who has had enough tries.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -9,6 +9,15 @@ use super::{Server, SetServerPoolError};
 use crate::connection::{Config, ConnectError};
 use crate::faults::fault;
 use crate::{Instant, Rng, ServerAddr, ServerError};
+
+/// Who may have written what is said of other servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The server, as far as anybody can know on this connection.
+    Server,
+    /// Whoever is on the way to it: the connection will be encrypted, and is not yet.
+    Anybody,
+}
 
 #[derive(Clone, Debug)]
 struct Entry {
@@ -141,7 +150,8 @@ impl Pool {
 
     /// Puts a server before all others, after [`rotate`](Self::rotate). False if it is not in the pool.
     pub(crate) fn choose(&mut self, addr: &ServerAddr) -> bool {
-        let index = self.entries.iter().position(|entry| entry.addr == *addr);
+        let given = addr.as_given();
+        let index = self.entries.iter().position(|entry| entry.addr.as_given() == given);
         match index.and_then(|index| self.entries.remove(index)) {
             Some(chosen) => {
                 self.entries.push_front(chosen);
@@ -235,23 +245,29 @@ impl Pool {
         check(&addrs)?;
         let in_use = self.in_use.then(|| self.entries.pop_front()).flatten();
         let mut old: Vec<Entry> = self.entries.drain(..).collect();
-        let current = in_use.as_ref().map(|entry| entry.addr.clone());
-        if let Some(mut entry) = in_use {
-            entry.removed = !addrs.contains(&entry.addr);
-            entry.explicit |= !entry.removed;
+        let current = in_use.as_ref().map(|entry| entry.addr.as_given());
+        if let (Some(mut entry), Some(given)) = (in_use, &current) {
+            match addrs.iter().find(|addr| addr.as_given() == *given) {
+                Some(addr) => {
+                    (entry.addr, entry.explicit, entry.removed) = (addr.clone(), true, false)
+                }
+                None => entry.removed = true,
+            }
             self.entries.push_back(entry);
         }
         let mut new: Vec<Entry> = Vec::new();
         for addr in addrs {
-            if current.as_ref() == Some(&addr) || new.iter().any(|entry| entry.addr == addr) {
+            let given = addr.as_given();
+            let is_given = |entry: &Entry| entry.addr.as_given() == given;
+            if current.as_ref() == Some(&given) || new.iter().any(is_given) {
                 continue;
             }
-            let known = old.iter().position(|entry| entry.addr == addr);
+            let known = old.iter().position(is_given);
             let mut entry = match known {
                 Some(index) => old.swap_remove(index),
-                None => Entry::new(addr, true),
+                None => Entry::new(addr.clone(), true),
             };
-            entry.explicit = true;
+            (entry.addr, entry.explicit) = (addr, true);
             new.push(entry);
         }
         if !retain_order {
@@ -266,9 +282,13 @@ impl Pool {
 
     /// Takes over what an INFO says of the cluster: new servers are added in random order, learned ones
     /// that it no longer lists are dropped (not the one in use). An empty list says nothing.
+    ///
+    /// What anybody may have written chooses no name that a certificate is checked for: else it could name a server
+    /// whose certificate is in order, and which gets our credentials.
     pub(crate) fn discover(
         &mut self,
         urls: &[String],
+        source: Source,
         retain_order: bool,
         rng: &mut Rng,
     ) -> Vec<ServerAddr> {
@@ -279,16 +299,32 @@ impl Pool {
             return Vec::new();
         }
         // Entries that are not addresses are passed over: they are the server's, and of no use.
-        let listed: Vec<ServerAddr> =
-            urls.iter().filter_map(|url| current.discovered(url).ok()).collect();
+        let parsed = urls.iter().filter_map(|url| match source {
+            Source::Server => current.discovered(url).ok(),
+            Source::Anybody => current.discovered_before_tls(url).ok(),
+        });
+        let listed: Vec<ServerAddr> = parsed.collect();
         // There may be a thousand on either side, as often as a server likes: no entry is compared with all others.
-        let endpoints: BTreeSet<Endpoint> = listed.iter().map(endpoint).collect();
+        let endpoints: BTreeMap<Endpoint, &ServerAddr> =
+            listed.iter().map(|addr| (endpoint(addr), addr)).collect();
         let mut index = 0_usize;
-        self.entries.retain(|entry| {
+        self.entries.retain_mut(|entry| {
             let in_use = index == 0;
             index = index.saturating_add(1);
-            let explicit = entry.explicit && !fault!(GivenServersAreForgotten);
-            in_use || explicit || endpoints.contains(&endpoint(&entry.addr))
+            if in_use || entry.explicit && !fault!(GivenServersAreForgotten) {
+                return true;
+            }
+            match endpoints.get(&endpoint(&entry.addr)) {
+                // A name that was told too early to be trusted stands for itself from now on.
+                Some(told) if source == Source::Server && told.tls_name() == told.host() => {
+                    if !entry.addr.tls_name().eq_ignore_ascii_case(told.host()) {
+                        entry.addr = (*told).clone();
+                    }
+                }
+                Some(_) => {}
+                None => return false,
+            }
+            true
         });
         let mut known: BTreeSet<Endpoint> =
             self.entries.iter().map(|entry| endpoint(&entry.addr)).collect();
@@ -423,14 +459,22 @@ mod tests {
         let mut pool = Pool::new(&config(&["a", "b"]), &mut rng);
         dialled(advance(&mut pool, None));
         assert_eq!(
-            pool.discover(&urls(&["c:1", "d:1", "a:4222", "nonsense:x"]), true, &mut rng),
+            pool.discover(
+                &urls(&["c:1", "d:1", "a:4222", "nonsense:x"]),
+                Source::Server,
+                true,
+                &mut rng
+            ),
             [addr("c:1"), addr("d:1")]
         );
         // The explicit ones stay though they are not listed; c goes.
-        assert_eq!(pool.discover(&urls(&["d:1", "e:1"]), true, &mut rng), [addr("e:1")]);
+        assert_eq!(
+            pool.discover(&urls(&["d:1", "e:1"]), Source::Server, true, &mut rng),
+            [addr("e:1")]
+        );
         assert_eq!(pool.addrs(), [addr("a"), addr("b"), addr("d:1"), addr("e:1")]);
         // An empty list purges nothing.
-        assert_eq!(pool.discover(&[], true, &mut rng), []);
+        assert_eq!(pool.discover(&[], Source::Server, true, &mut rng), []);
         assert_eq!(pool.addrs().len(), 4);
     }
 
@@ -440,11 +484,43 @@ mod tests {
         let mut pool = Pool::new(&config(&["A"]), &mut rng);
         dialled(advance(&mut pool, None));
         let told = urls(&["b:1", "a:4222", "B:1", "[::1]:2", "[0::1]:2", "b:2"]);
-        let added = pool.discover(&told, true, &mut rng);
+        let added = pool.discover(&told, Source::Server, true, &mut rng);
         let added: Vec<String> = added.iter().map(ToString::to_string).collect();
         assert_eq!(added, ["nats://b:1", "nats://[::1]:2", "nats://b:2"]);
-        assert_eq!(pool.discover(&urls(&["B:1", "b:2"]), true, &mut rng), []);
+        assert_eq!(pool.discover(&urls(&["B:1", "b:2"]), Source::Server, true, &mut rng), []);
         assert_eq!(pool.addrs(), [addr("A"), addr("b:1"), addr("b:2")]);
+    }
+
+    #[test]
+    fn a_learned_server_that_is_given_is_the_same_with_its_own_name() {
+        let mut rng = Rng::from_seed([1; 32]);
+        let config = config(&["a"]);
+        let mut pool = Pool::new(&config, &mut rng);
+        dialled(advance(&mut pool, None));
+        pool.discover(&urls(&["b:1", "c:1"]), Source::Anybody, true, &mut rng);
+        // One in use, the other one not; both have failed.
+        for _ in ["c:1", "b:1"] {
+            dialled(advance(&mut pool, None));
+            pool.failed(Instant::ZERO, Some(&ConnectError::TimedOut), &config, &mut rng);
+        }
+        let learned = pool.addrs();
+        assert!(learned.iter().all(|addr| addr.tls_name() == "a"), "{learned:?}");
+        for given in [learned, vec![addr("a"), addr("b:1"), addr("c:1")]] {
+            pool.replace(given.clone(), true, &mut rng).expect("a good pool");
+            assert_eq!(pool.current().map(ServerAddr::host), Some("c"));
+            let mut servers = pool.servers();
+            servers.sort_by(|one, other| one.addr.host().cmp(other.addr.host()));
+            let failed: Vec<usize> = servers.iter().map(|server| server.failed_attempts).collect();
+            assert_eq!(failed, [0, 1, 1], "what is known is kept");
+            for server in servers {
+                let name = given.iter().find(|addr| addr.host() == server.addr.host());
+                assert_eq!(name.map(ServerAddr::tls_name), Some(server.addr.tls_name()));
+                assert!(!server.is_discovered);
+            }
+        }
+        // Whatever name it has, it can be chosen.
+        pool.rotate(None);
+        assert!(pool.choose(&addr("b:1")));
     }
 
     #[test]
@@ -452,9 +528,9 @@ mod tests {
         let mut rng = Rng::from_seed([1; 32]);
         let mut pool = Pool::new(&config(&["a"]), &mut rng);
         dialled(advance(&mut pool, None));
-        pool.discover(&urls(&["b:1"]), true, &mut rng);
+        pool.discover(&urls(&["b:1"]), Source::Server, true, &mut rng);
         assert_eq!(dialled(advance(&mut pool, None)), addr("b:1"));
-        pool.discover(&urls(&["c:1"]), true, &mut rng);
+        pool.discover(&urls(&["c:1"]), Source::Server, true, &mut rng);
         assert_eq!(pool.current(), Some(&addr("b:1")));
         assert_eq!(pool.addrs().len(), 3);
     }

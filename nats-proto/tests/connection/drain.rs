@@ -272,3 +272,64 @@ fn a_close_that_must_not_wait_wakes_a_loop_whose_socket_is_full() {
     wire.connection.close(wire.now, Duration::ZERO);
     assert!(wire.connection.take_wake(), "the deadline has come");
 }
+
+#[test]
+fn a_close_can_only_bring_the_end_of_a_drain_nearer() {
+    let later = TIMEOUT * 2;
+    for flushing in [false, true] {
+        for (drain, close) in [(TIMEOUT, later), (later, TIMEOUT)] {
+            let mut wire = Wire::connected(config());
+            wire.connection.drain_within(wire.now, drain);
+            if flushing {
+                wire.feed("PONG\r\n");
+                wire.connection.handle_drained(wire.now);
+            }
+            wire.written();
+            wire.events();
+            wire.connection.take_wake();
+            wire.connection.close(wire.now, close);
+            assert_eq!(wire.connection.poll_timeout(), Some(wire.now + TIMEOUT));
+            assert!(wire.connection.take_wake(), "the deadline is another one");
+        }
+    }
+}
+
+#[test]
+fn an_end_with_nothing_left_to_flush_looks_for_no_other_server() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.connection.close(wire.now, TIMEOUT);
+    assert_eq!(wire.written(), "PUB a 1\r\n1\r\nPING\r\n");
+    assert_eq!(closed(&wire.cut()), Unfinished { unsent: 0, uncertain: 1 });
+    // What was not written can still go out on the next link.
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.connection.close(wire.now, TIMEOUT);
+    wire.cut();
+    wire.connect();
+    assert_eq!(wire.written(), "PUB a 1\r\n1\r\nPING\r\n");
+}
+
+#[test]
+fn an_end_that_has_begun_calls_off_the_move_to_another_server() {
+    let mut config = config();
+    config.servers.push("nats://b:4222".parse().expect("an address"));
+    config.leave_lame_duck = true;
+    let mut wire = Wire::connected(config);
+    wire.connection.subscribe("a", None).expect("a subscription");
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    assert_eq!(wire.written(), "SUB a 1\r\nPING\r\n");
+    wire.connection.drain(wire.now);
+    assert_eq!(wire.written(), "UNSUB 1\r\nPING\r\n");
+    wire.publish("answer", "1").expect("nobody moves any more");
+    wire.feed("PONG\r\n");
+    wire.pass(Duration::from_secs(10));
+    assert!(!wire.was_told_to_hang_up());
+    wire.feed("MSG a 1 1\r\nx\r\nPONG\r\n");
+    let events = wire.events();
+    assert!(events.iter().any(|event| matches!(event, Event::Message { .. })), "{events:?}");
+    wire.connection.handle_drained(wire.now);
+    assert_eq!(wire.written(), "PUB answer 1\r\n1\r\nPING\r\n");
+    wire.feed("PONG\r\n");
+    assert_eq!(closed(&wire.hang_up()), Unfinished::default());
+}

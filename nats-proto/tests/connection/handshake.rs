@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nats_proto::auth::Auth;
 use nats_proto::connection::{
     AuthSource, ConfigError, ConnectError, DisconnectReason, SetServerPoolError,
 };
@@ -109,6 +110,24 @@ fn a_ping_during_the_handshake_is_answered() {
 }
 
 #[test]
+fn a_ping_before_connect_is_answered_behind_it() {
+    let mut config = config();
+    config.auth = AuthSource::Ask;
+    let mut wire = Wire::new(config);
+    wire.dialled();
+    wire.accept();
+    wire.feed(format!("INFO {INFO}\r\nPING\r\n"));
+    let events = wire.events();
+    let [Event::Authenticate { id, .. }] = events[..] else { panic!("{events:?}") };
+    wire.feed("PING\r\n");
+    assert_eq!(wire.written(), "", "the server takes nothing before CONNECT");
+    wire.connection.handle_auth(id, Ok(Auth::new()));
+    let written = wire.written();
+    assert!(written.starts_with("CONNECT {"), "{written}");
+    assert!(written.ends_with("}\r\nPING\r\nPONG\r\nPONG\r\n"), "{written}");
+}
+
+#[test]
 fn one_deadline_covers_the_way_from_dialling_to_the_first_pong() {
     let mut wire = Wire::new(config());
     wire.dialled();
@@ -212,6 +231,20 @@ fn every_server_gets_one_chance_at_the_first_connect() {
     ));
     assert_eq!(wire.connection.state(), State::Closed);
     assert_eq!(wire.connection.poll_timeout(), None);
+}
+
+#[test]
+fn a_small_number_of_attempts_takes_no_server_its_chance() {
+    let mut four = config();
+    four.max_reconnects = Some(1);
+    four.servers.extend(["b", "c", "d"].map(|host| host.parse().expect("an address")));
+    let mut wire = Wire::new(four);
+    for host in ["a", "b", "c"] {
+        assert_eq!(wire.dialled().host(), host);
+        wire.refuse();
+    }
+    assert_eq!(wire.dialled().host(), "d");
+    wire.connect();
 }
 
 #[test]

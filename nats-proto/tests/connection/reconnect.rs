@@ -294,3 +294,18 @@ fn a_forced_reconnect_is_no_failure_of_the_first_connect() {
     assert_eq!(wire.connection.state(), State::Dialing);
     wire.connect();
 }
+
+#[test]
+fn attempts_that_are_broken_off_do_not_count_against_a_server() {
+    let mut config = config();
+    config.max_reconnects = Some(1);
+    let mut wire = Wire::connected(config);
+    wire.cut();
+    for _ in 0..3 {
+        wire.dialled();
+        wire.connection.force_reconnect(wire.now);
+        wire.hang_up();
+        assert_eq!(wire.connection.state(), State::Dialing);
+    }
+    wire.connect();
+}

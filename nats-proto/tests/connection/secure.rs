@@ -216,3 +216,36 @@ fn a_websocket_that_is_to_be_encrypted_and_is_not_is_refused() {
         assert_eq!(refusal(&mut wire), ConnectError::TlsRequired, "{tls:?}");
     }
 }
+
+/// The names that certificates are checked for, of the servers that are told of before the link is encrypted, and of the
+/// first of them when it is told of again behind the handshake.
+fn names(tls: TlsMode, server: &str) -> (Vec<String>, String) {
+    let urls = r#""connect_urls":["evil.example:1","10.0.0.2:1"]"#;
+    let info = format!(r#"INFO {{"tls_required":true,"max_payload":1000,{urls}}}"#);
+    let (mut wire, mut events) = after_info(with(tls, server), &info);
+    let Event::ServersDiscovered(mut found) = events.remove(0) else { panic!("{events:?}") };
+    found.sort_by_key(|found| found.host().len());
+    assert!(found.iter().all(|found| found.password() == Some("secret")));
+    if tls == TlsMode::Available {
+        wire.connection.handle_tls(tls_id(&events), Ok(()));
+    }
+    wire.written();
+    wire.feed(format!("PONG\r\nINFO {{{}}}\r\n", urls.replace(",\"10.0.0.2:1\"", "")));
+    wire.cut();
+    let again = wire.dialled();
+    assert_eq!(again.host(), "evil.example");
+    (found.iter().map(|found| found.tls_name().to_owned()).collect(), again.tls_name().to_owned())
+}
+
+#[test]
+fn a_name_that_came_before_the_encryption_is_not_what_a_certificate_is_checked_for() {
+    let own = "evil.example".to_owned();
+    for server in ["nats://u:secret@a", "tls://u:secret@a"] {
+        let (found, again) = names(TlsMode::Available, server);
+        assert_eq!(found, ["a", "a"]);
+        assert_eq!(again, own, "the server itself has said so");
+    }
+    // Encrypted from the beginning.
+    let (found, again) = names(TlsMode::First, "tls://u:secret@a");
+    assert_eq!((found, again), (vec!["a".into(), own.clone()], own));
+}

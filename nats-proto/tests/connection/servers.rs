@@ -159,6 +159,20 @@ fn a_server_that_is_about_to_go_is_kept_if_there_is_no_other_or_nobody_wished_to
     assert_eq!(wire.written(), "PING\r\n");
 }
 
+#[test]
+fn a_server_that_is_about_to_go_is_left_when_the_application_names_another() {
+    let mut alone = pool(&["a"]);
+    alone.leave_lame_duck = true;
+    let mut wire = Wire::connected(alone);
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    assert_eq!(wire.written(), "");
+    wire.connection.set_server_pool(wire.now, vec![addr("a"), addr("b")]).expect("a good pool");
+    assert_eq!(wire.written(), "PING\r\n");
+    wire.feed("PONG\r\n");
+    wire.hang_up();
+    assert_eq!(wire.dialled(), addr("b"));
+}
+
 /// Connected to the second server just after the first has refused, and told that the second one is about to go.
 fn told_by_the_only_server_that_answers() -> Wire {
     let mut config = pool(&["a", "b"]);
