@@ -18,6 +18,7 @@ use crate::{
 };
 use rig::Rig;
 
+mod ends;
 mod holding_up;
 mod publishing;
 mod rig;

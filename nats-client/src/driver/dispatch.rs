@@ -1,5 +1,6 @@
 //! Leaving messages in the mailboxes of their subscriptions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -15,6 +16,9 @@ use crate::shared::Change;
 pub(super) struct Router {
     /// By [`SubscriptionId::index`].
     mailboxes: Vec<Option<(u64, Arc<Mailbox>)>>,
+    /// By number: mailboxes whose places others have by now. Their subscriptions have ended, of which the core is about
+    /// to tell.
+    replaced: BTreeMap<u64, Arc<Mailbox>>,
     /// Mailboxes of ended subscriptions from which something is still to be taken.
     finishing: Vec<Arc<Mailbox>>,
     /// Mailboxes for which nothing is read.
@@ -33,9 +37,9 @@ impl Router {
                     if self.mailboxes.len() <= id.index() {
                         self.mailboxes.resize(id.index() + 1, None);
                     }
-                    if let Some(place) = self.mailboxes.get_mut(id.index()) {
-                        *place = Some((id.sid(), mailbox));
-                    }
+                    // The core gives a place to somebody else before it is asked how the last one ended.
+                    let place = self.mailboxes.get_mut(id.index());
+                    self.replaced.extend(place.and_then(|it| it.replace((id.sid(), mailbox))));
                 }
                 Change::Removed(id) => {
                     self.remove(id);
@@ -97,7 +101,8 @@ impl Router {
     pub(super) fn finish_all(&mut self, reason: &EndReason, wakers: &mut Vec<Waker>) -> Slow<u64> {
         self.finishing.clear();
         self.blocking.clear();
-        let mailboxes = self.mailboxes.drain(..).flatten();
+        let replaced = std::mem::take(&mut self.replaced);
+        let mailboxes = self.mailboxes.drain(..).flatten().chain(replaced);
         let missed = mailboxes.filter_map(|(sid, mailbox)| {
             Some((sid, mailbox.finish(Some(reason.clone()), wakers)?))
         });
@@ -121,12 +126,15 @@ impl Router {
 
     fn all(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
         let open = self.mailboxes.iter().flatten().map(|(_, mailbox)| mailbox);
-        open.chain(&self.finishing)
+        open.chain(self.replaced.values()).chain(&self.finishing)
     }
 
     fn remove(&mut self, id: SubscriptionId) -> Option<Arc<Mailbox>> {
         let place = self.mailboxes.get_mut(id.index())?;
-        let (_, mailbox) = place.take_if(|(sid, _)| *sid == id.sid())?;
+        let mailbox = match place.take_if(|(sid, _)| *sid == id.sid()) {
+            Some((_, mailbox)) => mailbox,
+            None => self.replaced.remove(&id.sid())?,
+        };
         self.blocking.retain(|blocking| !Arc::ptr_eq(blocking, &mailbox));
         Some(mailbox)
     }
