@@ -20,10 +20,20 @@ pub(super) struct Router {
     /// to tell.
     replaced: BTreeMap<u64, Arc<Mailbox>>,
     /// Mailboxes of ended subscriptions from which something is still to be taken.
-    finishing: Vec<Arc<Mailbox>>,
+    finishing: Finishing<Arc<Mailbox>>,
     /// Mailboxes for which nothing is read.
     blocking: Vec<Arc<Mailbox>>,
 }
+
+/// What has ended and is not consumed. Of what is consumed meanwhile, it keeps at most as much again, or [`FEW`].
+struct Finishing<T> {
+    kept: Vec<T>,
+    /// So many may still end before it is seen to what is consumed meanwhile.
+    until_sweep: usize,
+}
+
+/// So many at least end between two sweeps.
+const FEW: usize = 16;
 
 /// The number of a subscription with an episode of dropped messages, and its mailbox or what the episode has cost.
 pub(super) type Slow<T> = Vec<(u64, T)>;
@@ -90,16 +100,13 @@ impl Router {
     ) -> Option<u64> {
         let mailbox = self.remove(id)?;
         let missed = mailbox.finish(Some(reason), wakers);
-        self.finishing.retain(|mailbox| !mailbox.is_consumed());
-        if !mailbox.is_consumed() {
-            self.finishing.push(mailbox);
-        }
+        self.finishing.add(mailbox, |mailbox| mailbox.is_consumed());
         missed
     }
 
     /// Tells all subscribers that nothing more comes. Gives the episodes that end with it.
     pub(super) fn finish_all(&mut self, reason: &EndReason, wakers: &mut Vec<Waker>) -> Slow<u64> {
-        self.finishing.clear();
+        self.finishing = Finishing::default();
         self.blocking.clear();
         let replaced = std::mem::take(&mut self.replaced);
         let mailboxes = self.mailboxes.drain(..).flatten().chain(replaced);
@@ -126,7 +133,7 @@ impl Router {
 
     fn all(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
         let open = self.mailboxes.iter().flatten().map(|(_, mailbox)| mailbox);
-        open.chain(self.replaced.values()).chain(&self.finishing)
+        open.chain(self.replaced.values()).chain(&self.finishing.kept)
     }
 
     fn remove(&mut self, id: SubscriptionId) -> Option<Arc<Mailbox>> {
@@ -144,5 +151,65 @@ fn mailbox(mailboxes: &[Option<(u64, Arc<Mailbox>)>], id: SubscriptionId) -> Opt
     match mailboxes.get(id.index())? {
         Some((sid, mailbox)) if *sid == id.sid() => Some(mailbox),
         _ => None,
+    }
+}
+
+impl<T> Default for Finishing<T> {
+    fn default() -> Self {
+        Self { kept: Vec::new(), until_sweep: FEW }
+    }
+}
+
+impl<T> Finishing<T> {
+    /// Keeps what has ended, until it is consumed.
+    ///
+    /// To look at all others each time would take a time that grows with the square of their number. So they are
+    /// looked at after as many ends as were left of them the last time.
+    fn add(&mut self, ended: T, is_consumed: impl Fn(&T) -> bool) {
+        if !is_consumed(&ended) {
+            self.kept.push(ended);
+        }
+        self.until_sweep = self.until_sweep.saturating_sub(1);
+        if self.until_sweep == 0 {
+            self.kept.retain(|other| !is_consumed(other));
+            self.until_sweep = self.kept.len().max(FEW);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn each_end_costs_a_few_looks_however_many_are_not_consumed() {
+        const MANY: usize = 10_000;
+        let looks = Cell::new(0);
+        let mut finishing = Finishing::default();
+        for number in 0..MANY {
+            finishing.add(number, |_| {
+                looks.set(looks.get() + 1);
+                false
+            });
+        }
+        assert_eq!(finishing.kept.len(), MANY);
+        assert!(looks.get() <= 4 * MANY, "{looks:?}");
+    }
+
+    #[test]
+    fn what_is_consumed_is_let_go_however_many_end() {
+        const WAITING: usize = 100;
+        let mut finishing = Finishing::default();
+        for number in 0..10_000 {
+            finishing.add(number, |older| older + WAITING <= number);
+            assert!(finishing.kept.len() <= 2 * WAITING + FEW, "{}", finishing.kept.len());
+        }
+        assert!((10_000 - WAITING..10_000).all(|number| finishing.kept.contains(&number)));
+        for _ in 0..3 * WAITING {
+            finishing.add(0, |_| true);
+        }
+        assert!(finishing.kept.is_empty());
     }
 }
