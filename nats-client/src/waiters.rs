@@ -3,14 +3,18 @@
 //! Nothing here wakes or drops a waker: both may run code of the executor, which may come back for the lock
 //! under which these structures are used. So wakers are handed out, to be woken or dropped after it.
 
-use std::mem;
+use std::collections::BTreeMap;
 use std::task::Waker;
+use std::{iter, mem};
 
 /// Tasks that want to look again when something has changed.
+///
+/// Many may wait, and each is found and removed under the lock: neither may take longer for that.
 #[derive(Debug, Default)]
 pub(crate) struct WakerSet {
     next: u64,
-    list: Vec<(u64, Waker)>,
+    /// By key: the one that has waited for longest is the first.
+    tasks: BTreeMap<u64, Waker>,
 }
 
 impl WakerSet {
@@ -18,12 +22,12 @@ impl WakerSet {
     #[must_use = "to be dropped after the lock"]
     pub(crate) fn register(&mut self, key: &mut Option<u64>, waker: &Waker) -> Option<Waker> {
         if let Some(known) = *key
-            && let Some((_, old)) = self.list.iter_mut().find(|(key, _)| *key == known)
+            && let Some(old) = self.tasks.get_mut(&known)
         {
             return (!old.will_wake(waker)).then(|| mem::replace(old, waker.clone()));
         }
         *key = Some(self.next);
-        self.list.push((self.next, waker.clone()));
+        self.tasks.insert(self.next, waker.clone());
         self.next = self.next.wrapping_add(1);
         None
     }
@@ -31,30 +35,28 @@ impl WakerSet {
     /// Forgets the task that holds `key`.
     #[must_use = "to be dropped after the lock"]
     pub(crate) fn remove(&mut self, key: &mut Option<u64>) -> Option<Waker> {
-        let key = key.take()?;
-        let index = self.list.iter().position(|(known, _)| *known == key)?;
-        // The others stay in order.
-        Some(self.list.remove(index).1)
+        self.tasks.remove(&key.take()?)
     }
 
     /// The waker of the task that has waited for longest, to be woken after the lock.
     #[must_use = "to be woken after the lock"]
     pub(crate) fn take_first(&mut self) -> Option<Waker> {
-        (!self.list.is_empty()).then(|| self.list.remove(0).1)
+        self.tasks.pop_first().map(|(_, waker)| waker)
     }
 
     /// Moves all wakers to `wakers`, to be woken after the lock.
     pub(crate) fn take_all(&mut self, wakers: &mut Vec<Waker>) {
-        wakers.extend(self.list.drain(..).map(|(_, waker)| waker));
+        // One by one: the map keeps memory for the next few then.
+        wakers.extend(iter::from_fn(|| self.take_first()));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.tasks.is_empty()
     }
 
     /// Tasks that wait.
     pub(crate) fn len(&self) -> usize {
-        self.list.len()
+        self.tasks.len()
     }
 }
 
@@ -151,6 +153,9 @@ impl<T> Waiters<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::task::Wake;
+
     use super::*;
 
     #[test]
@@ -188,6 +193,42 @@ mod tests {
         assert!(set.is_empty());
         assert!(set.register(&mut key, Waker::noop()).is_none());
         assert!(set.remove(&mut key).is_some());
+        assert!(set.is_empty());
+    }
+    /// Notes its number when it is woken.
+    struct Numbered(usize, mpsc::Sender<usize>);
+
+    impl Wake for Numbered {
+        fn wake(self: Arc<Self>) {
+            self.1.send(self.0).expect("a test that listens");
+        }
+    }
+
+    #[test]
+    fn tasks_are_woken_in_order_without_those_that_were_removed() {
+        const TASKS: usize = 1_000;
+        let (sender, woken) = mpsc::channel();
+        let waker = |number| Waker::from(Arc::new(Numbered(number, sender.clone())));
+        let (mut set, mut keys) = (WakerSet::default(), [None; TASKS]);
+        for (number, key) in keys.iter_mut().enumerate() {
+            assert!(set.register(key, &waker(number)).is_none());
+        }
+        for key in keys.iter_mut().skip(1).step_by(2) {
+            assert!(set.remove(key).is_some());
+            assert_eq!(*key, None);
+        }
+        // Who is registered keeps its place, and who was removed goes behind all others.
+        assert!(set.register(&mut keys[2], &waker(2)).is_some());
+        assert!(set.register(&mut keys[1], &waker(1)).is_none());
+        assert_eq!(set.len(), TASKS / 2 + 1);
+        set.take_first().expect("the first").wake();
+        assert!(set.remove(&mut keys[0]).is_none(), "it is woken");
+        let mut wakers = Vec::new();
+        set.take_all(&mut wakers);
+        wakers.into_iter().for_each(Waker::wake);
+        let order: Vec<_> = woken.try_iter().collect();
+        let expected: Vec<_> = (0..TASKS).step_by(2).chain([1]).collect();
+        assert_eq!(order, expected);
         assert!(set.is_empty());
     }
 }
