@@ -69,7 +69,7 @@ struct Lane {
     closed: bool,
     /// Bytes that it takes.
     room: usize,
-    /// Panics when it is written to.
+    /// Panics when the client reads from it or writes to it.
     rotten: bool,
     waker: Option<Waker>,
 }
@@ -132,6 +132,10 @@ impl AsyncRead for FakeStream {
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let mut lane = self.input.0.0.lock().unwrap();
+        if lane.rotten {
+            drop(lane);
+            panic!("a stream that panics, as a test wants it");
+        }
         let count = lane.bytes.len().min(buf.len());
         if count == 0 && !lane.closed {
             lane.waker = Some(cx.waker().clone());
@@ -242,6 +246,11 @@ impl Peer {
     /// Makes the client's end panic when it is written to.
     pub(crate) fn rot(&self) {
         self.input.0.0.lock().unwrap().rotten = true;
+    }
+
+    /// Makes the client's end panic when it is read from.
+    pub(crate) fn rot_for_readers(&self) {
+        self.output.0.0.lock().unwrap().rotten = true;
     }
 
     /// Bytes that the client has sent and nobody has looked at.

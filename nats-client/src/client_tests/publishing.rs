@@ -413,6 +413,25 @@ fn a_driver_that_panics_leaves_nobody_waiting() {
 }
 
 #[test]
+fn nothing_is_taken_for_a_driver_that_has_panicked() {
+    let (rig, peer) = Rig::connected(options());
+    // The second goes the short way, as all that follow would.
+    assert_eq!(rig.publish_up_to(2, 100), 2);
+    peer.rot_for_readers();
+    let mut driver = rig.driver.into_inner().expect("no panic");
+    let panicking = std::panic::AssertUnwindSafe(move || block_on(&mut driver));
+    assert!(std::panic::catch_unwind(panicking).is_err());
+    let error = block_on(rig.client.publish("a", Bytes::new())).expect_err("the end");
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+    assert_eq!(source, Some(&connection::PublishError::Closed));
+    let headers = crate::HeaderMap::new();
+    let mut full = rig.client.publish_with_headers("a", headers, Bytes::new());
+    assert!(matches!(poll(&mut full), Poll::Ready(Err(_))));
+    assert_eq!(accounts(&rig.client).published, 2);
+    assert_eq!(rig.shared.lock().conn.buffered(), 0, "what nobody will write takes no memory");
+}
+
+#[test]
 fn threads_that_publish_keep_their_order_and_come_to_an_end() {
     const THREADS: usize = 8;
     const EACH: usize = 10_000;

@@ -26,6 +26,10 @@ impl<R: Runtime> Driver<R> {
         let wakers = &mut self.batch.wakers;
         let mut core = self.shared.lock();
         let driver = core.driver.take();
+        // After a panic something may be queued still. With it the short way of publishing is taken away, which does
+        // not ask whether this is the end.
+        let mut unwritten = OutBuf::new();
+        core.conn.poll_transmit(&mut unwritten);
         self.router.apply(&mut core.changes);
         core.ended = Some(Remainder {
             unsent: unfinished.unsent,
@@ -48,7 +52,7 @@ impl<R: Runtime> Driver<R> {
         core.timers.fire(Instant::from_nanos(u64::MAX), wakers);
         drop(core);
         let missed = self.router.finish_all(&EndReason::Closed, wakers);
-        drop((garbage, driver));
+        drop((garbage, driver, unwritten));
         wake_all(wakers);
         for (sid, dropped) in missed {
             self.shared.emit_recovered(sid, Some(dropped));
@@ -70,7 +74,7 @@ impl<R: Runtime> Drop for Driver<R> {
         let (stream, unsent) = (link.close(), mem::take(&mut link.out));
         drop(link);
         drop(stream);
-        // After a panic the core may not be in order; nobody will ask it for anything any more.
+        // After a panic the core may not be in order: it is only asked for what it has queued.
         if !std::thread::panicking() {
             let now = self.shared.now();
             unfinished = cut_short(&mut self.shared.lock().conn, now, unsent);
