@@ -31,6 +31,8 @@ pub(crate) struct Received {
     /// Behind the last one that came late.
     next_late: u64,
     late: u64,
+    /// Those that came over one link and then over another one, to another server.
+    again: u64,
 }
 
 impl Received {
@@ -51,10 +53,17 @@ impl Received {
         self.count += 1;
     }
 
+    /// Books a number over a link that may be to `another_server` than an earlier one: the server before may have given
+    /// it out, and this one has not yet.
+    ///
     /// # Panics
     /// The message has come before, or ahead of one that was published earlier on the same link.
-    fn book(&mut self, number: u64) {
-        self.book_once(number);
+    fn book(&mut self, number: u64, another_server: bool) {
+        if another_server && self.has(number) {
+            self.again += 1;
+        } else {
+            self.book_once(number);
+        }
         if number >= self.next {
             self.next = number + 1;
         } else {
@@ -111,6 +120,7 @@ impl Party {
 pub(crate) struct Witness {
     pub(crate) party: Party,
     received: Arc<Mutex<Vec<Received>>>,
+    _handle: Arc<Client>,
 }
 
 impl Witness {
@@ -118,6 +128,7 @@ impl Witness {
         urls: &[String],
         options: ConnectOptions<R>,
         publishers: usize,
+        one_server: bool,
     ) -> Self {
         let party = Party::connect(urls, options.subscription_capacity(PLENTY)).await;
         let received: Vec<Received> = (0..publishers).map(|_| Received::default()).collect();
@@ -125,14 +136,19 @@ impl Witness {
         let mut subscriber = party.client.subscribe("ledger.*").await.expect("the client is open");
         party.client.flush().await.expect("the server runs");
         let books = Arc::clone(&received);
+        // The client ends with the witness, not with who reads for it.
+        let handle = Arc::new(party.client.clone());
+        let client = Arc::downgrade(&handle);
         R::spawn(async move {
             while let Some(message) = subscriber.next().await {
                 let publisher: usize = parse(message.subject.rsplit('.').next());
                 let number = parse(std::str::from_utf8(&message.payload).ok());
-                lock(&books)[publisher].book(number);
+                let Some(client) = client.upgrade() else { return };
+                let moved = !one_server && client.delivery_statistics().connects > 1;
+                lock(&books)[publisher].book(number, moved);
             }
         });
-        Self { party, received }
+        Self { party, received, _handle: handle }
     }
 
     /// Behind the newest message of this publisher.
@@ -141,7 +157,7 @@ impl Witness {
     }
 
     fn count(&self) -> u64 {
-        lock(&self.received).iter().map(|received| received.count).sum()
+        lock(&self.received).iter().map(|received| received.count + received.again).sum()
     }
 
     /// The link, if the server has answered over it: everything that the server had given it has come, and everything
@@ -197,6 +213,8 @@ pub(crate) struct Sums {
     pub(crate) checked: u64,
     pub(crate) received: u64,
     pub(crate) late: u64,
+    /// Received once more, over a link to another server.
+    pub(crate) again: u64,
     pub(crate) connects: u64,
 }
 
@@ -218,7 +236,8 @@ impl Ledger {
         let mut witnesses = Vec::new();
         for index in 0..2 {
             let options = options.clone();
-            witnesses.push(Witness::connect::<R>(&rotated(index + 1), options, PUBLISHERS).await);
+            let urls = rotated(index + 1);
+            witnesses.push(Witness::connect::<R>(&urls, options, PUBLISHERS, one_server).await);
         }
         let stop = Arc::new(AtomicBool::new(false));
         let mut publishers = Vec::new();
@@ -315,6 +334,7 @@ impl Ledger {
                 }
                 sums.received += received.count;
                 sums.late += received.late;
+                sums.again += received.again;
             }
             sums.connects += witness.party.connects();
         }
