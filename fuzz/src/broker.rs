@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use nats_broker::{Auth, Broker, BrokerEvent, Config, SessionId};
-use nats_proto::{DecodeError, Instant};
 use nats_proto::wire::{Limits, OutBuf, ServerDecoder, ServerOps};
+use nats_proto::{DecodeError, Instant};
 
 use crate::Choices;
 
@@ -186,10 +186,8 @@ impl Run {
         client.out.advance(count.min(client.out.len()));
         let result = client.decoder.decode(&mut client.received, &mut ServerOps::new());
         // A client may give a subscription any name, and gets it back; this one's are numbers.
-        let odd_name = matches!(
-            result,
-            Err(DecodeError::BadNumber { what: "subscription identifier", .. })
-        );
+        let odd_name =
+            matches!(result, Err(DecodeError::BadNumber { what: "subscription identifier", .. }));
         assert!(odd_name || result.is_ok(), "a client cannot read what is written: {result:?}");
     }
 
