@@ -20,6 +20,7 @@ use rig::Rig;
 
 mod ends;
 mod holding_up;
+mod many_replies;
 mod publishing;
 mod rig;
 

@@ -64,6 +64,11 @@ impl Subscriber {
     ///
     /// The client is closed.
     pub async fn unsubscribe(&mut self) -> Result<(), UnsubscribeError> {
+        self.end()
+    }
+
+    /// What [`unsubscribe`](Self::unsubscribe) does, which waits for nothing.
+    pub(crate) fn end(&mut self) -> Result<(), UnsubscribeError> {
         let id = self.id;
         self.change(|core| {
             if core.conn.unsubscribe(id).is_ok() {

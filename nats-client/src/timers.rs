@@ -70,9 +70,14 @@ impl<S: Deref<Target = Shared>> Timer<S> {
         Self { shared, deadline, key: None }
     }
 
+    /// Whether the deadline has come. Wakes nobody when it does.
+    pub(crate) fn is_over(&self) -> bool {
+        self.shared.now() >= self.deadline
+    }
+
     /// Ready when the deadline has come, or the client has ended.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.shared.now() >= self.deadline {
+        if self.is_over() {
             return Poll::Ready(());
         }
         let mut core = self.shared.lock();

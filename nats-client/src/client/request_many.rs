@@ -79,6 +79,9 @@ impl<'a> RequestMany<'a> {
 
     /// The time that all replies have together; `None` for no end. Default:
     /// [`request_timeout`](crate::ConnectOptions::request_timeout).
+    ///
+    /// When it is over, no more are waited for, however fast they come: the subscription ends. Those that have come until
+    /// then are still given out, however long the application took for the ones before, and then the stream ends.
     pub fn max_wait(mut self, wait: Option<Duration>) -> Self {
         self.max_wait = wait;
         self
@@ -128,7 +131,10 @@ impl<'a> RequestMany<'a> {
         client.publish_message(message).await?;
         let handle = client.handle.clone();
         let now = handle.now();
-        let total = self.max_wait.map(|wait| Timer::new(handle.clone(), now + wait));
+        let total = match self.max_wait {
+            Some(wait) => Total::Running(Timer::new(handle.clone(), now + wait)),
+            None => Total::Endless,
+        };
         let stall_wait = self
             .stall_wait
             .filter(|stall| !stall.is_zero() && self.max_wait.is_none_or(|total| *stall < total));
@@ -166,11 +172,19 @@ pub enum ResponsesEnd {
     Closed,
 }
 
+/// The time that all replies have together.
+enum Total {
+    Endless,
+    Running(Timer<Handle>),
+    /// The subscription has ended: what it still gives out had come before.
+    Over,
+}
+
 /// The replies to a [`RequestMany`]. Dropping it ends the request.
 pub struct Responses {
     handle: Handle,
     replies: Subscriber,
-    total: Option<Timer<Handle>>,
+    total: Total,
     stall_wait: Option<Duration>,
     /// Armed when the application waits for another reply.
     stall: Option<Timer<Handle>>,
@@ -193,7 +207,7 @@ impl Responses {
 
     fn finish(&mut self, end: ResponsesEnd) -> Poll<Option<Message>> {
         self.end = Some(end);
-        (self.total, self.stall) = (None, None);
+        (self.total, self.stall) = (Total::Over, None);
         Poll::Ready(None)
     }
 
@@ -214,6 +228,17 @@ impl Responses {
         Poll::Ready(Some(message))
     }
 
+    /// Ends the subscription when the time in all is over: replies that come fast enough would keep the stream going.
+    fn check_total(&mut self) {
+        if let Total::Running(timer) = &self.total
+            && timer.is_over()
+        {
+            // If the client is closed, the subscription has ended already.
+            let _ = self.replies.end();
+            self.total = Total::Over;
+        }
+    }
+
     fn deadline(&self, wait: Duration) -> Instant {
         self.handle.now() + wait
     }
@@ -230,12 +255,20 @@ impl Stream for Responses {
         if this.left == Some(0) {
             return this.finish(ResponsesEnd::Complete);
         }
+        this.check_total();
         match Pin::new(&mut this.replies).poll_next(cx) {
             Poll::Ready(Some(message)) => return this.accept(message),
-            Poll::Ready(None) => return this.finish(ResponsesEnd::Closed),
+            Poll::Ready(None) => {
+                return this.finish(match this.total {
+                    Total::Over => ResponsesEnd::TimedOut,
+                    Total::Endless | Total::Running(_) => ResponsesEnd::Closed,
+                });
+            }
             Poll::Pending => {}
         }
-        if this.total.as_mut().is_some_and(|timer| timer.poll(cx).is_ready()) {
+        if let Total::Running(timer) = &mut this.total
+            && timer.poll(cx).is_ready()
+        {
             return this.finish(ResponsesEnd::TimedOut);
         }
         if let Some(wait) = this.stall_wait.filter(|_| this.received > 0) {

@@ -56,7 +56,8 @@ impl Rig {
         (rig, peer)
     }
 
-    fn with_clock(options: ConnectOptions<Fake>, now: fn() -> Instant) -> Self {
+    /// A client that has not begun to connect, and whose time is that of `now`.
+    pub(super) fn with_clock(options: ConnectOptions<Fake>, now: fn() -> Instant) -> Self {
         let server = FakeServer::new();
         let addr = server.url().parse().expect("a valid address");
         let parts = options.into_parts(vec![addr]);

@@ -1,0 +1,97 @@
+//! Requests with many replies.
+
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use nats_proto::Message;
+
+use super::rig::Rig;
+use crate::client::{Responses, ResponsesEnd};
+use crate::testing::{Peer, block_on, options};
+
+const MAX_WAIT: Duration = Duration::from_secs(1);
+
+fn poll(replies: &mut Responses) -> Poll<Option<Message>> {
+    Pin::new(replies).poll_next(&mut Context::from_waker(Waker::noop()))
+}
+
+/// The payload of a reply that is there.
+fn taken(replies: &mut Responses) -> Option<Bytes> {
+    match poll(replies) {
+        Poll::Ready(reply) => reply.map(|reply| reply.payload),
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+/// Asks, and gives the inbox to which replies go.
+fn ask(rig: &Rig, peer: &mut Peer) -> (Responses, String) {
+    let request = rig.client.request_many().max_wait(Some(MAX_WAIT));
+    let replies = block_on(request.send("svc", Bytes::new())).expect("a live client");
+    rig.drive();
+    peer.expect("PUB svc ");
+    let inbox = peer.expect(" 0\r\n");
+    (replies, inbox)
+}
+
+#[test]
+fn the_time_in_all_ends_replies_that_come_faster_than_they_are_taken() {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    let clock = || *START + Duration::from_millis(PASSED.load(Ordering::SeqCst));
+    let rig = Rig::with_clock(options(), clock);
+    let mut peer = rig.connect();
+    let (mut replies, inbox) = ask(&rig, &mut peer);
+    let reply = |payload: &str| peer.send(&format!("MSG {inbox} 1 1\r\n{payload}\r\n"));
+    let mut came = 0;
+    for _ in 0..100 {
+        // The second of two that come for each that is taken waits for ever.
+        reply("a");
+        reply("a");
+        came += 2;
+        rig.drive();
+        assert_eq!(taken(&mut replies).as_deref(), Some(&b"a"[..]));
+        PASSED.fetch_add(10, Ordering::SeqCst);
+    }
+    let mut late = 0;
+    while let Some(payload) = taken(&mut replies) {
+        assert_eq!(&payload[..], b"a", "it came when the time was over");
+        reply("b");
+        late += 1;
+        rig.drive();
+    }
+    assert_eq!((replies.end(), late), (Some(ResponsesEnd::TimedOut), came - 100));
+    assert_eq!(replies.received(), came, "all that came in time were given out");
+    peer.expect("UNSUB 1\r\n");
+}
+
+#[test]
+fn the_time_in_all_ends_a_wait_for_replies() {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    let clock = || *START + Duration::from_millis(PASSED.load(Ordering::SeqCst));
+    let rig = Rig::with_clock(options(), clock);
+    let mut peer = rig.connect();
+    let (mut replies, _) = ask(&rig, &mut peer);
+    assert!(poll(&mut replies).is_pending());
+    PASSED.store(1_000, Ordering::SeqCst);
+    assert_eq!(taken(&mut replies), None);
+    assert_eq!(replies.end(), Some(ResponsesEnd::TimedOut));
+}
+
+#[test]
+fn a_client_that_ends_first_is_told_from_time_that_is_over() {
+    let (rig, mut peer) = Rig::connected_outside_of_time(options());
+    let (mut replies, inbox) = ask(&rig, &mut peer);
+    peer.send(&format!("MSG {inbox} 1 1\r\na\r\n"));
+    rig.drive();
+    let Rig { driver, client: _client, .. } = rig;
+    drop(driver);
+    assert_eq!(taken(&mut replies).as_deref(), Some(&b"a"[..]));
+    assert_eq!(taken(&mut replies), None);
+    assert_eq!(replies.end(), Some(ResponsesEnd::Closed));
+}
