@@ -23,6 +23,8 @@ mod holding_up;
 mod many_replies;
 mod publishing;
 mod rig;
+#[cfg(all(feature = "tls", feature = "websocket"))]
+mod securing;
 
 fn connect<R: Runtime>(options: ConnectOptions<R>) -> (FakeServer, Peer, Client) {
     let server = FakeServer::new();

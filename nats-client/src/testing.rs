@@ -302,6 +302,11 @@ impl FakeServer {
     pub(crate) fn accept(&self) -> Peer {
         self.peers.lock().unwrap().recv().expect("a connection")
     }
+
+    /// Whether nobody has connected since the last that was accepted.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.peers.lock().unwrap().try_recv().is_err()
+    }
 }
 
 /// The runtime.

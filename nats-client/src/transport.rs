@@ -7,11 +7,15 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use nats_proto::ServerAddr;
-use nats_proto::connection::DialError;
+use nats_proto::connection::{DialError, TlsError, TlsMode};
+use nats_proto::{Scheme, ServerAddr};
 
 use crate::link::Stream;
 use crate::tls::TlsSettings;
+
+/// What to do about an address that cannot be what the settings ask for.
+const WITHOUT_TLS: &str =
+    "the options require TLS, which a ws:// address is without: use wss://, or do not require it";
 
 /// What a dialler of the program's own is doing.
 pub(crate) type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
@@ -42,10 +46,15 @@ impl Default for Transport {
 }
 
 impl Transport {
-    /// Refuses an address of a kind that no attempt could reach, before anything is opened.
+    /// Refuses an address that no attempt could reach as the settings ask for, before anything is opened.
     pub(crate) fn supports(&self, server: &ServerAddr) -> Result<(), DialError> {
         if server.is_websocket() && cfg!(not(feature = "websocket")) {
             return Err(DialError::Unsupported(server.scheme().to_string()));
+        }
+        let encrypted = matches!(self.tls.mode, TlsMode::Required | TlsMode::First);
+        if encrypted && server.scheme_kind() == Scheme::Ws {
+            // The request for a WebSocket, with its headers, would go out in plain text before the core can refuse.
+            return Err(DialError::Tls(TlsError::Setup(WITHOUT_TLS.to_owned())));
         }
         Ok(())
     }

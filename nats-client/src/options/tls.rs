@@ -73,7 +73,8 @@ impl<R> ConnectOptions<R> {
     }
 
     /// Whether every connection must be encrypted: a server that does not offer it is refused, before anything is sent
-    /// to it. Default: false, which still encrypts what the server or its address requires.
+    /// to it, and so is a `ws://` address, before it is connected to. Default: false, which still encrypts what the server
+    /// or its address requires.
     ///
     /// What is set by [`tls_first`](Self::tls_first) stays.
     pub fn require_tls(mut self, is_required: bool) -> Self {
@@ -87,7 +88,8 @@ impl<R> ConnectOptions<R> {
     }
 
     /// Encrypts every connection before the server says anything, for servers that are set to it (`handshake_first`).
-    /// Default: after the server's first words, which are then not secret.
+    /// A `ws://` address is refused before it is connected to. Default: after the server's first words, which are then
+    /// not secret.
     pub fn tls_first(mut self) -> Self {
         self.tls().mode = TlsMode::First;
         self
