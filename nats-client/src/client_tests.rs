@@ -21,6 +21,7 @@ use rig::Rig;
 mod ends;
 mod holding_up;
 mod many_replies;
+mod own_inbox;
 mod publishing;
 mod rig;
 #[cfg(all(feature = "tls", feature = "websocket"))]

@@ -39,6 +39,14 @@ where
     pub fn kind(&self) -> Kind {
         self.kind.clone()
     }
+
+    /// The same cause, as an error of another operation.
+    pub(crate) fn of_kind<Other>(self, kind: Other) -> Error<Other>
+    where
+        Other: Clone + Debug + Display + PartialEq,
+    {
+        Error { kind, source: self.source }
+    }
 }
 
 impl<Kind> Display for Error<Kind>

@@ -3,6 +3,7 @@
 //! The kinds whose names are known from `async-nats` have the same variants, so that a `match` written for them
 //! stays complete. Details are in the source: the typed error of the protocol core.
 
+use std::error::Error as _;
 use std::fmt;
 
 use bytes::Bytes;
@@ -75,7 +76,8 @@ kinds! {
         InvalidSubject => "invalid subject",
         /// Headers and payload are larger than the server accepts.
         MaxPayloadExceeded => "max payload size exceeded",
-        /// Something else: the client is closed, the buffer is full. The source says what.
+        /// Something else: the client is closed, the buffer is full, the request's own inbox has ended. The source
+        /// says what.
         Other => "request failed",
     }
 }
@@ -133,12 +135,15 @@ fn publish_kind(error: &connection::PublishError) -> PublishErrorKind {
 
 impl From<connection::PublishError> for RequestError {
     fn from(error: connection::PublishError) -> Self {
-        let kind = match publish_kind(&error) {
-            PublishErrorKind::InvalidSubject => RequestErrorKind::InvalidSubject,
-            PublishErrorKind::MaxPayloadExceeded => RequestErrorKind::MaxPayloadExceeded,
-            PublishErrorKind::Send => RequestErrorKind::Other,
-        };
-        Self::with_source(kind, error)
+        Self::with_source(request_kind(publish_kind(&error)), error)
+    }
+}
+
+fn request_kind(kind: PublishErrorKind) -> RequestErrorKind {
+    match kind {
+        PublishErrorKind::InvalidSubject => RequestErrorKind::InvalidSubject,
+        PublishErrorKind::MaxPayloadExceeded => RequestErrorKind::MaxPayloadExceeded,
+        PublishErrorKind::Send => RequestErrorKind::Other,
     }
 }
 
@@ -154,19 +159,23 @@ impl From<connection::RequestError> for RequestError {
 
 impl From<PublishError> for RequestError {
     fn from(error: PublishError) -> Self {
-        Self::with_source(RequestErrorKind::Other, error)
+        let kind = request_kind(error.kind());
+        error.of_kind(kind)
     }
 }
 
+/// The inbox of a request could not be subscribed to. The source is that of a request without an inbox of its own, a
+/// [`connection::PublishError`]: for the caller, the request was not published.
 impl From<SubscribeError> for RequestError {
     fn from(error: SubscribeError) -> Self {
-        let kind = match error.kind() {
-            SubscribeErrorKind::InvalidSubject => RequestErrorKind::InvalidSubject,
-            SubscribeErrorKind::InvalidQueueName | SubscribeErrorKind::Other => {
-                RequestErrorKind::Other
-            }
+        use connection::SubscribeError as Core;
+        let refused = match error.source().and_then(|source| source.downcast_ref()) {
+            Some(Core::InvalidSubject(why)) => connection::PublishError::InvalidReply(why.clone()),
+            Some(Core::Draining) => connection::PublishError::Draining,
+            Some(Core::Closed) => connection::PublishError::Closed,
+            _ => return error.of_kind(RequestErrorKind::Other),
         };
-        Self::with_source(kind, error)
+        refused.into()
     }
 }
 

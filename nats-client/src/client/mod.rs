@@ -26,7 +26,7 @@ pub use errors::{
     SetServerPoolErrorKind, SubscribeError, SubscribeErrorKind, TryPublishError,
 };
 pub use publish::{Full, Plain, Publish};
-pub use request::Request;
+pub use request::{InboxError, Request};
 pub use request_many::{RequestMany, Responses, ResponsesEnd};
 pub use subscribe::{ConfirmError, NewSubscription};
 

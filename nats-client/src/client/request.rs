@@ -1,5 +1,6 @@
 //! Requests.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -7,9 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use nats_proto::connection;
+use nats_proto::connection::{self, EndReason};
 use nats_proto::{
-    HeaderMap, Instant, Message, OutboundMessage, Outgoing, RequestId, Subject, ToSubject,
+    HeaderMap, Instant, Message, OutboundMessage, Outgoing, RequestId, ServerError, Subject,
+    ToSubject,
 };
 
 use super::{Client, RequestError, RequestErrorKind};
@@ -71,7 +73,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// No reply came in time, nobody listens to the subject, or the message was not accepted.
+    /// No reply came in time, nobody listens to the subject, or the message was not accepted: the source is then a
+    /// [`PublishError`](connection::PublishError). With an [inbox](Request::inbox) of its own, also an [`InboxError`].
     pub async fn request<S: ToSubject>(
         &self,
         subject: S,
@@ -150,7 +153,8 @@ impl Client {
             timeout.map(|timeout| Timer::new(&*self.handle, self.handle.now() + timeout));
         let exchange = async {
             self.publish_message(OutboundMessage { reply: Some(inbox), ..message }).await?;
-            Ok(next(&mut replies).await)
+            let reply = next(&mut replies).await;
+            reply.ok_or_else(|| inbox_ended(replies.end_reason()))
         };
         let mut exchange = pin!(exchange);
         let reply = poll_fn(|cx| match exchange.as_mut().poll(cx) {
@@ -163,13 +167,58 @@ impl Client {
             },
         });
         match reply.await? {
-            Some(message) if message.is_no_responders() => {
+            message if message.is_no_responders() => {
                 Err(RequestError::new(RequestErrorKind::NoResponders))
             }
-            Some(message) => Ok(message),
-            None => Err(connection::RequestError::Closed.into()),
+            message => Ok(message),
         }
     }
+}
+
+/// Why the [inbox](Request::inbox) of a request has ended without a reply, while the client was open: the source of a
+/// [`RequestError`] of the kind [`Other`](RequestErrorKind::Other). The request was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InboxError {
+    /// The server refuses the inbox: the user may not subscribe to it, or has as many subscriptions as are allowed.
+    Refused(ServerError),
+    /// The client was drained, and the server had no reply until then.
+    Drained,
+    /// The reply came, and is larger than
+    /// [`subscription_byte_capacity`](crate::ConnectOptions::subscription_byte_capacity).
+    ReplyTooLarge,
+}
+
+impl fmt::Display for InboxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => write!(f, "the server refuses the inbox: {error}"),
+            Self::Drained => f.write_str("the client was drained before a reply came"),
+            Self::ReplyTooLarge => {
+                f.write_str("the reply is larger than the byte capacity of a subscription")
+            }
+        }
+    }
+}
+
+impl std::error::Error for InboxError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Refused(error) => Some(error),
+            Self::Drained | Self::ReplyTooLarge => None,
+        }
+    }
+}
+
+fn inbox_ended(reason: Option<EndReason>) -> RequestError {
+    let why = match reason {
+        Some(EndReason::Refused(error)) => InboxError::Refused(error),
+        Some(EndReason::Drained) => InboxError::Drained,
+        // The one that it was for has come, and was not given out.
+        Some(EndReason::MaxReached) => InboxError::ReplyTooLarge,
+        _ => return connection::RequestError::Closed.into(),
+    };
+    RequestError::with_source(RequestErrorKind::Other, why)
 }
 
 async fn next(replies: &mut Subscriber) -> Option<Message> {

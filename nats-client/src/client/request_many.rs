@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
+use nats_proto::connection::EndReason;
 use nats_proto::{HeaderMap, Instant, Message, OutboundMessage, StatusCode, Subject, ToSubject};
 
 use super::{Client, RequestError};
@@ -168,8 +169,12 @@ pub enum ResponsesEnd {
     NoResponders,
     /// A status came instead of a reply.
     Status(StatusCode),
-    /// The client was closed, or the server refused the inbox.
+    /// The client was closed.
     Closed,
+    /// The client was drained: the server had no more replies until then.
+    Drained,
+    /// The server refuses the inbox; [`Notice::ServerError`](crate::Notice::ServerError) says why.
+    Refused,
 }
 
 /// The time that all replies have together.
@@ -259,9 +264,11 @@ impl Stream for Responses {
         match Pin::new(&mut this.replies).poll_next(cx) {
             Poll::Ready(Some(message)) => return this.accept(message),
             Poll::Ready(None) => {
-                return this.finish(match this.total {
-                    Total::Over => ResponsesEnd::TimedOut,
-                    Total::Endless | Total::Running(_) => ResponsesEnd::Closed,
+                return this.finish(match (&this.total, this.replies.end_reason()) {
+                    (Total::Over, _) => ResponsesEnd::TimedOut,
+                    (_, Some(EndReason::Drained)) => ResponsesEnd::Drained,
+                    (_, Some(EndReason::Refused(_))) => ResponsesEnd::Refused,
+                    _ => ResponsesEnd::Closed,
                 });
             }
             Poll::Pending => {}
