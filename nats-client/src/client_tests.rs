@@ -20,6 +20,7 @@ use rig::Rig;
 
 mod ends;
 mod holding_up;
+mod keeping_nothing;
 mod many_replies;
 mod own_inbox;
 mod publishing;

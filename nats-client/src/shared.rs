@@ -341,6 +341,8 @@ impl Shared {
     /// Whether an async publisher waits for room instead of giving `error` to its caller.
     pub(crate) fn waits(&self, error: &PublishError) -> bool {
         match error {
+            // Where nothing is kept, no room is made by waiting.
+            PublishError::BufferFull { connected: false, limit: 0, .. } => false,
             PublishError::BufferFull { connected, .. } => {
                 *connected || self.settings.wait_while_disconnected
             }

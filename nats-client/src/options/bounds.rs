@@ -64,14 +64,16 @@ impl<R> ConnectOptions<R> {
         self.send_buffer_limit(commands.saturating_mul(512))
     }
 
-    /// Bytes of publishes that are kept while there is no connection; zero refuses them all. Default: 8 MiB.
+    /// Bytes of publishes that are kept while there is no connection. Zero refuses them all, at once and whatever the
+    /// [policy](Self::pending_policy): nobody waits, not even who waited for room when the connection broke.
+    /// Default: 8 MiB.
     pub fn pending_limit(mut self, bytes: usize) -> Self {
         self.config.pending_limit = bytes;
         self
     }
 
-    /// What happens when that much is kept: publishers wait (the default), get an error, or the oldest
-    /// messages make room.
+    /// What happens when as much is kept as [`pending_limit`](Self::pending_limit) says, unless that is zero:
+    /// publishers wait (the default), get an error, or the oldest messages make room.
     pub fn pending_policy(mut self, policy: PendingPolicy) -> Self {
         self.settings.wait_while_disconnected = policy != PendingPolicy::Error;
         self.config.pending_policy = policy;

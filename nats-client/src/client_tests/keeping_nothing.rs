@@ -1,0 +1,62 @@
+//! Publishers of a client that keeps nothing for the next connection.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures_sink::Sink;
+use nats_proto::OutboundMessage;
+
+use super::poll;
+use super::rig::{Bell, Rig, poll_for};
+use crate::PendingPolicy;
+use crate::client::{PublishErrorKind, RequestErrorKind};
+use crate::testing::options;
+
+#[test]
+fn nobody_waits_for_a_connection_where_nothing_is_kept() {
+    let policies = [PendingPolicy::Wait, PendingPolicy::Error, PendingPolicy::DropOldest];
+    for policy in policies {
+        let rig = Rig::new(options().pending_limit(0).pending_policy(policy));
+        let Poll::Ready(Err(error)) = poll(pin!(rig.client.publish("a", Bytes::new()))) else {
+            panic!("{policy:?}: it waits");
+        };
+        assert_eq!(error.kind(), PublishErrorKind::Send, "{policy:?}");
+        let Poll::Ready(Err(error)) = poll(pin!(rig.client.request("a", Bytes::new()))) else {
+            panic!("{policy:?}: it waits");
+        };
+        assert_eq!(error.kind(), RequestErrorKind::Other, "{policy:?}");
+        let mut sink = rig.client.clone();
+        let message = OutboundMessage {
+            subject: "a".into(),
+            reply: None,
+            payload: Bytes::new(),
+            headers: None,
+        };
+        assert!(Pin::new(&mut sink).start_send(message).is_err(), "{policy:?}");
+        assert_eq!(rig.client.delivery_statistics().published, 0);
+    }
+}
+
+#[test]
+fn who_waits_for_room_is_refused_when_the_connection_breaks_and_nothing_is_kept() {
+    let (rig, peer) = Rig::connected(options().send_buffer_limit(1_000).pending_limit(0));
+    peer.stall(true);
+    let bell = Arc::new(Bell::default());
+    let large = || Bytes::from(vec![b'x'; 800]);
+    let mut waiting = rig.client.publish("a", large());
+    let mut sent = 0;
+    while poll_for(&bell, &mut waiting).is_ready() {
+        sent += 1;
+        assert!(sent < 100, "there is room for ever");
+        waiting = rig.client.publish("a", large());
+    }
+    drop(peer);
+    rig.drive();
+    assert!(bell.rung() > 0);
+    let Poll::Ready(Err(error)) = poll_for(&bell, &mut waiting) else {
+        panic!("it goes on waiting");
+    };
+    assert_eq!(error.kind(), PublishErrorKind::Send);
+}
