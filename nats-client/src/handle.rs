@@ -12,7 +12,8 @@ use crate::waiters::WakerSet;
 /// How long the last publishes may take to go out when the last handle is gone.
 const PARTING_TIME: Duration = Duration::from_secs(5);
 
-/// A client or subscriber. When the last one is dropped, what is buffered goes out and the connection ends.
+/// A client or subscriber. When the last one is dropped, what is buffered goes out, if there is a connection, which then
+/// ends.
 #[derive(Debug)]
 pub(crate) struct Handle(Arc<Shared>);
 

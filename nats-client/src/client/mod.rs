@@ -62,7 +62,10 @@ const DEFAULT_MAX_PAYLOAD: usize = 1024 * 1024;
 ///
 /// A message that is accepted while there is no connection is kept and sent on the next one, within
 /// [`pending_limit`](crate::ConnectOptions::pending_limit). When the last client and the last [`Subscriber`](crate::Subscriber)
-/// are dropped, what is buffered still goes out (for at most 5 s), and the connection ends.
+/// are dropped, the client closes. If a connection is up, what is buffered still goes out (for at most 5 s); if none is,
+/// because the client connects, waits to reconnect or is in the handshake, what is kept is dropped at once, and nobody
+/// learns of it. To be sure, [`flush`](Self::flush) before, or [`drain`](Self::drain) and wait for
+/// [`closed`](Self::closed).
 #[derive(Debug)]
 pub struct Client {
     handle: Handle,
