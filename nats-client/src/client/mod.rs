@@ -182,6 +182,11 @@ impl Client {
     /// come, then everything that is buffered goes out and the client closes, all within
     /// [`drain_timeout`](crate::ConnectOptions::drain_timeout).
     ///
+    /// Publishes are accepted until the subscribers have taken everything. A message is taken when the stream gives it
+    /// out: what is published while the last one is worked on may be refused, with
+    /// [`PublishError::Draining`](connection::PublishError::Draining). Where it must not be,
+    /// [drain the subscriber](crate::Subscriber::drain) and let its stream end before.
+    ///
     /// Returns at once; [`closed`](Self::closed) waits for the end, and so does
     /// [`drain_within`](Self::drain_within), which says what was left.
     ///
