@@ -114,7 +114,9 @@ pub(crate) struct Sample {
     pub(crate) seconds: f64,
     /// User and system time of the process.
     pub(crate) cpu_seconds: f64,
-    pub(crate) allocations: u64,
+    /// In runs in which they are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) allocations: Option<u64>,
     /// Peak resident memory in KiB.
     pub(crate) peak_kib: u64,
     /// Latencies in microseconds: p50, p99, p99.9. For requests.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, raise};
+use stats_alloc::INSTRUMENTED_SYSTEM;
 
 use crate::job::{Growth, Sample};
 
@@ -32,7 +33,7 @@ fn mark() {
 pub(crate) struct Meter {
     start: Instant,
     cpu: Duration,
-    allocations: u64,
+    allocations: Option<u64>,
 }
 
 impl Meter {
@@ -47,7 +48,7 @@ impl Meter {
         let seconds = self.start.elapsed().as_secs_f64();
         let cpu_seconds = (cpu() - self.cpu).as_secs_f64();
         mark();
-        let allocations = allocations() - self.allocations;
+        let allocations = allocations().zip(self.allocations).map(|(now, then)| now - then);
         latencies.sort_unstable();
         let at = |share: f64| {
             let index = (latencies.len() as f64 * share) as usize;
@@ -65,10 +66,12 @@ impl Meter {
     }
 }
 
-/// Allocations and reallocations since the start of the process.
-fn allocations() -> u64 {
-    let stats = crate::ALLOCATOR.stats();
-    (stats.allocations + stats.reallocations) as u64
+/// Allocations and reallocations since the start of the process, if this is the program that counts them: in the other
+/// there has been none.
+fn allocations() -> Option<u64> {
+    let stats = INSTRUMENTED_SYSTEM.stats();
+    let count = (stats.allocations + stats.reallocations) as u64;
+    (count > 0).then_some(count)
 }
 
 fn cpu() -> Duration {
@@ -89,7 +92,7 @@ impl Memory {
         // Counted page by page. The figures in `status` are estimates, off by hundreds of KiB on newer kernels.
         let kib = |name| field("/proc/self/smaps_rollup", name) as i64 * 1024;
         let (private, resident) = (kib("Anonymous:"), kib("Rss:"));
-        let stats = crate::ALLOCATOR.stats();
+        let stats = INSTRUMENTED_SYSTEM.stats();
         let heap = stats.bytes_allocated as i64 - stats.bytes_deallocated as i64;
         Self { heap, private, resident }
     }

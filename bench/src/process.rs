@@ -14,6 +14,12 @@ use crate::tls::Certificate;
 /// How long a worker may take, which is many times what one takes that does not wait for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The program of everything that is timed.
+const TIMED: &str = "nats-bench";
+
+/// The program that counts what its workers allocate.
+const COUNTING: &str = "nats-bench-counting";
+
 /// A process that ends with this value.
 pub(crate) struct Process(Child);
 
@@ -50,19 +56,30 @@ impl Stage {
 
     /// One client at one job.
     pub(crate) fn work(&self, client: Client, job: &Job) -> Result<Sample> {
-        Ok(serde_json::from_str(&self.output("worker", client, job)?)?)
+        let program = if job.kind.is_memory() { COUNTING } else { TIMED };
+        Ok(serde_json::from_str(&self.output(program, "worker", client, job)?)?)
+    }
+
+    /// Allocations of one client at one job, for each message.
+    pub(crate) fn allocations(&self, client: Client, job: &Job) -> Result<f64> {
+        let output = self.output(COUNTING, "worker", client, job)?;
+        let sample: Sample = serde_json::from_str(&output)?;
+        Ok(sample.allocations.ok_or("allocations were not counted")? as f64
+            / sample.messages as f64)
     }
 
     /// The system calls of one client at one job. An error says why they cannot be counted.
     pub(crate) fn trace(&self, client: Client, job: &Job) -> Result<u64> {
-        Ok(serde_json::from_str(&self.output("trace", client, job)?)?)
+        Ok(serde_json::from_str(&self.output(TIMED, "trace", client, job)?)?)
     }
 
-    fn output(&self, role: &str, client: Client, job: &Job) -> Result<String> {
+    fn output(&self, program: &str, role: &str, client: Client, job: &Job) -> Result<String> {
         let args = [serde_json::to_string(&client)?, self.url.clone(), serde_json::to_string(job)?];
-        let mut command = this_program(self.certificate.as_ref())?;
+        let mut command = program_of_bench(program, self.certificate.as_ref())?;
         command.arg(role).args(args).stderr(Stdio::piped());
-        let mut child = Process(command.spawn()?);
+        let spawned =
+            command.spawn().map_err(|error| format!("cannot start {program}: {error}"))?;
+        let mut child = Process(spawned);
         let stdout = child.0.stdout.take().ok_or("no standard output")?;
         let stderr = child.0.stderr.take().ok_or("no standard error")?;
         let (sender, receiver) = mpsc::channel();
@@ -96,9 +113,9 @@ fn start_server(
     }
 }
 
-/// This program, to be started in another role.
-fn this_program(certificate: Option<&Certificate>) -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+/// One of the programs of the bench, which lie beside each other, to be started in another role.
+fn program_of_bench(name: &str, certificate: Option<&Certificate>) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?.with_file_name(name));
     command.stdout(Stdio::piped());
     if let Some(certificate) = certificate {
         certificate.set_for(&mut command);
@@ -108,7 +125,7 @@ fn this_program(certificate: Option<&Certificate>) -> Result<Command> {
 
 /// Starts this program in another role and reads the line by which it says that it is ready.
 fn start(args: &[&str], certificate: Option<&Certificate>) -> Result<(Process, String)> {
-    let mut child = Process(this_program(certificate)?.args(args).spawn()?);
+    let mut child = Process(program_of_bench(TIMED, certificate)?.args(args).spawn()?);
     let stdout = child.0.stdout.take().ok_or("no standard output")?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;

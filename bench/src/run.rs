@@ -68,7 +68,8 @@ pub(crate) fn main() -> Result<()> {
         return Err(format!("nothing is called {:?}: see --list", options.only).into());
     }
     let processes = groups.iter().flatten().map(|measurement| {
-        let more = usize::from(options.calls && !measurement.job.kind.is_memory());
+        let counts = if options.calls { 2 } else { 1 };
+        let more = if measurement.job.kind.is_memory() { 0 } else { counts };
         measurement.clients.len() * (options.runs + more)
     });
     let planned = groups.iter().flatten().count();
@@ -132,9 +133,15 @@ impl Run {
             for (client, samples) in measurement.clients.iter().zip(samples) {
                 let mut row = Row::new(measurement, *client, samples);
                 if !measurement.job.kind.is_memory() {
-                    self.progress.process(&measurement.name(), "system calls");
-                    row.calls = self.count_calls(measurement, *client, stage)?;
+                    let name = measurement.name();
+                    self.progress.process(&name, "allocations");
+                    row.allocations = Some(stage.allocations(*client, &measurement.job)?);
                     self.progress.done();
+                    if self.calls {
+                        self.progress.process(&name, "system calls");
+                        row.calls = self.count_calls(measurement, *client, stage)?;
+                        self.progress.done();
+                    }
                 }
                 rows.push(row);
             }
@@ -155,9 +162,6 @@ impl Run {
         client: Client,
         stage: &Stage,
     ) -> Result<Option<f64>> {
-        if !self.calls {
-            return Ok(None);
-        }
         // A traced process is slow, so it gets fewer messages.
         let mut job = measurement.job.clone();
         let share = job.tasks.max(job.subscriptions) as u64;

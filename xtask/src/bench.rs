@@ -12,6 +12,8 @@ use crate::{Result, server};
 pub(crate) fn run(args: &[OsString]) -> Result {
     step("benchmarks");
     let servers = server::ensure()?;
+    // It starts another one of its package.
+    process::run(cargo(None).args(["build", "--release", "--package=nats-bench", "--bins"]))?;
     let mut command = cargo(None);
     command.args(["run", "--release", "--package=nats-bench", "--"]).args(args).envs(servers);
     process::run(&mut command)

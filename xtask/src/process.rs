@@ -24,6 +24,15 @@ pub(crate) fn cargo(toolchain: Option<&str>) -> Command {
         None => Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
     };
     command.current_dir(workspace::root());
+    // What `cargo run` tells this program about its own package is not for others: build scripts that look at it would
+    // have much of what plain commands have built built once more, and the other way round.
+    for (name, _) in std::env::vars_os() {
+        let about_package =
+            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(about_package) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
@@ -89,6 +98,17 @@ mod tests {
         let mut command = Command::new("/opt/rust/bin/cargo");
         command.args(["test", "--workspace"]);
         assert_eq!(shown(&command), "cargo test --workspace");
+    }
+
+    #[test]
+    fn cargo_is_not_told_of_this_package() {
+        // As it is with `cargo run`.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let cargo = cargo(None);
+        let removed = |wanted: &str| cargo.get_envs().any(|env| env == (OsStr::new(wanted), None));
+        assert!(removed("CARGO_MANIFEST_DIR"));
+        assert!(removed("CARGO_PKG_NAME"));
+        assert!(!removed("PATH"));
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub(crate) struct Row {
     /// Messages in a second.
     rate: f64,
     cpu_ns: f64,
-    allocations: f64,
+    /// Allocations a message.
+    pub(crate) allocations: Option<f64>,
     /// System calls a message.
     pub(crate) calls: Option<f64>,
     peak_kib: f64,
@@ -104,7 +105,7 @@ impl Row {
             job: measurement.job.clone(),
             rate: of(rate),
             cpu_ns: of(cpu_ns),
-            allocations: of(|sample| sample.allocations as f64 / sample.messages as f64),
+            allocations: None,
             calls: None,
             peak_kib: of(|sample| sample.peak_kib as f64),
             latency_us: samples

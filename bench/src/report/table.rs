@@ -72,7 +72,7 @@ fn times(text: &mut String, rows: &[Row]) {
         };
         let _ = writeln!(
             text,
-            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {:.3} | {:.1} MiB |{latency}",
+            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} MiB |{latency}",
             row.client,
             rate(row.rate),
             part(row.to_peer, |ratio| ratio.rate),
@@ -81,7 +81,7 @@ fn times(text: &mut String, rows: &[Row]) {
             part(row.to_peer, |ratio| ratio.cpu),
             part(row.to_floor, |ratio| ratio.cpu),
             row.calls.map_or("-".to_owned(), |calls| format!("{calls:.4}")),
-            row.allocations,
+            row.allocations.map_or("-".to_owned(), |count| format!("{count:.3}")),
             row.peak_kib / 1024.0,
         );
     }
