@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::entries::{Entries, Entry};
 use super::{HeaderMap, HeaderName, HeaderValue};
+use crate::wire::Sharer;
 
 /// Builds a map from any number of lines: looking each name up in the map itself would take time that grows with
 /// the square of their number, which the sender of a message could exploit.
@@ -21,7 +22,6 @@ impl Builder {
     /// Up to so many names are found faster by going through them.
     const FEW: usize = 16;
 
-    #[inline]
     pub(super) fn add(&mut self, name: HeaderName, value: HeaderValue) {
         let Some(entries) = &mut self.entries else {
             self.entries = Some(Arc::new(Entries::received(Entry::new(name, value))));
@@ -45,6 +45,21 @@ impl Builder {
             Some(values) => values.push(value),
             None => entries.push_received(Entry::new(name, value)),
         }
+    }
+
+    /// Adds a line of a block, as [`HeaderName::from_block`] and [`HeaderValue::from_block`] take it.
+    #[inline]
+    pub(super) fn add_part(&mut self, name: &[u8], value: &[u8], sharer: &mut Sharer<'_>) {
+        // One short header is all that most messages have. It is put together in one piece: to wait for texts that may
+        // come from elsewhere means to write them down and read them again, in other pieces, which is slow.
+        if self.entries.is_none()
+            && let (Some(name), Some(value)) = (sharer.short(name), sharer.short(value))
+        {
+            let first = Entry::new(HeaderName::from_short(name), HeaderValue::from_short(value));
+            self.entries = Some(Arc::new(Entries::received(first)));
+            return;
+        }
+        self.add(HeaderName::from_block(name, sharer), HeaderValue::from_block(value, sharer));
     }
 
     pub(super) fn add_all(&mut self, headers: BTreeMap<HeaderName, Vec<HeaderValue>>) {

@@ -52,18 +52,12 @@ impl Values {
 pub(super) struct Entries {
     first: Entry,
     rest: Vec<Entry>,
-    lines: Lines,
-}
-
-/// The headers as they are written, where that is known.
-///
-/// Putting them together takes longer than everything else about publishing a small message, and a map is often
-/// published more than once. Where they are not known, as in a map that was received, or are too long to be kept, they
-/// are put together anew each time.
-#[derive(Clone)]
-enum Lines {
-    Known(Vec<u8>),
-    Unknown,
+    /// The headers as they are written, where that is known; else empty, which lines of headers never are.
+    ///
+    /// Putting them together takes longer than everything else about publishing a small message, and a map is often
+    /// published more than once. Where they are not known, as in a map that was received, or are too long to be kept,
+    /// they are put together anew each time.
+    lines: Vec<u8>,
 }
 
 impl Entries {
@@ -73,14 +67,14 @@ impl Entries {
     /// One header that is going to be written.
     pub(super) fn new(first: Entry) -> Self {
         let mut entries = Self::received(first);
-        entries.lines = Lines::Known(Vec::with_capacity(64));
-        entries.put_lines();
+        entries.lines.reserve(64);
+        entries.put_lines_anew();
         entries
     }
 
     /// One header that was received.
     pub(super) fn received(first: Entry) -> Self {
-        Self { first, rest: Vec::new(), lines: Lines::Unknown }
+        Self { first, rest: Vec::new(), lines: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -97,10 +91,7 @@ impl Entries {
 
     /// Every line, if they are known.
     pub(super) fn lines(&self) -> Option<&[u8]> {
-        match &self.lines {
-            Lines::Known(lines) => Some(lines),
-            Lines::Unknown => None,
-        }
+        (!self.lines.is_empty()).then_some(&self.lines)
     }
 
     /// Sets a header to one value.
@@ -127,13 +118,13 @@ impl Entries {
 
     /// Adds a header that is not there yet, of a message that was received.
     pub(super) fn push_received(&mut self, entry: Entry) {
-        self.lines = Lines::Unknown;
+        self.lines = Vec::new();
         self.rest.push(entry);
     }
 
     /// The values of the header at this position.
     pub(super) fn values_at(&mut self, position: usize) -> Option<&mut Values> {
-        self.lines = Lines::Unknown;
+        self.lines = Vec::new();
         let entry = match position.checked_sub(1) {
             None => &mut self.first,
             Some(position) => self.rest.get_mut(position)?,
@@ -154,10 +145,10 @@ impl Entries {
     }
 
     fn push(&mut self, entry: Entry) {
-        if let Lines::Known(lines) = &mut self.lines {
-            put(lines, &entry);
-            if lines.len() > Self::MOST {
-                self.lines = Lines::Unknown;
+        if !self.lines.is_empty() {
+            put(&mut self.lines, &entry);
+            if self.lines.len() > Self::MOST {
+                self.lines = Vec::new();
             }
         }
         self.rest.push(entry);
@@ -173,17 +164,22 @@ impl Entries {
 
     /// Puts the lines together anew, unless they are too long, or were before.
     fn put_lines(&mut self) {
-        let Lines::Known(mut lines) = mem::replace(&mut self.lines, Lines::Unknown) else {
-            return;
-        };
-        lines.clear();
+        if !self.lines.is_empty() {
+            self.lines.clear();
+            self.put_lines_anew();
+        }
+    }
+
+    /// `lines` must be empty.
+    fn put_lines_anew(&mut self) {
+        let mut lines = mem::take(&mut self.lines);
         for entry in self.iter() {
             put(&mut lines, entry);
             if lines.len() > Self::MOST {
                 return;
             }
         }
-        self.lines = Lines::Known(lines);
+        self.lines = lines;
     }
 }
 

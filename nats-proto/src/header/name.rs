@@ -7,6 +7,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::subject::Short;
 use crate::text::{Text, snippet};
 use crate::wire::Sharer;
 
@@ -29,6 +30,12 @@ impl HeaderName {
             bytes = rest;
         }
         Self(Text::from_static(name))
+    }
+
+    /// The same as [`from_block`](Self::from_block), of a short part.
+    #[inline(always)]
+    pub(super) fn from_short(name: Short<'_>) -> Self {
+        Self(name.into())
     }
 
     /// Shares `block` if the name is long. `name` must be what [`is_name_byte`] allows.

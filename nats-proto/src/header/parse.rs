@@ -14,7 +14,7 @@ use nom::{IResult, Parser};
 use super::builder::Builder;
 use super::name::is_name_byte;
 use super::value::is_padding;
-use super::{HeaderMap, HeaderName, HeaderValue, VERSION, VERSION_LINE};
+use super::{HeaderMap, VERSION, VERSION_LINE};
 use crate::StatusCode;
 use crate::text::snippet;
 use crate::wire::{Chunk, Sharer};
@@ -82,8 +82,7 @@ impl HeaderMap {
                 };
             }
             let (after, (name, value)) = header_line(input).map_err(|_| line_error(input))?;
-            builder
-                .add(HeaderName::from_block(name, sharer), HeaderValue::from_block(value, sharer));
+            builder.add_part(name, value, sharer);
             input = after;
         }
     }

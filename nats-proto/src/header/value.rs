@@ -6,6 +6,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::subject::Short;
 use crate::text::{Text, snippet};
 use crate::wire::Sharer;
 
@@ -25,6 +26,12 @@ impl HeaderValue {
     /// The text.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// The same as [`from_block`](Self::from_block), of a short part.
+    #[inline(always)]
+    pub(super) fn from_short(value: Short<'_>) -> Self {
+        Self(value.into())
     }
 
     /// Shares the block if the value is long. `value` must have neither CR nor LF nor leading white space.
