@@ -226,6 +226,8 @@ impl Connection {
         let server = self.pool.current();
         let upgraded = self.info.as_ref().is_some_and(|info| info.tls_required)
             || server.is_some_and(|server| config.wants_tls(server));
+        // A server that takes no headers closes the connection of a client that wants to hear of missing responders.
+        let headers = self.headers_supported();
         let mut connect = ConnectInfo {
             verbose: config.verbose,
             pedantic: config.pedantic,
@@ -241,8 +243,8 @@ impl Connection {
             lang: config.lang.clone(),
             version: config.version.clone(),
             protocol: Protocol::Dynamic,
-            headers: true,
-            no_responders: true,
+            headers,
+            no_responders: headers,
         };
         // What the URL carries comes first; a lone user name in it is a token.
         let url = server.and_then(|server| Some((server.username()?, server.password())));

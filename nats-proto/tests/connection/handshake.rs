@@ -65,6 +65,20 @@ fn connect_sends_every_flag_whose_default_on_the_server_is_true() {
 }
 
 #[test]
+fn a_server_without_headers_is_asked_for_nothing_that_needs_them() {
+    // It closes the connection of who wants to hear of missing responders, which is a header.
+    for info in ["{\"proto\":1,\"headers\":false}", "{\"proto\":1}"] {
+        let mut wire = Wire::new(config());
+        wire.dialled();
+        wire.accept();
+        wire.feed(format!("INFO {info}\r\n"));
+        let line = wire.written();
+        assert!(line.contains(r#""headers":false"#), "{line}");
+        assert!(line.contains(r#""no_responders":false"#), "{line}");
+    }
+}
+
+#[test]
 fn credentials_of_the_settings_are_sent() {
     let mut with_password = config();
     with_password.auth = AuthSource::user_password("u", "p");
