@@ -48,6 +48,7 @@ impl Connection {
     /// counts unless the connection hung up for one of its own.
     pub fn handle_disconnect(&mut self, now: Instant, reason: DisconnectReason, unsent: OutBuf) {
         let link = core::mem::replace(&mut self.link, Link::Closed);
+        let came_back = matches!(link, Link::HangingUp { .. }).then(|| unsent.len());
         let (reason, error, next) = match link {
             // There is no stream to lose.
             Link::Choosing { .. } | Link::Backoff { .. } | Link::Closed => {
@@ -69,6 +70,9 @@ impl Connection {
         self.events.retain(|event| !matches!(event, Event::Hangup));
         self.take_back_asks();
         let lost = self.break_link(unsent);
+        if let Some(came_back) = came_back {
+            self.make_room_afterwards(came_back);
+        }
         match error {
             Some(error) => self.connect_failed(now, error, next),
             None => {

@@ -1,5 +1,6 @@
 //! How much may be queued for writing.
 
+use super::state::Link;
 use super::{Connection, PendingPolicy, PublishError};
 use crate::wire::OutBuf;
 
@@ -52,6 +53,29 @@ impl Connection {
         limit.zip(excess, usize::saturating_sub)
     }
 
+    /// What takes up room beside what is added.
+    ///
+    /// What is handed out when a link is hung up on comes back, as far as it is not written: else each hang-up would
+    /// add to what is kept. Where the oldest make room for newer ones they do so once they are back.
+    fn queued(&self) -> Load {
+        let queued = Load::of(&self.outgoing);
+        match self.link {
+            Link::HangingUp { .. } if self.config.pending_policy != PendingPolicy::DropOldest => {
+                queued.zip(self.handed_out, usize::saturating_add)
+            }
+            _ => queued,
+        }
+    }
+
+    /// A link is gone on which was hung up, and what was handed out is back: makes room for what came meanwhile.
+    pub(super) fn make_room_afterwards(&mut self, came_back: usize) {
+        if self.config.pending_policy == PendingPolicy::DropOldest {
+            // Nothing is given up that nothing newer takes the place of.
+            let most = self.config.pending_limit.max(self.send_limit().all).max(came_back);
+            self.drop_oldest(most);
+        }
+    }
+
     fn send_limit(&self) -> Load {
         let copied = self.config.send_limit;
         Load { copied, all: copied.saturating_mul(SHARED) }
@@ -64,7 +88,7 @@ impl Connection {
     }
 
     pub(super) fn has_room(&self, frame: Load, connected: bool) -> bool {
-        let queued = Load::of(&self.outgoing).zip(frame, usize::saturating_add);
+        let queued = self.queued().zip(frame, usize::saturating_add);
         queued.fits(self.room_limit(connected))
     }
 
@@ -74,7 +98,7 @@ impl Connection {
             return Ok(());
         }
         let limit = self.room_limit(connected);
-        let queued = Load::of(&self.outgoing);
+        let queued = self.queued();
         // On a link, one frame that is larger than the limit goes alone: waiting would not make it fit.
         // It may do so while another such frame is being written, but not on top of what was kept for the link.
         let most = self.send_limit().zip(self.room_limit(false), usize::max);

@@ -255,6 +255,55 @@ fn links_that_break_do_not_add_to_what_is_kept() {
 }
 
 #[test]
+fn hang_ups_do_not_add_to_what_is_kept() {
+    for policy in [PendingPolicy::Wait, PendingPolicy::DropOldest] {
+        let mut small = config();
+        small.send_limit = 10;
+        small.pending_limit = 300;
+        small.pending_policy = policy;
+        let mut wire = Wire::connected(small);
+        wire.cut();
+        for _ in 0..20 {
+            for _ in 0..100 {
+                let _ = wire.publish("a", "1");
+            }
+            wire.connect();
+            let mut out = OutBuf::new();
+            assert!(wire.connection.poll_transmit(&mut out));
+            wire.connection.force_reconnect(wire.now);
+            for _ in 0..100 {
+                let _ = wire.publish("a", "2");
+            }
+            wire.disconnect(out);
+            wire.statistics();
+            let kept = wire.connection.buffered();
+            assert!((300 - FRAME..=300).contains(&kept), "{policy:?}: {kept} bytes");
+        }
+        wire.connect();
+        let newest = wire.written().ends_with("PUB a 1\r\n2\r\n");
+        assert_eq!(newest, policy == PendingPolicy::DropOldest);
+    }
+}
+
+#[test]
+fn what_was_written_before_a_hang_up_takes_no_room() {
+    let mut small = config();
+    small.pending_limit = 2 * FRAME;
+    let mut wire = Wire::connected(small);
+    wire.publish("a", "1").expect("room");
+    wire.publish("a", "2").expect("room");
+    let mut out = OutBuf::new();
+    wire.connection.poll_transmit(&mut out);
+    wire.connection.force_reconnect(wire.now);
+    let (buffered, limit) = (2 * FRAME, 2 * FRAME);
+    let full = PublishError::BufferFull { buffered, limit, connected: false };
+    assert_eq!(wire.publish("a", "3"), Err(full));
+    out.advance(FRAME);
+    wire.disconnect(out);
+    wire.publish("a", "3").expect("room for one more");
+}
+
+#[test]
 fn without_a_link_publishes_are_kept_up_to_the_limit() {
     let mut small = config();
     small.pending_limit = 3 * FRAME;
