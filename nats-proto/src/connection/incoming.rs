@@ -239,7 +239,7 @@ impl Connection {
     #[inline(never)]
     fn route_reply(&mut self, frame: &MessageFrame, chunk: &[u8]) -> Option<RequestId> {
         let request = (self.requests.sid() == Some(frame.sid))
-            .then(|| self.requests.find(frame.subject.of(chunk)))
+            .then(|| self.requests.find_in_inbox(frame.subject.of(chunk)))
             .flatten();
         let Some(request) = request else {
             self.unroutable = self.unroutable.saturating_add(1);

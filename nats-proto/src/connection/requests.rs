@@ -141,6 +141,25 @@ impl Requests {
         self.is_waiting(&id).then_some(id)
     }
 
+    /// The request that a message in the inbox is for.
+    ///
+    /// Where a request is answered with a stored message, as by the pull of JetStream, it comes with the subject that it
+    /// was stored under. Then it is for the one that waits, if that is the only one.
+    pub(super) fn find_in_inbox(&self, subject: &[u8]) -> Option<RequestId> {
+        match subject.starts_with(self.inbox.as_bytes()) {
+            true => self.find(subject),
+            false => self.only(),
+        }
+    }
+
+    fn only(&self) -> Option<RequestId> {
+        if self.len() != 1 {
+            return None;
+        }
+        let mut waiting = (0_u32..).zip(&self.slots).filter(|(_, slot)| slot.waiting);
+        waiting.next().map(|(index, slot)| RequestId { index, generation: slot.generation })
+    }
+
     /// Frees the slot; false if the request is not waiting any more.
     pub(super) fn finish(&mut self, id: RequestId) -> bool {
         let finished = self.free_slot(id);
