@@ -98,6 +98,10 @@ fn errors_of_verbs() {
     says(SubscribeError::Closed, "the connection is closed");
     says(RequestError::TimedOut, "no reply came in time");
     says(RequestError::NoResponders, "nobody listens to the subject of the request");
+    says(
+        RequestError::InboxRefused,
+        "the server does not allow the subscription for replies: check the permissions and the inbox prefix",
+    );
     says(RequestError::Closed, "the connection is closed");
     says(FlushError::TimedOut, "the server did not answer in time");
     says(

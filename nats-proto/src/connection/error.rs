@@ -258,6 +258,9 @@ pub enum RequestError {
     TimedOut,
     /// The server knows nobody who listens (status 503).
     NoResponders,
+    /// The server does not allow the subscription that replies come to: see
+    /// [`Config::inbox_prefix`](crate::Config::inbox_prefix). The request itself may have been answered.
+    InboxRefused,
     /// The connection closed.
     Closed,
 }
@@ -267,6 +270,9 @@ impl fmt::Display for RequestError {
         f.write_str(match self {
             Self::TimedOut => "no reply came in time",
             Self::NoResponders => "nobody listens to the subject of the request",
+            Self::InboxRefused => {
+                "the server does not allow the subscription for replies: check the permissions and the inbox prefix"
+            }
             Self::Closed => "the connection is closed",
         })
     }

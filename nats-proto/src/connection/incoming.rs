@@ -278,6 +278,11 @@ impl Connection {
     pub(super) fn refuse_subscriptions(&mut self, error: &ServerError) {
         use PermissionTarget::Subscription as Target;
         let refused = match error {
+            ServerError::PermissionsViolation(Target { subject, queue: None, sid })
+                if self.requests.is_inbox(subject, *sid) =>
+            {
+                return self.refuse_inbox();
+            }
             ServerError::PermissionsViolation(Target { sid: Some(sid), .. }) => {
                 let known = self.subscriptions.by_sid_mut(*sid).map(|subscription| subscription.id);
                 known.into_iter().filter(|id| self.subscriptions.remove(*id).is_some()).collect()
@@ -303,6 +308,14 @@ impl Connection {
         for subscription in refused {
             let reason = EndReason::Refused(error.clone());
             self.emit(Event::SubscriptionEnded { subscription, reason });
+        }
+    }
+
+    /// The server does not have the inbox: no reply can come, to any request that waits. The next one tries again.
+    fn refuse_inbox(&mut self) {
+        self.requests.close_inbox();
+        for request in self.requests.take_all() {
+            self.emit(Event::RequestFailed { request, error: RequestError::InboxRefused });
         }
     }
 

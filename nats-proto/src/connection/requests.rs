@@ -87,6 +87,15 @@ impl Requests {
         self.sid.take()
     }
 
+    /// Whether a server means the inbox subscription by this number, or without one by this subject.
+    pub(super) fn is_inbox(&self, subject: &str, sid: Option<u64>) -> bool {
+        match (self.sid, sid) {
+            (None, _) => false,
+            (ours, Some(_)) => ours == sid,
+            (Some(_), None) => subject.strip_suffix('*') == Some(&*self.inbox),
+        }
+    }
+
     /// Tells a server of the inbox subscription, if there is one.
     pub(super) fn restore(&self, out: &mut OutBuf) {
         if let Some(sid) = self.sid {

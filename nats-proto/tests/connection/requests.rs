@@ -116,6 +116,50 @@ fn nobody_listening_is_told_apart_from_silence() {
 }
 
 #[test]
+fn requests_fail_at_once_where_the_inbox_is_refused_and_later_ones_ask_again() {
+    let mut wire = Wire::connected(config());
+    for named_by_number in [false, true] {
+        let id = wire.connection.subscribe("other", None).expect("open");
+        wire.written();
+        let payload = Bytes::new();
+        let deadline = wire.now + Duration::from_secs(10);
+        wire.connection.request(Outgoing::new("svc", &payload), deadline).expect("room");
+        let written = wire.written();
+        let mut words = written.split([' ', '\r']);
+        assert_eq!(words.next(), Some("SUB"), "{written}");
+        let (inbox, sid) = (words.next().expect("an inbox"), words.next().expect("a number"));
+        request(&mut wire, 10);
+        // What is refused besides is no concern of theirs.
+        wire.feed("-ERR 'Permissions Violation for Subscription to \"other\"'\r\n");
+        let events = wire.events();
+        assert!(
+            matches!(events[..], [Event::ServerError(_), Event::SubscriptionEnded { subscription, .. }] if subscription == id),
+            "{events:?}"
+        );
+        let number = if named_by_number { format!(" (sid \"{sid}\")") } else { String::new() };
+        wire.feed(format!(
+            "-ERR 'Permissions Violation for Subscription to \"{inbox}\"{number}'\r\n"
+        ));
+        let events = wire.events();
+        let error = RequestError::InboxRefused;
+        assert!(
+            matches!(
+                events[..],
+                [
+                    Event::ServerError(_),
+                    Event::RequestFailed { error: first, .. },
+                    Event::RequestFailed { error: second, .. }
+                ] if first == error && second == error
+            ),
+            "{events:?}"
+        );
+        assert_eq!(wire.connection.pending_requests(), 0);
+        wire.pass(Duration::from_secs(10));
+        assert!(wire.events().is_empty(), "there is no deadline left");
+    }
+}
+
+#[test]
 fn a_status_with_a_payload_is_a_reply() {
     let mut wire = Wire::connected(config());
     let (_, subject) = request(&mut wire, 10);
