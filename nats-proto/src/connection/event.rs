@@ -91,7 +91,8 @@ pub enum EndReason {
 pub struct Unfinished {
     /// Publishes that never left the buffer, or not whole: the server has not seen them.
     pub unsent: u64,
-    /// Publishes written whole of which it is not known whether the server has seen them.
+    /// Publishes written whole of which it is not known whether the server has seen them: on the last link that was
+    /// up, and on all since the end began.
     pub uncertain: u64,
 }
 

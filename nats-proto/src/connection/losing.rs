@@ -73,13 +73,10 @@ impl Connection {
         if let Some(came_back) = came_back {
             self.make_room_afterwards(came_back);
         }
+        self.lost_last = self.lost_last.saturating_add(lost);
         match error {
             Some(error) => self.connect_failed(now, error, next),
-            None => {
-                let before = if self.ending.is_some() { self.lost_last } else { 0 };
-                self.lost_last = before.saturating_add(lost);
-                self.connection_lost(now, reason, next);
-            }
+            None => self.connection_lost(now, reason, next),
         }
     }
 

@@ -96,7 +96,7 @@ pub struct Connection {
     handed_out: room::Load,
     gate: gate::Gate,
     ledger: ledger::Ledger,
-    /// Publishes that became uncertain when the last link broke, or since the end began.
+    /// Publishes that became uncertain with the last link that was up, or since the end began.
     lost_last: u64,
     fences: fences::Fences,
     keepalive: keepalive::Keepalive,

@@ -129,6 +129,10 @@ impl Connection {
         self.link = Link::Connected;
         self.connects = self.connects.saturating_add(1);
         self.attempts = 0;
+        if self.ending.is_none() {
+            // The application goes on with another link: what it lost with the last one is no news at the end.
+            self.lost_last = 0;
+        }
         self.pool.succeeded();
         self.keepalive.start(now);
         if !fault!(InboxIsNotRestored) {

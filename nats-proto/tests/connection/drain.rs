@@ -225,6 +225,40 @@ fn what_is_uncertain_since_the_drain_began_is_told_at_the_end() {
 }
 
 #[test]
+fn what_is_uncertain_since_the_drain_began_is_told_at_its_deadline() {
+    let mut wire = Wire::connected(config());
+    wire.connection.drain(wire.now);
+    wire.publish("a", "1").expect("room");
+    wire.written();
+    wire.cut();
+    wire.connect();
+    // The application never says that it is done.
+    wire.pass(Duration::from_secs(60));
+    assert_eq!(closed(&wire.hang_up()), Unfinished { unsent: 0, uncertain: 1 });
+}
+
+#[test]
+fn what_an_earlier_link_lost_is_not_told_at_the_end() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.written();
+    wire.cut();
+    wire.connect();
+    wire.publish("a", "2").expect("room");
+    wire.connection.close(wire.now, TIMEOUT);
+    wire.written();
+    wire.feed("PONG\r\n");
+    assert_eq!(closed(&wire.hang_up()), Unfinished::default());
+    assert_eq!(wire.statistics().uncertain, 1);
+    // With no other link since, it is.
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.written();
+    wire.cut();
+    assert_eq!(closed(&wire.refuse_after_close()), Unfinished { unsent: 0, uncertain: 1 });
+}
+
+#[test]
 fn requests_that_wait_get_their_replies_before_the_inbox_is_closed() {
     let mut wire = Wire::connected(config());
     let deadline = wire.now + Duration::from_secs(1);
