@@ -126,7 +126,8 @@ pub struct Config {
     /// Probes without any inbound byte after which a connection is stale; with zero it is stale after every
     /// interval in which nothing came, without having been asked. Default: 2.
     pub max_pings_outstanding: u32,
-    /// Whether to reconnect at all. Default: true.
+    /// Whether to reconnect at all, also where the application [asks for it](crate::Connection::force_reconnect).
+    /// Default: true.
     pub reconnect: bool,
     /// Attempts in a row at one server before it is given up; `None` for no end. Default: 60.
     pub max_reconnects: Option<usize>,

@@ -49,7 +49,9 @@ impl Connection {
             return;
         };
         match choice {
-            Some(choice) if self.pool.choose(&choice.addr) => self.take_turn(now, choice.delay),
+            Some(choice) if self.pool.choose(&choice.addr) => {
+                self.take_turn(now, choice.delay.or(delay));
+            }
             _ => self.take_turn(now, delay),
         }
     }

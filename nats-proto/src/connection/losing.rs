@@ -8,6 +8,7 @@ use super::{ConnectError, Connection, DisconnectReason, FlushError, RequestError
 use crate::Instant;
 use crate::faults::fault;
 use crate::wire::OutBuf;
+use core::time::Duration;
 
 impl Connection {
     /// What was asked for this link is not needed any more.
@@ -82,8 +83,11 @@ impl Connection {
 
     /// An attempt did not come to a connection.
     pub(super) fn connect_failed(&mut self, now: Instant, error: ConnectError, next: Next) {
-        // An attempt that the application has broken off says nothing of the server.
-        if !matches!(next, Next::ReconnectNow) {
+        let broken_off = ConnectError::Lost(DisconnectReason::Requested);
+        if next == Next::ReconnectNow && error == broken_off {
+            // That the application did so says nothing of the server, and takes no other one its chance.
+            self.attempts = self.attempts.saturating_sub(1);
+        } else {
             self.pool.failed(now, Some(&error), &self.config, &mut self.rng);
         }
         let refused_again = match &error {
@@ -98,11 +102,11 @@ impl Connection {
         match next {
             Next::Close(error) => self.close_now(error),
             _ if refused_again => self.close_now(Some(error)),
-            Next::ReconnectNow => self.reconnect_now(now),
             // Without retries, every server gets one chance.
             _ if self.has_one_round() && self.attempts >= self.pool.len() => {
                 self.close_now(Some(error))
             }
+            Next::ReconnectNow => self.reconnect_now(now),
             Next::Reconnect => self.next_server(now),
         }
     }
@@ -124,13 +128,19 @@ impl Connection {
     /// Gives up the connection there is, or the wait for one, and dials anew at once.
     ///
     /// Publishes that are not written are kept; those that are written and not confirmed become uncertain.
+    ///
+    /// Without [`Config::reconnect`](crate::Config::reconnect) nothing is dialled after a connection that was up: giving
+    /// it up is the end.
     pub fn force_reconnect(&mut self, now: Instant) {
-        match &self.link {
+        match &mut self.link {
             Link::Backoff { server, .. } => {
                 let server = server.clone();
                 self.dial(now, server);
             }
-            Link::Choosing { .. } | Link::HangingUp { .. } | Link::Closed => {}
+            // Whatever is waited for besides, nothing is once it has come.
+            Link::Choosing { delay, .. } => *delay = Some(Duration::ZERO),
+            Link::HangingUp { next, .. } if *next == Next::Reconnect => *next = Next::ReconnectNow,
+            Link::HangingUp { .. } | Link::Closed => {}
             _ => self.hang_up(DisconnectReason::Requested, None, Next::ReconnectNow),
         }
     }
