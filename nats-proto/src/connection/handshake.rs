@@ -259,22 +259,24 @@ impl Connection {
         connect
     }
 
-    /// Moves to another server, if this one is about to shut down and the settings say so.
+    /// Moves to another server, if this one is about to shut down and the settings say so; or calls that off, if there
+    /// is no other any more.
     ///
     /// What has been accepted is confirmed first, and publishers wait meanwhile: nothing becomes uncertain. But they do
     /// not wait for ever for a server that does not answer.
     pub(super) fn leave_lame_duck(&mut self, now: Instant) {
-        if !matches!(self.lame_duck, LameDuck::Announced | LameDuck::Staying { .. }) {
-            return;
-        }
         let leaves = self.config.leave_lame_duck
             && self.config.reconnect
             && self.ending.is_none()
             && self.pool.has_other();
-        self.lame_duck = match self.next_dial_if_left(now) {
+        self.lame_duck = match self.lame_duck {
+            LameDuck::No => return,
             _ if !leaves => LameDuck::Announced,
-            until if until > now => LameDuck::Staying { until },
-            _ => LameDuck::Leaving { deadline: now + self.config.connect_timeout },
+            LameDuck::Leaving { .. } => return,
+            LameDuck::Announced | LameDuck::Staying { .. } => match self.next_dial_if_left(now) {
+                until if until > now => LameDuck::Staying { until },
+                _ => LameDuck::Leaving { deadline: now + self.config.connect_timeout },
+            },
         };
         if self.lame_duck.is_leaving() {
             self.gate.close();

@@ -197,8 +197,10 @@ impl Connection {
         self.ledger.confirm(fence.position);
         match fence.purpose {
             Purpose::Keepalive => {}
-            Purpose::Leave if self.lame_duck.is_leaving() => self.leave(),
-            // An end has begun since.
+            Purpose::Leave if self.lame_duck.is_leaving() && self.ledger.pending() == 0 => {
+                self.leave();
+            }
+            // An end has begun since, or the move was called off, and begun again behind other publishes.
             Purpose::Leave => {}
             Purpose::Flush(flush) => self.finish_flush(flush, Ok(())),
             Purpose::Subscribe => {}

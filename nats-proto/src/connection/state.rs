@@ -156,6 +156,8 @@ impl Connection {
             self.ping(Purpose::Flush(flush));
         }
         self.resume_ending();
+        // It may have said so before we were its client.
+        self.leave_lame_duck(now);
         self.wake.transmit();
     }
 

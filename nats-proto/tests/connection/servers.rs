@@ -173,6 +173,53 @@ fn a_server_that_is_about_to_go_is_left_when_the_application_names_another() {
     assert_eq!(wire.dialled(), addr("b"));
 }
 
+#[test]
+fn a_server_that_is_about_to_go_when_it_is_reached_is_left_as_well() {
+    let mut config = pool(&["a", "b"]);
+    config.leave_lame_duck = true;
+    let mut wire = Wire::new(config);
+    wire.dialled();
+    wire.accept();
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    wire.written();
+    wire.feed("PONG\r\n");
+    let events = wire.events();
+    assert!(matches!(events[..], [Event::LameDuck, Event::Connected { .. }]), "{events:?}");
+    assert_eq!(wire.written(), "PING\r\n");
+    wire.feed("PONG\r\n");
+    wire.hang_up();
+    assert_eq!(wire.dialled(), addr("b"));
+}
+
+#[test]
+fn a_server_that_is_about_to_go_is_kept_when_the_application_takes_the_others_away() {
+    let mut config = pool(&["a", "b"]);
+    config.leave_lame_duck = true;
+    let mut wire = Wire::connected(config);
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    assert!(wire.publish("p", "1").is_err(), "publishers wait for the move");
+    wire.connection.set_server_pool(wire.now, vec![addr("a")]).expect("a good pool");
+    wire.publish("p", "1").expect("nobody moves any more");
+    // The answer to what was asked for the first move is not one to the second.
+    wire.connection.set_server_pool(wire.now, vec![addr("a"), addr("b")]).expect("a good pool");
+    assert_eq!(wire.written(), "PING\r\nPUB p 1\r\n1\r\nPING\r\n");
+    wire.feed("PONG\r\n");
+    wire.events();
+    assert!(!wire.was_told_to_hang_up());
+    wire.feed("PONG\r\n");
+    wire.hang_up();
+    assert_eq!(wire.statistics().confirmed, 1);
+    // Nor is there a deadline once the move is called off.
+    wire.connect();
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    wire.connection.set_server_pool(wire.now, vec![addr("b")]).expect("a good pool");
+    wire.written();
+    wire.feed("PONG\r\n");
+    wire.pass(Duration::from_secs(60));
+    wire.events();
+    assert!(!wire.was_told_to_hang_up(), "there is nowhere to go");
+}
+
 /// Connected to the second server just after the first has refused, and told that the second one is about to go.
 fn told_by_the_only_server_that_answers() -> Wire {
     let mut config = pool(&["a", "b"]);
@@ -257,26 +304,31 @@ fn who_chooses_servers_or_delays_leaves_at_once() {
 
 #[test]
 fn servers_that_all_are_about_to_go_are_not_dialled_without_pause() {
-    let mut config = pool(&["a", "b"]);
-    config.leave_lame_duck = true;
-    let mut wire = Wire::new(config);
-    let (mut dials, mut steps_connected) = (0, 0);
-    for _ in 0..100 {
-        while wire.connection.state() == State::Dialing {
-            dials += 1;
-            wire.dialled();
-            wire.accept();
-            wire.feed(format!("INFO {INFO}\r\nPONG\r\n"));
-            wire.written();
-            wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    let about_to_go = "INFO {\"headers\":true,\"ldm\":true}\r\n";
+    let info = format!("INFO {INFO}\r\n");
+    // They say so at once, or later.
+    for (first, later) in [(about_to_go, "+OK\r\n"), (&*info, about_to_go)] {
+        let mut config = pool(&["a", "b"]);
+        config.leave_lame_duck = true;
+        let mut wire = Wire::new(config);
+        let (mut dials, mut steps_connected) = (0, 0);
+        for _ in 0..100 {
+            while wire.connection.state() == State::Dialing {
+                dials += 1;
+                wire.dialled();
+                wire.accept();
+                wire.feed(first);
+                wire.written();
+                wire.feed(format!("PONG\r\n{later}"));
+                leave_if_asked(&mut wire);
+            }
+            steps_connected += usize::from(wire.connection.state() == State::Connected);
+            wire.pass(Duration::from_millis(100));
             leave_if_asked(&mut wire);
         }
-        steps_connected += usize::from(wire.connection.state() == State::Connected);
-        wire.pass(Duration::from_millis(100));
-        leave_if_asked(&mut wire);
+        // Each of them every two seconds, and a connection meanwhile.
+        assert_eq!((dials, steps_connected), (10, 100));
     }
-    // Each of them every two seconds, and a connection meanwhile.
-    assert_eq!((dials, steps_connected), (10, 100));
 }
 
 fn leave_if_asked(wire: &mut Wire) {
