@@ -65,8 +65,12 @@ impl Ledger {
         let lost = pending.saturating_sub(kept);
         self.uncertain = self.uncertain.saturating_add(lost);
         self.resolved = self.resolved.saturating_add(lost);
-        self.replayed = self.replayed.saturating_add(kept);
         lost
+    }
+
+    /// A link that was up has broken: what is kept goes out again with the next one.
+    pub(super) fn replay_pending(&mut self) {
+        self.replayed = self.replayed.saturating_add(self.pending());
     }
 
     /// `count` pending publishes are given up.
@@ -99,6 +103,8 @@ mod tests {
         ledger.confirm(4);
         assert_eq!(ledger.break_link(3), 3);
         assert_eq!((ledger.confirmed, ledger.uncertain, ledger.pending()), (4, 3, 3));
+        ledger.replay_pending();
+        assert_eq!(ledger.replayed, 3);
         assert!(balanced(&ledger));
     }
 

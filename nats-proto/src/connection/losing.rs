@@ -77,7 +77,10 @@ impl Connection {
         self.lost_last = self.lost_last.saturating_add(lost);
         match error {
             Some(error) => self.connect_failed(now, error, next),
-            None => self.connection_lost(now, reason, next),
+            None => {
+                self.ledger.replay_pending();
+                self.connection_lost(now, reason, next);
+            }
         }
     }
 

@@ -243,6 +243,23 @@ fn bytes_that_break_the_protocol_break_the_link() {
 }
 
 #[test]
+fn what_no_link_was_up_for_is_not_sent_again() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    wire.cut();
+    wire.publish("a", "2").expect("room");
+    for _ in 0..3 {
+        wire.dialled();
+        wire.accept();
+        wire.cut();
+        wire.pass(WAIT);
+    }
+    assert_eq!(wire.statistics().replayed, 1);
+    wire.connect();
+    assert_eq!(wire.written(), "PUB a 1\r\n1\r\nPUB a 1\r\n2\r\n");
+}
+
+#[test]
 fn the_next_link_begins_with_a_fresh_decoder() {
     let mut wire = Wire::connected(config());
     wire.feed("MSG a 1 100\r\nhalf a mess");
