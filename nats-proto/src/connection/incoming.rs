@@ -81,12 +81,19 @@ impl Connection {
         });
     }
 
-    /// The input cannot be decoded any further: the connection will hang up.
+    /// The input cannot be decoded any further: the connection will hang up. Without a stream nothing happens.
     pub fn handle_decode_error(&mut self, error: DecodeError) {
-        if matches!(self.link, Link::AwaitTls { .. }) {
-            return self.refuse(ConnectError::Tls(TlsError::EarlyData));
+        match self.link {
+            Link::AwaitTls { .. } => self.refuse(ConnectError::Tls(TlsError::EarlyData)),
+            Link::AwaitInfo { .. }
+            | Link::AwaitAuth { .. }
+            | Link::AwaitPong { .. }
+            | Link::Connected => {
+                self.hang_up(DisconnectReason::Protocol(error), None, Next::Reconnect);
+            }
+            // It came from a stream that is gone.
+            _ => {}
         }
-        self.hang_up(DisconnectReason::Protocol(error), None, Next::Reconnect);
     }
 
     /// The one-call form for simple loops: decodes `input` and handles what it holds. Messages come as

@@ -243,6 +243,28 @@ fn bytes_that_break_the_protocol_break_the_link() {
 }
 
 #[test]
+fn bytes_without_a_link_break_nothing() {
+    let mut choosing = config();
+    choosing.servers.push(addr("b"));
+    choosing.choose_server = true;
+    for (config, state) in [(choosing, State::Choosing), (config(), State::Backoff)] {
+        let mut wire = Wire::new(config);
+        wire.connection.handle_choice(wire.now, None);
+        wire.connect();
+        wire.cut();
+        if state == State::Backoff {
+            wire.dialled();
+            wire.feed("nonsense\r\n");
+            assert_eq!(wire.connection.state(), State::Dialing);
+            wire.refuse();
+        }
+        wire.feed("nonsense\r\n");
+        assert_eq!(wire.connection.state(), state);
+        assert!(wire.events().is_empty());
+    }
+}
+
+#[test]
 fn what_no_link_was_up_for_is_not_sent_again() {
     let mut wire = Wire::connected(config());
     wire.publish("a", "1").expect("room");
