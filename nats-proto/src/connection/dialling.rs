@@ -59,15 +59,15 @@ impl Connection {
     /// Dials the server whose turn it is, after `delay` or when its time has come.
     pub(super) fn take_turn(&mut self, now: Instant, delay: Option<Duration>) {
         match self.pool.next() {
-            Turn::Dial(server, not_before) => {
+            Turn::Dial(_, not_before) => {
                 let until = match delay {
                     Some(delay) => now + delay,
                     None => self.backoff(now, not_before),
                 };
                 if until <= now {
-                    self.dial(now, server);
+                    self.dial(now);
                 } else {
-                    self.link = Link::Backoff { server, until };
+                    self.link = Link::Backoff { until };
                     self.wake.attention();
                 }
             }
@@ -123,7 +123,11 @@ impl Connection {
         }
     }
 
-    pub(super) fn dial(&mut self, now: Instant, server: ServerAddr) {
+    /// Dials the server whose turn it is, as the pool has it now.
+    pub(super) fn dial(&mut self, now: Instant) {
+        let Some(server) = self.pool.current().cloned() else {
+            return self.close_now(Some(ConnectError::MaxReconnects));
+        };
         self.attempts = self.attempts.saturating_add(1);
         self.dials = self.dials.saturating_add(1);
         self.pool.dialled(now);

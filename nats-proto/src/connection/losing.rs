@@ -136,10 +136,7 @@ impl Connection {
     /// it up is the end.
     pub fn force_reconnect(&mut self, now: Instant) {
         match &mut self.link {
-            Link::Backoff { server, .. } => {
-                let server = server.clone();
-                self.dial(now, server);
-            }
+            Link::Backoff { .. } => self.dial(now),
             // Whatever is waited for besides, nothing is once it has come.
             Link::Choosing { delay, .. } => *delay = Some(Duration::ZERO),
             Link::HangingUp { next, .. } if *next == Next::Reconnect => *next = Next::ReconnectNow,

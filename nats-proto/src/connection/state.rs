@@ -22,8 +22,8 @@ use super::event::{DialId, EndReason, Event, SubscriptionId};
 use super::fences::Purpose;
 use super::subscriptions::Phase;
 use super::{ConnectError, Connection, DisconnectReason, FlushError, RequestError, State};
+use crate::Instant;
 use crate::faults::fault;
-use crate::{Instant, ServerAddr};
 use core::time::Duration;
 
 /// What comes after a link.
@@ -42,8 +42,8 @@ pub(super) enum Next {
 pub(super) enum Link {
     /// The caller chooses the next server. If it does not, the pool does, and `delay` goes before the dial.
     Choosing { deadline: Instant, delay: Option<Duration> },
-    /// Waiting for the turn of `server`.
-    Backoff { server: ServerAddr, until: Instant },
+    /// Waiting until the server whose turn it is may be dialled.
+    Backoff { until: Instant },
     /// The caller opens a byte stream.
     Dialing { id: DialId, deadline: Instant },
     /// The stream is open, the server has not spoken.
@@ -83,7 +83,7 @@ impl Link {
     /// By when this state must be over.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
-            Self::Backoff { until, .. } => Some(*until),
+            Self::Backoff { until } => Some(*until),
             Self::AwaitInfo { .. } | Self::AwaitPong { .. } if fault!(HandshakeHasNoDeadline) => {
                 None
             }
@@ -184,10 +184,7 @@ impl Connection {
         if self.link.deadline().is_some_and(|deadline| deadline <= now) {
             match &self.link {
                 Link::Backoff { .. } if fault!(BackoffNeverEnds) => {}
-                Link::Backoff { server, .. } => {
-                    let server = server.clone();
-                    self.dial(now, server);
-                }
+                Link::Backoff { .. } => self.dial(now),
                 Link::Choosing { delay, .. } => self.take_turn(now, *delay),
                 _ => self.hang_up(
                     DisconnectReason::TimedOut,

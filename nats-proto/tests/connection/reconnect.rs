@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nats_proto::connection::{ConnectError, DisconnectReason, ReconnectToServer};
+use nats_proto::connection::{ConnectError, DisconnectReason, ReconnectToServer, TlsMode};
 use nats_proto::{Event, Instant, ServerError, State};
 
 use crate::support::{INFO, Wire, addr, config};
@@ -279,6 +279,35 @@ fn what_no_link_was_up_for_is_not_sent_again() {
     assert_eq!(wire.statistics().replayed, 1);
     wire.connect();
     assert_eq!(wire.written(), "PUB a 1\r\n1\r\nPUB a 1\r\n2\r\n");
+}
+
+#[test]
+fn a_server_is_dialled_by_the_address_that_the_pool_has_for_it_by_then() {
+    let mut encrypted = config();
+    encrypted.tls = TlsMode::First;
+    encrypted.reconnect_jitter_tls = Duration::ZERO;
+    let learned = "INFO {\"headers\":true,\"connect_urls\":[\"10.0.0.2:4222\"]}\r\nPONG\r\n";
+    for forced in [false, true] {
+        let mut wire = Wire::new(encrypted.clone());
+        wire.dialled();
+        wire.accept();
+        wire.feed(learned);
+        wire.now = wire.now + WAIT;
+        wire.cut();
+        assert_eq!(wire.dialled().tls_name(), "a");
+        wire.refuse();
+        wire.dialled();
+        wire.refuse();
+        assert_eq!(wire.connection.state(), State::Backoff);
+        let given = vec![addr("10.0.0.2:4222"), addr("a:4222")];
+        wire.connection.set_server_pool(wire.now, given).expect("a pool");
+        match forced {
+            true => wire.connection.force_reconnect(wire.now),
+            false => wire.pass(WAIT),
+        }
+        let dialled = wire.dialled();
+        assert_eq!((dialled.host(), dialled.tls_name()), ("10.0.0.2", "10.0.0.2"));
+    }
 }
 
 #[test]
