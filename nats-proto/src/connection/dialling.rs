@@ -150,6 +150,7 @@ impl Connection {
                     self.input.reset(self.config.limits);
                 }
                 self.pongs = 0;
+                self.greeting = None;
                 self.lame_duck = LameDuck::No;
                 self.link = Link::AwaitInfo { deadline };
             }

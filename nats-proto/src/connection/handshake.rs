@@ -69,27 +69,31 @@ impl Connection {
             self.lame_duck = LameDuck::Announced;
             self.emit(Event::LameDuck);
         }
-        self.gate.close();
-        let (max_payload, headers) = (self.max_payload(), self.headers_supported());
-        let info = self.info.insert(info);
         let deadline = match self.link {
             Link::AwaitInfo { deadline } => deadline,
             // Behind the first PONG comes an INFO with the limits of the account, while what was kept for this
             // link is still queued. Only stricter limits matter: looking through the queue takes time, and
             // INFO may come as often as a server likes.
             Link::Connected => {
+                self.gate.close();
+                let (max_payload, headers) = (self.max_payload(), self.headers_supported());
+                self.info = Some(info);
                 if self.max_payload() < max_payload || headers && !self.headers_supported() {
                     self.recheck_queued();
                 }
                 return self.leave_lame_duck(now);
             }
-            _ => return,
+            _ => {
+                self.greeting = Some(info);
+                return;
+            }
         };
         if self.config.no_echo && info.proto < 1 {
             return self.refuse(ConnectError::NoEchoUnsupported);
         }
         let offered = info.tls_required || info.tls_available;
         let demanded = info.tls_required;
+        self.greeting = Some(info);
         match self.tls_step(offered, demanded) {
             TlsStep::Go => self.authenticate(deadline),
             TlsStep::Encrypt(server) => {
@@ -163,7 +167,7 @@ impl Connection {
 
     /// Looks for credentials.
     fn authenticate(&mut self, deadline: Instant) {
-        let nonce = self.info.as_ref().map_or("", |info| &info.nonce);
+        let nonce = self.greeting.as_ref().map_or("", |info| &info.nonce);
         let auth = match &self.config.auth {
             AuthSource::None => Auth::new(),
             AuthSource::Fixed(auth) => auth.clone(),
@@ -224,10 +228,11 @@ impl Connection {
     fn connect_info(&self, auth: Auth) -> ConnectInfo {
         let config = &self.config;
         let server = self.pool.current();
-        let upgraded = self.info.as_ref().is_some_and(|info| info.tls_required)
+        let greeting = self.greeting.as_ref();
+        let upgraded = greeting.is_some_and(|info| info.tls_required)
             || server.is_some_and(|server| config.wants_tls(server));
         // A server that takes no headers closes the connection of a client that wants to hear of missing responders.
-        let headers = self.headers_supported();
+        let headers = greeting.is_none_or(|info| info.headers);
         let mut connect = ConnectInfo {
             verbose: config.verbose,
             pedantic: config.pedantic,

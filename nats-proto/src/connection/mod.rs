@@ -78,8 +78,10 @@ pub struct Connection {
     link: state::Link,
     ending: Option<drain::Ending>,
     pool: Pool,
-    /// What the server of this link, or of the last one, said of itself.
+    /// What the server of the link that is up, or was last, said of itself.
     info: Option<Box<ServerInfo>>,
+    /// What the server of the attempt under way says of itself.
+    greeting: Option<Box<ServerInfo>>,
     lame_duck: handshake::LameDuck,
     /// Attempts since the last connection that came up.
     attempts: usize,
@@ -134,6 +136,7 @@ impl Connection {
             ending: None,
             pool,
             info: None,
+            greeting: None,
             lame_duck: handshake::LameDuck::No,
             attempts: 0,
             dials: 0,
@@ -200,8 +203,8 @@ impl Connection {
         self.pool.servers()
     }
 
-    /// The largest sum of headers and payload that the server accepts. As long as no server has said,
-    /// [`Limits::payload`](crate::wire::Limits::payload).
+    /// The largest sum of headers and payload that the connected (or last connected) server accepts. As long as there
+    /// was none, [`Limits::payload`](crate::wire::Limits::payload).
     pub fn max_payload(&self) -> usize {
         match &self.info {
             Some(info) if info.max_payload > 0 => info.max_payload,

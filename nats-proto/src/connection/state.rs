@@ -129,6 +129,8 @@ impl Connection {
         self.link = Link::Connected;
         self.connects = self.connects.saturating_add(1);
         self.attempts = 0;
+        // Only now it is the server that counts: what it accepts decides about what was kept for it.
+        self.info = self.greeting.take().or_else(|| self.info.take());
         if self.ending.is_none() {
             // The application goes on with another link: what it lost with the last one is no news at the end.
             self.lost_last = 0;

@@ -243,6 +243,37 @@ fn bytes_that_break_the_protocol_break_the_link() {
 }
 
 #[test]
+fn a_server_that_refuses_us_sets_no_limits() {
+    let mut two = config();
+    two.servers.push(addr("b"));
+    let mut wire = Wire::connected(two);
+    wire.cut();
+    let small = "INFO {\"server_id\":\"B\",\"headers\":true,\"max_payload\":2}\r\n";
+    assert_eq!(wire.dialled(), addr("b"));
+    wire.accept();
+    wire.feed(small);
+    wire.publish("a", "large").expect("kept for whichever server is connected next");
+    wire.feed("-ERR 'Authorization Violation'\r\n");
+    wire.hang_up();
+    assert_eq!(wire.connection.server_info().map(|info| &*info.server_id), Some("A"));
+    wire.publish("a", "large").expect("kept as well");
+    assert_eq!(wire.statistics().dropped, 0);
+    assert_eq!(wire.dialled(), addr("a"));
+    wire.refuse();
+    wire.pass(WAIT);
+    // Once it is the one, it does.
+    assert_eq!(wire.dialled(), addr("b"));
+    wire.accept();
+    wire.feed(small);
+    wire.written();
+    wire.publish("a", "1").expect("room");
+    wire.feed("PONG\r\n");
+    assert_eq!(wire.connection.server_info().map(|info| &*info.server_id), Some("B"));
+    assert_eq!(wire.connection.max_payload(), 2);
+    assert_eq!((wire.written(), wire.statistics().dropped), ("PUB a 1\r\n1\r\n".into(), 2));
+}
+
+#[test]
 fn bytes_without_a_link_break_nothing() {
     let mut choosing = config();
     choosing.servers.push(addr("b"));
