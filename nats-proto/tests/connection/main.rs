@@ -3,6 +3,7 @@
 mod confirming;
 mod drain;
 mod flushing;
+mod forcing;
 mod handshake;
 mod keepalive;
 mod publishing;
