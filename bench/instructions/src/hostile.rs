@@ -5,8 +5,9 @@ use std::fmt::Write;
 use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
-use nats_proto::wire::{Limits, ServerDecoder, ServerOps};
-use nats_proto::{Connection, HeaderMap, Instant};
+use nats_proto::connection::{DisconnectReason, PendingPolicy};
+use nats_proto::wire::{Limits, OutBuf, ServerDecoder, ServerOps};
+use nats_proto::{Connection, HeaderMap, Instant, Outgoing};
 
 use super::{Work, connected};
 
@@ -14,6 +15,11 @@ pub(super) const WORK: &[(&str, Work)] = &[
     ("hostile: INFO with addresses", addresses),
     ("hostile: INFO with brackets", brackets),
     ("hostile: one INFO after the other", infos),
+    ("hostile: INFO that lowers the limit", stricter_infos),
+    ("hostile: publishes pushed out after a hang-up", |count| pushed_out(count, hang_up)),
+    ("hostile: publishes pushed out while flushes wait", |count| {
+        pushed_out(count, |connection| cut(connection, count));
+    }),
     ("hostile: one PING after the other", |count| feed("PING\r\n", count)),
     ("hostile: one -ERR after the other", |count| feed("-ERR 'Unknown Error'\r\n", count)),
     ("hostile: messages for nobody", |count| feed("MSG a 99 2\r\nhi\r\n", count)),
@@ -59,6 +65,50 @@ fn infos(count: usize) {
     let text: String =
         (0..count).map(|n| format!("INFO {{\"max_payload\":{}}}\r\n", 100 + n % 2)).collect();
     receive(&mut connection, &text);
+}
+
+/// With so many publishes that were kept for the link and wait to be written. Each is taken by the last limit, but for a
+/// few.
+fn stricter_infos(count: usize) {
+    let mut connection = connected();
+    connection.handle_disconnect(Instant::ZERO, DisconnectReason::Eof, OutBuf::new());
+    let payload = Bytes::from_static(&[0; 64]);
+    for number in 0..count {
+        let payload = payload.slice(..number % 64);
+        connection.publish(Outgoing::new("a", &payload)).expect("room");
+    }
+    super::connect(&mut connection, Instant::from_millis(10_000));
+    let text: String =
+        (0..count).rev().map(|n| format!("INFO {{\"max_payload\":{}}}\r\n", 50 + n)).collect();
+    receive(&mut connection, &text);
+}
+
+/// A server goes away, and there is no room for all that is published meanwhile.
+fn pushed_out(count: usize, goes_away: impl FnOnce(&mut Connection)) {
+    let mut config = super::config();
+    config.pending_policy = PendingPolicy::DropOldest;
+    // About half of them.
+    config.pending_limit = 16 * count;
+    let mut connection = super::connected_with(config);
+    goes_away(&mut connection);
+    let payload = Bytes::from_static(b"0123456789abcdef");
+    for _ in 0..count {
+        let _ = connection.publish(Outgoing::new("a", &payload));
+    }
+    black_box(connection);
+}
+
+fn hang_up(connection: &mut Connection) {
+    // It stands in the buffer for the link, before the publishes.
+    connection.flush(None);
+    connection.receive(Instant::ZERO, &mut BytesMut::from("-ERR 'Stale Connection'\r\n"));
+}
+
+fn cut(connection: &mut Connection, flushes: usize) {
+    for _ in 0..flushes {
+        connection.flush(None);
+    }
+    connection.handle_disconnect(Instant::ZERO, DisconnectReason::Eof, OutBuf::new());
 }
 
 fn headers(count: usize, line: impl Fn(usize) -> String) {

@@ -172,21 +172,36 @@ fn peer_encode_pub(count: usize) {
     }
 }
 
+fn config() -> Config {
+    Config::new(vec!["localhost".parse().expect("an address")])
+}
+
 /// A connection that is up.
 fn connected() -> Connection {
-    let servers = vec!["localhost".parse().expect("an address")];
-    let config = Config::new(servers).into();
-    let mut connection = Connection::new(config, [1; 32], Instant::ZERO).expect("valid settings");
-    let Some(Event::Dial { id, .. }) = connection.poll_event() else {
-        panic!("a new connection dials");
-    };
-    connection.handle_dial(Instant::ZERO, id, Ok(()));
-    for line in ["INFO {\"max_payload\":1048576,\"headers\":true}\r\n", "PONG\r\n"] {
-        connection.receive(Instant::ZERO, &mut BytesMut::from(line));
-        written(&mut connection);
-    }
+    connected_with(config())
+}
+
+fn connected_with(config: Config) -> Connection {
+    let mut connection =
+        Connection::new(config.into(), [1; 32], Instant::ZERO).expect("valid settings");
+    connect(&mut connection, Instant::ZERO);
+    written(&mut connection);
     while connection.poll_event().is_some() {}
     connection
+}
+
+/// Goes from the dial to the first PONG, and leaves what is to be written then.
+fn connect(connection: &mut Connection, now: Instant) {
+    connection.handle_timeout(now);
+    let dial = std::iter::from_fn(|| connection.poll_event()).find_map(|event| match event {
+        Event::Dial { id, .. } => Some(id),
+        _ => None,
+    });
+    connection.handle_dial(now, dial.expect("a connection without a link dials"), Ok(()));
+    connection
+        .receive(now, &mut BytesMut::from("INFO {\"max_payload\":1048576,\"headers\":true}\r\n"));
+    written(connection);
+    connection.receive(now, &mut BytesMut::from("PONG\r\n"));
 }
 
 fn written(connection: &mut Connection) {

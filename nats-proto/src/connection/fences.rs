@@ -49,12 +49,31 @@ struct FlushWaiter {
     fenced: bool,
 }
 
+/// The oldest of the queued publishes that were given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct GivenUp {
+    /// The last publish before those that are queued.
+    pub(super) behind: u64,
+    /// How many behind it are gone.
+    pub(super) count: u64,
+}
+
+impl GivenUp {
+    /// How many of them were not behind a position.
+    fn before(self, position: u64) -> u64 {
+        position.saturating_sub(self.behind).min(self.count)
+    }
+}
+
 /// Keepalive and flush PINGs in one queue, because their PONGs cannot be told apart.
 #[derive(Clone, Debug)]
 pub(super) struct Fences {
     under_way: VecDeque<Fence>,
     /// In the order of their ids.
     flushes: VecDeque<FlushWaiter>,
+    /// Not taken from the positions yet: without a link each publish may push out another one, and no position is
+    /// asked for before the next link.
+    given_up: GivenUp,
     last_flush: u64,
     deadlines: Deadlines<FlushId>,
 }
@@ -64,6 +83,7 @@ impl Fences {
         Self {
             under_way: VecDeque::new(),
             flushes: VecDeque::new(),
+            given_up: GivenUp { behind: 0, count: 0 },
             last_flush: 0,
             deadlines: Deadlines::new(),
         }
@@ -71,6 +91,7 @@ impl Fences {
 
     /// A PING was queued.
     pub(super) fn push(&mut self, purpose: Purpose, position: u64) {
+        self.settle();
         self.under_way.push_back(Fence { purpose, position });
     }
 
@@ -81,6 +102,7 @@ impl Fences {
 
     /// A PONG came.
     pub(super) fn pop(&mut self) -> Option<Fence> {
+        self.settle();
         if fault!(PongsAreSwapped) {
             return self.under_way.pop_back();
         }
@@ -90,6 +112,29 @@ impl Fences {
     /// Queued publishes were given up, and those behind them moved up in the books: `before` says how many of
     /// them were not behind a position.
     pub(super) fn retreat(&mut self, before: impl Fn(u64) -> u64) {
+        self.settle();
+        self.move_back(before);
+    }
+
+    /// The oldest of the queued publishes were given up, while there is no link. Constant time, however many flushes
+    /// wait, if what stands before the queue is the same as the last time.
+    pub(super) fn give_up(&mut self, oldest: GivenUp) {
+        if self.given_up.behind != oldest.behind {
+            self.settle();
+        }
+        let count = self.given_up.count.saturating_add(oldest.count);
+        self.given_up = GivenUp { count, ..oldest };
+    }
+
+    /// Brings all positions up to date.
+    fn settle(&mut self) {
+        let given_up = core::mem::take(&mut self.given_up);
+        if given_up.count > 0 {
+            self.move_back(|position| given_up.before(position));
+        }
+    }
+
+    fn move_back(&mut self, before: impl Fn(u64) -> u64) {
         let fences = self.under_way.iter_mut().map(|fence| &mut fence.position);
         let flushes = self.flushes.iter_mut().map(|waiter| &mut waiter.position);
         for position in fences.chain(flushes) {
@@ -109,6 +154,8 @@ impl Fences {
         position: u64,
         fenced: bool,
     ) -> (FlushId, bool) {
+        // As if it had waited when those were given up that are still to be taken from it.
+        let position = position.saturating_add(self.given_up.count);
         self.add(deadline, FlushWaiter { id: FlushId(0), position, subscription: None, fenced })
     }
 
@@ -146,6 +193,7 @@ impl Fences {
     /// The link broke: all flushes go out again with the next connection. Gives those that cannot succeed any
     /// more, with the number that `lost` says for what each covers.
     pub(super) fn postpone_flushes(&mut self, lost: impl Fn(u64) -> u64) -> Vec<(FlushId, u64)> {
+        self.settle();
         let failed = self.flushes.iter_mut().filter_map(|waiter| {
             waiter.fenced &= fault!(FlushIsNotSentAgain);
             let lost = lost(waiter.position);
@@ -205,6 +253,33 @@ mod tests {
         assert_eq!(fences.postpone_flushes(|_| 0), []);
         assert_eq!(fences.take_postponed(), [(a, None), (b, None)]);
         assert_eq!(fences.take_postponed(), []);
+    }
+
+    #[test]
+    fn what_is_given_up_without_a_link_is_taken_from_every_position_once() {
+        // The books of a link that broke: 3 and what follows are queued, and push each other out.
+        let (behind, mut head) = (2_u64, 5_u64);
+        let mut fences = Fences::new();
+        let mut expected = Vec::new();
+        for position in [1, 2, 3, 5] {
+            fences.add_flush(None, position, true);
+            expected.push(position);
+        }
+        for count in [0, 1, 2, 1, 0, 3, 1] {
+            fences.give_up(GivenUp { behind, count });
+            for position in &mut expected {
+                *position = (*position).min(behind.max(position.saturating_sub(count)));
+            }
+            head = behind.max(head - count) + 2;
+            fences.add_flush(None, head, false);
+            expected.push(head);
+        }
+        // Now others are queued.
+        fences.give_up(GivenUp { behind: 6, count: 1 });
+        expected.iter_mut().for_each(|position| *position -= u64::from(*position > 6));
+        let positions = fences.postpone_flushes(|position| position);
+        let positions: Vec<u64> = positions.into_iter().map(|(_, position)| position).collect();
+        assert_eq!(positions, expected);
     }
 
     #[test]

@@ -71,16 +71,9 @@ impl Connection {
         }
         let deadline = match self.link {
             Link::AwaitInfo { deadline } => deadline,
-            // Behind the first PONG comes an INFO with the limits of the account, while what was kept for this
-            // link is still queued. Only stricter limits matter: looking through the queue takes time, and
-            // INFO may come as often as a server likes.
             Link::Connected => {
                 self.gate.close();
-                let (max_payload, headers) = (self.max_payload(), self.headers_supported());
                 self.info = Some(info);
-                if self.max_payload() < max_payload || headers && !self.headers_supported() {
-                    self.recheck_queued();
-                }
                 return self.leave_lame_duck(now);
             }
             _ => {

@@ -149,6 +149,7 @@ impl Connection {
                 op => self.handle_other(now, mem::replace(op, ServerOp::Ok)),
             }
         }
+        self.recheck_if_stricter();
         self.flush_behind_replies();
     }
 

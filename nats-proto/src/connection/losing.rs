@@ -2,6 +2,7 @@
 
 use super::event::{EndReason, Event, Unfinished};
 use super::fences::Purpose;
+use super::queued::Queued;
 use super::room::Load;
 use super::state::{Link, Next};
 use super::{ConnectError, Connection, DisconnectReason, FlushError, RequestError};
@@ -162,6 +163,7 @@ impl Connection {
         let before = self.ledger.clone();
         let lost = self.ledger.break_link(kept.unsent_publishes());
         self.outgoing = if fault!(KeptIsLost) { OutBuf::new() } else { kept };
+        self.queued = Queued::default();
 
         // What is lost comes before what is kept.
         let lost_of = |position| lost.min(before.pending_before(position));

@@ -13,6 +13,7 @@ mod keepalive;
 mod ledger;
 mod losing;
 mod outgoing;
+mod queued;
 mod requests;
 mod room;
 mod state;
@@ -94,6 +95,7 @@ pub struct Connection {
     pongs: u32,
     /// Everything else, in the order in which it was accepted. Without a link it holds only publishes.
     outgoing: OutBuf,
+    queued: queued::Queued,
     /// What is handed out for writing, until the caller comes back for more.
     handed_out: room::Load,
     gate: gate::Gate,
@@ -145,6 +147,7 @@ impl Connection {
             urgent: OutBuf::new(),
             pongs: 0,
             outgoing: OutBuf::new(),
+            queued: queued::Queued::default(),
             handed_out: room::Load::default(),
             gate: gate::Gate::default(),
             ledger: ledger::Ledger::default(),

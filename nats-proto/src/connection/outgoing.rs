@@ -1,7 +1,6 @@
 //! What the application wants to send.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use bytes::Bytes;
 
@@ -9,6 +8,7 @@ use super::drain::{Ending, Stage};
 use super::event::{EndReason, Event, FlushId, RequestId, SubscriptionId};
 use super::fences::Purpose;
 use super::gate::Gate;
+use super::queued::Queued;
 use super::requests;
 use super::room::Load;
 use super::state::Link;
@@ -194,6 +194,7 @@ impl Connection {
         encoder::publish(&mut self.outgoing, subject, reply, headers, message.payload);
         self.ledger.accept();
         if connected {
+            self.note_queued();
             self.wake.transmit();
         }
         Ok(())
@@ -207,61 +208,6 @@ impl Connection {
         let len = subject.saturating_add(other);
         let limit = self.config.max_control_line.saturating_sub(NUMBERS);
         if len <= limit { Ok(()) } else { Err(InvalidSubject::TooLong { len, limit }) }
-    }
-
-    /// Gives up the oldest publishes that are kept until at most `limit` bytes are left.
-    pub(super) fn drop_oldest(&mut self, limit: usize) {
-        // Between a hang-up and the end of its link not all that is pending is queued here.
-        let queued = match self.link {
-            Link::HangingUp { .. } => self.outgoing.unsent_publishes(),
-            _ => self.ledger.pending(),
-        };
-        let first = self.ledger.head().saturating_sub(queued);
-        let mut count = 0_u64;
-        while self.outgoing.len() > limit && self.outgoing.drop_front_publish().is_some() {
-            count = count.saturating_add(1);
-        }
-        self.fences.retreat(|position| position.saturating_sub(first).min(count));
-        self.dropped(count);
-    }
-
-    /// Counts publishes that are given up. One event is enough for many.
-    fn dropped(&mut self, more: u64) {
-        self.ledger.drop_pending(more);
-        match self.events.back_mut() {
-            Some(Event::Dropped { count }) => *count = count.saturating_add(more),
-            _ if more > 0 => self.emit(Event::Dropped { count: more }),
-            _ => {}
-        }
-    }
-
-    /// Checks the publishes that are queued against what the server accepts now, and gives up those that it
-    /// would not take: one that is too large would cost the connection.
-    pub(super) fn recheck_queued(&mut self) {
-        let limit = self.max_payload();
-        let headers_supported = self.headers_supported();
-        let mut count = 0_u64;
-        let mut given_up = Vec::new();
-        self.outgoing.retain_publishes(|size, has_headers| {
-            let keep = size <= limit && (headers_supported || !has_headers);
-            let keep = keep || fault!(TooLargeIsSent);
-            count = count.saturating_add(1);
-            if !keep {
-                given_up.push(count);
-            }
-            keep
-        });
-        // The queued publishes are the last ones in the books.
-        let first = self.ledger.head().saturating_sub(count);
-        self.fences.retreat(|position| {
-            let behind = position.saturating_sub(first);
-            given_up.partition_point(|queued| *queued <= behind) as u64
-        });
-        self.dropped(given_up.len() as u64);
-    }
-
-    pub(super) fn headers_supported(&self) -> bool {
-        self.info.as_ref().is_none_or(|info| info.headers)
     }
 
     /// Subscribes, in a queue group if one is given. Without a link, with the next one.
@@ -458,7 +404,10 @@ impl Connection {
                 self.pongs = 0;
                 &mut self.urgent
             }
-            Link::Connected if !self.outgoing.is_empty() => &mut self.outgoing,
+            Link::Connected if !self.outgoing.is_empty() => {
+                self.queued = Queued::default();
+                &mut self.outgoing
+            }
             _ => return false,
         };
         out.clear();

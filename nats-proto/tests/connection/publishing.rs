@@ -492,6 +492,24 @@ fn what_a_server_no_longer_takes_is_given_up_before_it_is_written() {
 }
 
 #[test]
+fn of_several_limits_in_one_read_the_last_one_counts_for_what_is_queued() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "too large").expect("room");
+    let info = |limit| format!("INFO {{\"max_payload\":{limit},\"headers\":true}}\r\n");
+    wire.feed(info(5) + &info(100));
+    assert_eq!(wire.statistics().dropped, 0);
+    // Also when the short way follows, and again with every read.
+    wire.publish("b", "small").expect("room");
+    let (subject, payload) = ("c", Bytes::from_static(b"larger"));
+    assert!(wire.connection.publish_again(subject, &payload));
+    for (limit, dropped) in [(9, 0), (6, 1), (100, 1), (5, 2), (4, 3)] {
+        wire.feed(info(limit));
+        assert_eq!(wire.statistics().dropped, dropped, "{limit}");
+    }
+    assert_eq!(wire.written(), "");
+}
+
+#[test]
 fn the_oldest_is_given_up_for_no_more_than_there_must_be_room_for() {
     let mut small = config();
     small.pending_policy = PendingPolicy::DropOldest;
