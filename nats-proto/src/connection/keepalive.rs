@@ -28,11 +28,14 @@ enum Life {
 /// Sends a probe each interval, whatever else is going on: also while nothing is read, because a server counts
 /// it as life of ours.
 ///
-/// A silent peer is found within `interval * (max_outstanding + 1)`.
+/// A silent peer is found within `interval * (max_outstanding + 1)`. With none that may be outstanding it is not asked, so
+/// something must come in every interval.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keepalive {
     interval: Duration,
     max_outstanding: u32,
+    /// Probes since the last sign of life. Where none are sent: one from the beginning of an interval on, until there is
+    /// a sign of life in it.
     outstanding: u32,
     next: Option<Instant>,
     life: Life,
@@ -46,7 +49,7 @@ impl Keepalive {
     /// A connection came up.
     pub(super) fn start(&mut self, now: Instant) {
         self.life = Life::Inbound;
-        self.outstanding = 0;
+        self.outstanding = u32::from(self.is_mute());
         self.next = (!self.interval.is_zero()).then(|| now + self.interval);
     }
 
@@ -65,13 +68,18 @@ impl Keepalive {
         self.life = Life::Outbound;
     }
 
+    /// Whether no probes are sent.
+    fn is_mute(&self) -> bool {
+        self.max_outstanding == 0
+    }
+
     /// What has come meanwhile is read from now on. Says whether the next probe is at another time now.
     pub(super) fn resume(&mut self, now: Instant) -> bool {
         if self.life == Life::Inbound {
             return false;
         }
         self.life = Life::Inbound;
-        self.outstanding = 0;
+        self.outstanding = u32::from(self.is_mute());
         self.next = self.next.map(|_| now + self.interval);
         true
     }
@@ -91,12 +99,18 @@ impl Keepalive {
         if self.next.is_none_or(|next| now < next) {
             return Probe::Wait;
         }
-        if self.outstanding >= self.max_outstanding {
+        // Nobody can tell a peer that has nothing to say from a dead one if it is neither asked nor read.
+        let judged = !self.is_mute() || self.life == Life::Inbound;
+        if judged && self.outstanding >= self.max_outstanding.max(1) {
             return Probe::Stale;
         }
-        self.outstanding = self.outstanding.saturating_add(1);
         // From now, not from when it was due: after a long sleep of the machine one probe is enough.
         self.next = Some(now + self.interval);
+        if self.is_mute() {
+            self.outstanding = 1;
+            return Probe::Wait;
+        }
+        self.outstanding = self.outstanding.saturating_add(1);
         Probe::Ping
     }
 }
@@ -155,6 +169,31 @@ mod tests {
         assert_eq!(keepalive.handle_timeout(at(3)), Probe::Ping);
         keepalive.wrote();
         assert_eq!(keepalive.handle_timeout(at(4)), Probe::Stale, "writing is no life any more");
+    }
+
+    #[test]
+    fn without_probes_something_must_come_in_every_interval() {
+        let mut keepalive = Keepalive::new(SECOND, 0);
+        keepalive.start(at(0));
+        for second in 1..100 {
+            keepalive.heard();
+            assert_eq!(keepalive.handle_timeout(at(second)), Probe::Wait);
+            assert_eq!(keepalive.deadline(), Some(at(second + 1)));
+        }
+        assert_eq!(keepalive.handle_timeout(at(100)), Probe::Stale);
+        keepalive.start(at(200));
+        assert_eq!(keepalive.handle_timeout(at(201)), Probe::Stale, "also in the first one");
+    }
+
+    #[test]
+    fn without_probes_a_peer_is_not_judged_while_nothing_is_read() {
+        let mut keepalive = Keepalive::new(SECOND, 0);
+        keepalive.start(at(0));
+        keepalive.pause();
+        assert_eq!(keepalive.handle_timeout(at(1)), Probe::Wait);
+        assert_eq!(keepalive.handle_timeout(at(2)), Probe::Wait);
+        keepalive.resume(at(2));
+        assert_eq!(keepalive.handle_timeout(at(3)), Probe::Stale);
     }
 
     #[test]

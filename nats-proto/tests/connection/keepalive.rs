@@ -64,6 +64,21 @@ fn a_server_that_probes_without_reading_does_not_fill_memory() {
 }
 
 #[test]
+fn where_no_probe_may_be_outstanding_none_is_sent_and_silence_is_an_interval_long() {
+    let mut unasked = config();
+    unasked.max_pings_outstanding = 0;
+    let mut wire = Wire::connected(unasked);
+    for _ in 0..40 {
+        wire.pass(INTERVAL / 4);
+        wire.feed("+OK\r\n");
+    }
+    assert_eq!(wire.written(), "");
+    wire.pass(INTERVAL * 2);
+    let events = wire.hang_up();
+    assert!(matches!(events[..], [Event::Disconnected { reason: DisconnectReason::Stale }]));
+}
+
+#[test]
 fn a_zero_interval_means_no_probes() {
     let mut off = config();
     off.ping_interval = Duration::ZERO;
