@@ -295,7 +295,10 @@ impl Pool {
         let Some(current) = self.current().cloned() else {
             return Vec::new();
         };
-        if urls.is_empty() {
+        // What a server tells is for the transport that it is asked over. The one in use may have been taken out of a
+        // pool that has another one now.
+        let fits = |entry: &Entry| entry.addr.is_websocket() == current.is_websocket();
+        if urls.is_empty() || !self.members().next().is_none_or(fits) {
             return Vec::new();
         }
         // Entries that are not addresses are passed over: they are the server's, and of no use.
@@ -476,6 +479,21 @@ mod tests {
         // An empty list purges nothing.
         assert_eq!(pool.discover(&[], Source::Server, true, &mut rng), []);
         assert_eq!(pool.addrs().len(), 4);
+    }
+
+    #[test]
+    fn what_a_server_of_the_old_pool_tells_is_for_the_transport_of_the_new_one_or_not_taken() {
+        let mut rng = Rng::from_seed([1; 32]);
+        for (new, taken) in [("ws://b", 0), ("tls://b", 2)] {
+            let mut pool = Pool::new(&config(&["a"]), &mut rng);
+            dialled(advance(&mut pool, None));
+            pool.replace(vec![addr(new)], true, &mut rng).expect("a good pool");
+            let added =
+                pool.discover(&urls(&["a:4222", "c:1", "d:1"]), Source::Server, true, &mut rng);
+            assert_eq!(added.len(), taken, "{new}");
+            assert_eq!(pool.addrs().len(), 1 + taken, "{new}");
+            check(&pool.addrs()).expect("still a good pool");
+        }
     }
 
     #[test]
