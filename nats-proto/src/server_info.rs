@@ -31,7 +31,8 @@ pub struct ServerInfo {
     pub go: String,
     /// The host that the server was told to listen on. Not to be trusted as a name for TLS.
     pub host: String,
-    /// The port that the server listens on.
+    /// The port that the server listens on. What is no port is read as 0, as if nothing was said.
+    #[serde(deserialize_with = "port")]
     pub port: u16,
     /// Whether messages may have headers.
     pub headers: bool,
@@ -119,6 +120,33 @@ fn is_zero_u32(value: &u32) -> bool {
 /// A number of bytes, where a negative number stands for no limit.
 fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     i64::deserialize(deserializer).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// A port, which is only told to the application: no number is worth a connection.
+fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    struct Port;
+
+    impl Visitor<'_> for Port {
+        type Value = u16;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number")
+        }
+
+        fn visit_u64<E>(self, port: u64) -> Result<u16, E> {
+            Ok(u16::try_from(port).unwrap_or_default())
+        }
+
+        fn visit_i64<E>(self, _negative: i64) -> Result<u16, E> {
+            Ok(0)
+        }
+
+        fn visit_f64<E>(self, _fraction: f64) -> Result<u16, E> {
+            Ok(0)
+        }
+    }
+
+    deserializer.deserialize_any(Port)
 }
 
 /// What [`limit`] reads as the same.
@@ -218,6 +246,19 @@ mod tests {
         assert_eq!(info.max_payload, usize::MAX);
         let json = serde_json::to_string(&info).unwrap();
         assert!(json.ends_with("\"max_payload\":-1}"), "{json}");
+    }
+
+    #[test]
+    fn a_number_that_is_no_port_is_none() {
+        let ports =
+            [("-1", 0), ("65536", 0), ("18446744073709551616", 0), ("4222.5", 0), ("65535", 65535)];
+        for (text, port) in ports {
+            let info: ServerInfo =
+                serde_json::from_str(&format!(r#"{{"port":{text},"proto":1}}"#)).unwrap();
+            assert_eq!((info.port, info.proto), (port, 1), "{text}");
+        }
+        let error = serde_json::from_str::<ServerInfo>(r#"{"port":"4222"}"#).unwrap_err();
+        assert!(error.to_string().contains("expected a number"), "{error}");
     }
 
     #[test]
