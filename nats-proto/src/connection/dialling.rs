@@ -98,6 +98,8 @@ impl Connection {
         // There may be somewhere to go now.
         if self.is_up() {
             self.leave_lame_duck(now);
+            // The time to leave may have come nearer.
+            self.wake.attention();
         }
         Ok(())
     }

@@ -275,6 +275,34 @@ fn a_server_that_is_about_to_go_may_go_before_the_next_may_be_dialled() {
 }
 
 #[test]
+fn a_pool_with_a_server_that_may_be_dialled_sooner_wakes_the_loop() {
+    let mut config = pool(&["a", "b", "c"]);
+    config.leave_lame_duck = true;
+    let mut wire = Wire::new(config);
+    // a may be tried again before b.
+    for _ in ["a", "b"] {
+        wire.dialled();
+        wire.refuse();
+        wire.now = wire.now + Duration::from_millis(500);
+    }
+    wire.dialled();
+    wire.accept();
+    wire.feed(format!("INFO {INFO}\r\n"));
+    wire.written();
+    wire.feed("PONG\r\n");
+    let pool = |list: [&str; 3]| list.map(addr).to_vec();
+    wire.connection.set_server_pool(wire.now, pool(["c", "b", "a"])).expect("it is open");
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    wire.events();
+    wire.written();
+    let late = wire.connection.poll_timeout();
+    assert!(!wire.connection.take_wake());
+    wire.connection.set_server_pool(wire.now, pool(["c", "a", "b"])).expect("it is open");
+    assert!(wire.connection.poll_timeout() < late);
+    assert!(wire.connection.take_wake(), "the deadline is nearer");
+}
+
+#[test]
 fn who_chooses_servers_or_delays_leaves_at_once() {
     for chooses in [true, false] {
         let mut config = pool(&["a", "b"]);
