@@ -11,7 +11,7 @@ use crate::auth::Auth;
 use crate::auth::{KeyPair, UserCredentials};
 use crate::servers::{self, SetServerPoolError};
 use crate::wire::Limits;
-use crate::{InvalidSubject, ServerAddr, subject};
+use crate::{InvalidSubject, Scheme, ServerAddr, subject};
 
 /// Where the credentials of an attempt to connect come from. Never shown by `Debug`.
 ///
@@ -221,7 +221,8 @@ impl Config {
 
     /// The most that is added to the wait before this server.
     pub(crate) fn jitter(&self, server: &ServerAddr) -> Duration {
-        if self.wants_tls(server) { self.reconnect_jitter_tls } else { self.reconnect_jitter }
+        let encrypted = self.wants_tls(server) || server.scheme_kind() == Scheme::Wss;
+        if encrypted { self.reconnect_jitter_tls } else { self.reconnect_jitter }
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {

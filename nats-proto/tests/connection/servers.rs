@@ -418,16 +418,18 @@ fn repeated_refusals_go_on_if_the_settings_say_so() {
 
 #[test]
 fn jitter_is_larger_where_a_handshake_is_to_be_made() {
-    let mut config = pool(&["tls://a"]);
-    config.reconnect_jitter_tls = Duration::from_millis(900);
-    config.tls = nats_proto::connection::TlsMode::Available;
-    config.retry_on_initial_connect = true;
-    let mut wire = Wire::new(config.clone());
-    wire.dialled();
-    wire.refuse();
-    let wait = wire.connection.poll_timeout().expect("a deadline") - wire.now;
-    assert!(wait > config.reconnect_wait, "{wait:?}");
-    assert!(wait < config.reconnect_wait + config.reconnect_jitter_tls, "{wait:?}");
+    for server in ["tls://a", "wss://a"] {
+        let mut config = pool(&[server]);
+        config.reconnect_jitter_tls = Duration::from_millis(900);
+        config.tls = nats_proto::connection::TlsMode::Available;
+        config.retry_on_initial_connect = true;
+        let mut wire = Wire::new(config.clone());
+        wire.dialled();
+        wire.refuse();
+        let wait = wire.connection.poll_timeout().expect("a deadline") - wire.now;
+        assert!(wait > config.reconnect_wait, "{server}: {wait:?}");
+        assert!(wait < config.reconnect_wait + config.reconnect_jitter_tls, "{server}: {wait:?}");
+    }
 }
 
 #[test]
