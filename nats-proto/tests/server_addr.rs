@@ -61,6 +61,8 @@ fn credentials_are_decoded_and_a_lone_user_is_a_token() {
         ("nats://a%40b:%3a%2F%25@host", Some("a@b"), Some(":/%"), None),
         ("nats://%C3%A9@host", Some("é"), None, Some("é")),
         ("nats://u:p@ss:word@host", Some("u"), Some("p@ss:word"), None),
+        ("nats://u:p,w@host", Some("u"), Some("p,w"), None),
+        ("nats://u:p@ss%2Cw@host", Some("u"), Some("p@ss,w"), None),
         ("nats://u:@host", Some("u"), Some(""), None),
         ("nats://:p@host", None, Some("p"), None),
         ("nats://@host", None, None, None),
@@ -78,7 +80,7 @@ fn credentials_are_decoded_and_a_lone_user_is_a_token() {
 fn a_path_is_for_websockets() {
     assert_eq!(addr("ws://host/nats/v1?x=1").path(), "/nats/v1?x=1");
     assert_eq!(addr("wss://host:1?x").path(), "?x");
-    assert_eq!(addr("ws://u:p@host/a@b").path(), "/a@b");
+    assert_eq!(addr("ws://u:p@host/a%40b").path(), "/a%40b");
     assert_eq!(addr("ws://host/").path(), "");
     for (text, path) in [
         ("nats://host/a", "/a"),
@@ -105,6 +107,12 @@ fn what_is_wrong_is_named() {
         ("a,b", SeveralAddresses { addresses: "a,b".into() }),
         ("nats://a:1,b:2", SeveralAddresses { addresses: "a:1,b:2".into() }),
         ("nats://a:1,nats://b:2", SeveralAddresses { addresses: "a:1,nats:".into() }),
+        ("nats://u:p@a:1,u:p@b:2", SeveralAddresses { addresses: "***".into() }),
+        ("u:p@a,t@b", SeveralAddresses { addresses: "***".into() }),
+        ("nats://u:p@a:1,nats://u:p@b:2", SeveralAddresses { addresses: "***".into() }),
+        ("a,tls://t@b", SeveralAddresses { addresses: "***".into() }),
+        ("ws://u:p@a/x,ws://u:p@b/x", UnencodedCredentials),
+        ("ws://host/a@b", UnencodedCredentials),
         ("host:1:2", InvalidHost { host: "host:1:2".into() }),
         ("a\r\n", InvalidHost { host: r"a\r\n".into() }),
         ("host:", InvalidPort { port: "".into() }),
@@ -161,6 +169,12 @@ fn no_text_shows_a_secret() {
         "nats://user:1#canary@host",
         "nats://can/canary@host",
         "ws://user:canary/@host",
+        "ws://user:12/canary@host",
+        "wss://user?canary@host",
+        "nats://user:canary@a,user:canary@b",
+        "nats://a,nats://user:canary@b",
+        "nats://user:p@ss,canary@host",
+        "nats://user:x,y://canary@host",
         "http://user:canary@host",
         "user:canary://x@host",
         "nats://user:canary@host/path",

@@ -244,15 +244,17 @@ impl Connection {
             headers,
             no_responders: headers,
         };
-        // What the URL carries comes first; a lone user name in it is a token.
-        let url = server.and_then(|server| Some((server.username()?, server.password())));
-        if let Some((user, password)) = url {
-            let user = Some(String::from(user));
-            let password = password.map(String::from);
-            (connect.user, connect.pass, connect.auth_token) = match password {
-                Some(password) => (user, Some(password), None),
-                None => (None, None, user),
-            };
+        // What the URL carries comes first; a lone user name in it is a token, and a lone password goes alone.
+        let url = server.map(|server| (server.username(), server.password()));
+        let url = url.map(|(user, password)| (user.map(String::from), password.map(String::from)));
+        match url {
+            None | Some((None, None)) => {}
+            Some((token, None)) => {
+                (connect.user, connect.pass, connect.auth_token) = (None, None, token);
+            }
+            Some((user, password)) => {
+                (connect.user, connect.pass, connect.auth_token) = (user, password, None);
+            }
         }
         connect
     }

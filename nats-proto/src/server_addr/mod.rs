@@ -51,7 +51,8 @@ impl fmt::Display for Scheme {
 /// The address of a server: `[scheme://][user[:password]@]host[:port]`.
 ///
 /// The scheme is `nats` if there is none. A name or an IPv4 address stands as it is, an IPv6 address in brackets.
-/// User and password are percent-decoded; a user without password is a token. WebSocket addresses may have a path.
+/// User and password are percent-decoded; a user without password is a token. WebSocket addresses may have a path, in which
+/// an at sign is written as `%40`.
 ///
 /// Neither `Display` nor `Debug` show password, token or query.
 ///
@@ -250,9 +251,10 @@ pub enum ServerAddrError {
         /// How many there may be.
         limit: usize,
     },
-    /// There is a comma: several addresses are given as a list, each of them one text.
+    /// There is a comma: several addresses are given as a list, each of them one text. Behind an at sign, a comma in a
+    /// password must be percent-encoded.
     SeveralAddresses {
-        /// The text from the first host on.
+        /// The text from the first host on; `***` if there are credentials in it.
         addresses: String,
     },
     /// What stands in brackets is not an IPv6 address, or the closing bracket is missing.
@@ -277,7 +279,8 @@ pub enum ServerAddrError {
     },
     /// User name or password is not well percent-encoded UTF-8.
     InvalidCredentials,
-    /// User name or password has a character that must be percent-encoded.
+    /// User name or password has a character that must be percent-encoded, or the path has an at sign, which looks like
+    /// that.
     UnencodedCredentials,
     /// Credentials where none may be.
     UnexpectedCredentials,
@@ -318,7 +321,9 @@ impl fmt::Display for ServerAddrError {
                 f.write_str("user name or password is not percent-encoded UTF-8")
             }
             Self::UnencodedCredentials => {
-                f.write_str("'/', '?' and '#' in user name or password must be percent-encoded")
+                f.write_str(
+                    "'/', '?' and '#' in user name or password, and '@' in a path, must be percent-encoded",
+                )
             }
             Self::UnexpectedCredentials => {
                 f.write_str("server address must not have credentials of its own")

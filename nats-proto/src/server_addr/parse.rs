@@ -37,8 +37,11 @@ pub(super) fn address(text: &str) -> Result<ServerAddr, ServerAddrError> {
             .ok_or_else(|| ServerAddrError::UnknownScheme { scheme: snippet(name.as_bytes()) })?,
     };
     let websocket = matches!(scheme, Scheme::Ws | Scheme::Wss);
+    if hides_another(&parts) {
+        return Err(ServerAddrError::SeveralAddresses { addresses: "***".into() });
+    }
     // An at sign behind the host means that what looks like host and path may be parts of a password. They must
-    // not be shown then.
+    // not be shown then, and the path must not be sent.
     let hide = |error| match error {
         _ if parts.path.contains('@') => ServerAddrError::UnencodedCredentials,
         error => error,
@@ -48,6 +51,9 @@ pub(super) fn address(text: &str) -> Result<ServerAddr, ServerAddrError> {
         Some(credentials) => credentials_of(credentials)?,
     };
     let (host, port) = host_and_port(parts.host_and_port).map_err(hide)?;
+    if websocket && parts.path.contains('@') {
+        return Err(ServerAddrError::UnencodedCredentials);
+    }
     let path = match parts.path {
         "/" => "",
         path => path,
@@ -64,6 +70,20 @@ pub(super) fn address(text: &str) -> Result<ServerAddr, ServerAddrError> {
         path: path.into(),
         tls_name: None,
     })
+}
+
+/// Whether what looks like one address is several with credentials, which must not be taken for those of the last one,
+/// nor be shown.
+fn hides_another(parts: &Parts<'_>) -> bool {
+    // As in `u:p@a,u:p@b`.
+    let in_credentials = parts
+        .credentials
+        .and_then(|credentials| credentials.split_once('@'))
+        .is_some_and(|(_, behind)| behind.contains(','));
+    // As in `a,nats://u:p@b`.
+    let scheme = parts.host_and_port.strip_suffix(':').and_then(|text| text.rsplit_once(','));
+    let in_path = parts.path.starts_with("//") && parts.path.contains('@') && scheme.is_some();
+    in_credentials || in_path
 }
 
 /// Host and port alone, as servers list them.

@@ -100,6 +100,11 @@ fn credentials_of_the_url_come_first_and_a_lone_user_is_a_token() {
     let mut lone = config();
     lone.servers = vec![addr("nats://t@a")];
     assert!(connect_line(lone).contains(r#""auth_token":"t""#));
+    let mut nameless = config();
+    nameless.auth = AuthSource::user_password("u", "other");
+    nameless.servers = vec![addr("nats://:p@a")];
+    let line = connect_line(nameless);
+    assert!(line.contains(r#""pass":"p""#) && !line.contains(r#""user""#), "{line}");
 }
 
 #[test]
