@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::testing::{FakeServer, Hasty, Peer, block_on, options};
 use crate::{
     Client, ConnectErrorKind, ConnectOptions, Event, Message, Notice, Runtime, Subscriber,
 };
-use rig::Rig;
+use rig::{Bell, Rig};
 
 mod ends;
 mod holding_up;
@@ -95,6 +96,19 @@ fn what_has_come_before_unsubscribing_is_given_out() {
     assert!(next(&mut subscriber).is_some());
     assert!(next(&mut subscriber).is_some());
     assert!(next(&mut subscriber).is_none());
+}
+
+#[test]
+fn unsubscribing_wakes_a_task_that_waits_for_the_next_message() {
+    let (rig, _peer) = Rig::connected(options());
+    let mut subscriber = block_on(rig.client.subscribe("a")).expect("a subscription");
+    let reader = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&reader));
+    let mut cx = Context::from_waker(&waker);
+    assert!(Pin::new(&mut subscriber).poll_next(&mut cx).is_pending());
+    block_on(subscriber.unsubscribe()).expect("a live client");
+    assert_eq!(reader.rung(), 1);
+    assert!(matches!(Pin::new(&mut subscriber).poll_next(&mut cx), Poll::Ready(None)));
 }
 
 #[test]

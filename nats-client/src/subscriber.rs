@@ -11,7 +11,7 @@ use nats_proto::connection::{EndReason, SubscriptionId};
 
 use crate::handle::Handle;
 use crate::mailbox::{Hand, Mailbox, SubscriberStatistics, Taken};
-use crate::shared::{Change, Core};
+use crate::shared::{Change, Core, wake_all};
 
 /// A subscription: a stream of the messages that come for it.
 ///
@@ -75,8 +75,10 @@ impl Subscriber {
                 core.changes.push(Change::Removed(id));
             }
         })?;
-        // Nobody but this subscriber can be waiting here, and it is not.
-        let missed = self.mailbox.finish(None, &mut Vec::new());
+        // A stream that holds this one, or another task that shares it, may be waiting for the next message.
+        let mut readers = Vec::new();
+        let missed = self.mailbox.finish(None, &mut readers);
+        wake_all(&mut readers);
         self.recovered(missed);
         Ok(())
     }
