@@ -23,6 +23,10 @@ use crate::shared::{Change, Core, wake_all};
 /// If the subscriber does not keep up, messages beyond
 /// [`subscription_capacity`](crate::ConnectOptions::subscription_capacity) are dropped, counted and told of by
 /// a [`Notice`](crate::Notice), and other subscriptions go on; unless another [`WhenFull`](crate::WhenFull) is chosen.
+///
+/// A subscriber for which there is always a next message lets other tasks run, and timeouts pass, after some hundreds of
+/// messages in a row: it is then [`Pending`](Poll::Pending) once, and wakes its task itself. So who polls it once only
+/// must not take that for a sign that nothing waits; [`statistics`](Self::statistics) tells.
 pub struct Subscriber {
     handle: Handle,
     id: SubscriptionId,
@@ -133,6 +137,12 @@ impl Subscriber {
         self.mailbox.end_reason()
     }
 
+    /// Whether a message is there that the stream is going to give out without waiting for anything: it has let others
+    /// run if it was [`Pending`](Poll::Pending).
+    pub(crate) fn rests(&self) -> bool {
+        self.hand.as_ref().is_some_and(|hand| hand.has_more())
+    }
+
     fn change(&self, change: impl FnOnce(&mut Core)) -> Result<(), UnsubscribeError> {
         self.handle.change(|core| {
             if core.ended.is_some() {
@@ -143,7 +153,7 @@ impl Subscriber {
         })
     }
 
-    /// Takes everything out of the mailbox.
+    /// Takes everything out of the mailbox. Wakes the task if it is to rest instead.
     #[inline(never)]
     fn take(&mut self, waker: &Waker) -> Taken {
         let mut first = None;
@@ -151,6 +161,9 @@ impl Subscriber {
         let taken = self.mailbox.take(hand, waker);
         if let (Some(hand), Taken::Messages(_)) = (first, &taken) {
             self.hand = Some(Box::new(hand));
+        }
+        if matches!(taken, Taken::Rest) {
+            waker.wake_by_ref();
         }
         taken
     }
@@ -181,6 +194,7 @@ impl Stream for Subscriber {
                     this.recovered(missed);
                     return Poll::Pending;
                 }
+                Taken::Rest => return Poll::Pending,
                 Taken::End => return Poll::Ready(None),
             }
         }

@@ -271,6 +271,8 @@ impl Stream for Responses {
                     _ => ResponsesEnd::Closed,
                 });
             }
+            // What has come is given out before anything else can end the replies.
+            Poll::Pending if this.replies.rests() => return Poll::Pending,
             Poll::Pending => {}
         }
         if let Total::Running(timer) = &mut this.total

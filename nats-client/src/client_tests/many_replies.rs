@@ -1,8 +1,8 @@
 //! Requests with many replies.
 
 use std::pin::Pin;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use nats_proto::Message;
 
-use super::rig::Rig;
+use super::rig::{Bell, Rig, poll_for};
 use crate::client::{Responses, ResponsesEnd};
 use crate::testing::{Peer, block_on, options};
 
@@ -36,6 +36,32 @@ fn ask(rig: &Rig, peer: &mut Peer) -> (Responses, String) {
     peer.expect("PUB svc ");
     let inbox = peer.expect(" 0\r\n");
     (replies, inbox)
+}
+
+#[test]
+fn however_many_replies_have_come_before_a_close_they_are_given_out() {
+    const REPLIES: usize = 3_000;
+    let (rig, mut peer) = Rig::connected(options());
+    let (mut replies, inbox) = ask(&rig, &mut peer);
+    peer.send(&format!("MSG {inbox} 1 1\r\na\r\n").repeat(REPLIES));
+    rig.drive();
+    let mut close = Box::pin(rig.client.close());
+    assert!(poll_for(&rig.bell, &mut close).is_pending());
+    rig.drive();
+    peer.send("PONG\r\n");
+    rig.drive();
+    assert!(poll_for(&rig.bell, &mut close).is_ready());
+    let reader = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&reader));
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        match Pin::new(&mut replies).poll_next(&mut cx) {
+            Poll::Ready(Some(_)) => {}
+            Poll::Ready(None) => break,
+            Poll::Pending => assert_eq!(reader.rung(), 1, "it lets others run"),
+        }
+    }
+    assert_eq!((replies.received(), replies.end()), (REPLIES, Some(ResponsesEnd::Closed)));
 }
 
 #[test]

@@ -16,7 +16,15 @@ pub(crate) struct Hand {
     next: usize,
     segment: usize,
     page: Page,
+    /// Messages of the pages begun since the subscriber last waited or rested.
+    in_a_row: usize,
 }
+
+/// After so many messages in a row, the subscriber lets others run before it begins another page.
+const ROW: usize = 512;
+
+/// Messages of a page, however small they are: rests are between pages.
+const PAGE_MESSAGES: usize = 256;
 
 /// Copies of the small messages that come next.
 #[derive(Debug, Default)]
@@ -41,13 +49,15 @@ fn texts(chunk: &mut Chunk, frame: &MessageFrame) -> (Subject, Option<Subject>) 
 }
 
 impl Hand {
-    /// Goes on to the next message, if there is one, and says whether the driver may be waiting for it to be given
-    /// out, or for there to be room.
+    /// Goes on to the next message, if there is one that may be given out before a [rest](Self::rest), and says whether
+    /// the driver may be waiting for it to be given out, or for there to be room.
     #[inline]
     pub(crate) fn advance(&mut self, mailbox: &Mailbox) -> Option<bool> {
         let mut eased = false;
         if self.next >= self.page.end {
-            self.turn_page();
+            if !self.turn_page() {
+                return None;
+            }
             eased = mailbox
                 .may_ease(self.batch.frames.len().saturating_sub(self.next), self.batch.bytes);
         }
@@ -87,6 +97,31 @@ impl Hand {
         Some(Message::without_headers(subject, reply, payload, cost(frame)))
     }
 
+    /// Whether the subscriber has given out so many messages in a row that it must let others run, though there are more
+    /// in hand.
+    fn must_rest(&self) -> bool {
+        self.in_a_row >= ROW && self.has_more()
+    }
+
+    /// Whether there is a message that was not given out.
+    pub(crate) fn has_more(&self) -> bool {
+        self.next < self.batch.frames.len()
+    }
+
+    /// Begins a new row if the subscriber must let others run now.
+    pub(super) fn rest(&mut self) -> bool {
+        let rests = self.must_rest();
+        if rests {
+            self.in_a_row = 0;
+        }
+        rests
+    }
+
+    /// The subscriber waits for more, so that others run.
+    pub(super) fn wait(&mut self) {
+        self.in_a_row = 0;
+    }
+
     /// Where all of the message is: one that has headers or is large.
     fn whole(&mut self) -> Option<(&mut Chunk, MessageFrame)> {
         let frame = self.batch.frames.get(self.next.wrapping_sub(1))?;
@@ -97,10 +132,13 @@ impl Hand {
         Some((&mut self.page.bytes, copy))
     }
 
-    /// Copies the next small messages, all of the same segment.
+    /// Copies the next small messages, all of the same segment. False, and nothing done, if the subscriber must rest.
     #[cold]
     #[inline(never)]
-    fn turn_page(&mut self) {
+    fn turn_page(&mut self) -> bool {
+        if self.must_rest() {
+            return false;
+        }
         while let Some(segment) = self.batch.segments.get_mut(self.segment)
             && self.next >= segment.end
         {
@@ -110,11 +148,12 @@ impl Hand {
         }
         self.page = Page::default();
         let Some(Segment { chunk, end }) = self.batch.segments.get(self.segment) else {
-            return;
+            return true;
         };
         let mut bytes = BytesMut::new();
         let mut count = 0;
-        for frame in self.batch.frames.get(self.next..*end).unwrap_or_default() {
+        let frames = self.batch.frames.get(self.next..*end).unwrap_or_default();
+        for frame in frames.iter().take(PAGE_MESSAGES) {
             if frame.size() <= COPIED {
                 let copied = match is_plain(frame) {
                     true => frame.payload.of(chunk),
@@ -124,7 +163,7 @@ impl Hand {
                         chunk.get(start..end).unwrap_or_default()
                     }
                 };
-                if bytes.is_empty() {
+                if bytes.is_empty() && !copied.is_empty() {
                     bytes.reserve(PAGE.max(copied.len()));
                 }
                 if bytes.len().saturating_add(copied.len()) > bytes.capacity() {
@@ -134,8 +173,10 @@ impl Hand {
             }
             count += 1;
         }
+        self.in_a_row = self.in_a_row.saturating_add(count);
         self.page =
             Page { bytes: bytes.freeze().into(), at: 0, end: self.next.saturating_add(count) };
+        true
     }
 
     pub(super) fn reset(&mut self) {

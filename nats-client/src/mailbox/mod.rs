@@ -106,6 +106,9 @@ pub(crate) enum Taken {
     Messages(Option<u64>),
     /// Nothing; the waker is registered.
     Nothing(Option<u64>),
+    /// The messages in hand, of which so many were given out in a row that others must run first. No waker is
+    /// registered.
+    Rest,
     /// Nothing, and nothing will come.
     End,
 }
@@ -262,8 +265,12 @@ impl Mailbox {
         if self.is(ABANDONED) { 0 } else { self.waiting(&inbox).0 as u64 }
     }
 
-    /// Moves everything to `hand`, which must be empty: or only some messages, if others may still push them out.
+    /// Moves everything to `hand`, from which nothing could be given out: or only some messages, if others may still push
+    /// them out.
     pub(crate) fn take(&self, hand: &mut Hand, waker: &Waker) -> Taken {
+        if hand.rest() {
+            return Taken::Rest;
+        }
         hand.reset();
         let mut inbox = self.lock();
         let waiting = inbox.batch.len();
@@ -291,6 +298,7 @@ impl Mailbox {
             _ => inbox.waker.replace(waker.clone()),
         };
         drop(inbox);
+        hand.wait();
         drop((unused, old, hand.batch.shrink()));
         Taken::Nothing(missed)
     }
