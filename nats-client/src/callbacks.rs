@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::event::Event;
 use crate::hub::NoticeQueue;
 use crate::notice::Notice;
+use crate::panics::caught;
 
 /// A callback without its types.
 pub(crate) type Callback<T> =
@@ -35,15 +36,16 @@ impl Callbacks {
         self.notice.is_none() && self.event.is_none()
     }
 
-    /// Tells of one notice after the other, until the client is closed.
+    /// Tells of one notice after the other, until the client is closed. A callback that panics has been told: the
+    /// panic is the program's to report, which its hook has done.
     pub(crate) async fn run(self, queue: Arc<NoticeQueue>) {
         while let Some(notice) = queue.next().await {
             let event = self.event.as_ref().zip(Event::of(&notice));
             if let Some(callback) = &self.notice {
-                callback(notice).await;
+                let _ = caught(|| callback(notice)).await;
             }
             if let Some((callback, event)) = event {
-                callback(event).await;
+                let _ = caught(|| callback(event)).await;
             }
         }
     }

@@ -24,6 +24,7 @@ mod holding_up;
 mod keeping_nothing;
 mod many_replies;
 mod own_inbox;
+mod panicking;
 mod publishing;
 mod rig;
 #[cfg(all(feature = "tls", feature = "websocket"))]

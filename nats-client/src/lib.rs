@@ -57,6 +57,7 @@ mod link;
 mod mailbox;
 mod notice;
 mod options;
+mod panics;
 pub mod runtime;
 mod server_addr;
 mod shared;

@@ -1,15 +1,14 @@
 //! What the driver asks the application: credentials, and which server comes next.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use nats_proto::connection::{self, AuthError};
 use nats_proto::{Auth, DialId, ServerInfo};
 
+use crate::panics::caught;
 use crate::server_addr::{ReconnectToServer, Server};
 
 type Answering<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -48,24 +47,17 @@ pub(super) enum Answer {
 /// A question under way. The core limits its time; dropping it gives up.
 pub(super) type Question = Answering<Answer>;
 
-/// What a callback gives, unless it panics: that must not take the connection along.
-async fn caught<T>(ask: impl FnOnce() -> Answering<T>) -> Result<T, AuthError> {
-    let panicked = |_| AuthError::new("the callback panicked");
-    let mut answer = catch_unwind(AssertUnwindSafe(ask)).map_err(panicked)?;
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
-        Ok(polled) => polled.map(Ok),
-        Err(panic) => Poll::Ready(Err(panicked(panic))),
-    })
-    .await
-}
-
 impl Hooks {
     /// Asks for the credentials of an attempt.
     pub(super) fn ask_auth(&self, id: DialId, nonce: String) -> Question {
         let callback = self.auth.clone();
         Box::pin(async move {
             let auth = match callback {
-                Some(ask) => caught(|| ask(nonce.into_bytes())).await.and_then(|answer| answer),
+                Some(ask) => match caught(|| ask(nonce.into_bytes())).await {
+                    Ok(answer) => answer,
+                    // What it said may have a secret in it.
+                    Err(_) => Err(AuthError::new("the callback panicked")),
+                },
                 // Settings that have the core ask have a callback.
                 None => Ok(Auth::new()),
             };

@@ -13,6 +13,7 @@ use nats_proto::{DialId, Rng, ServerAddr};
 
 use super::race::{Failure, Order, in_order, race};
 use crate::link::Stream;
+use crate::panics::{Panicked, caught};
 use crate::runtime::Runtime;
 use crate::trace;
 use crate::transport::Transport;
@@ -34,7 +35,9 @@ impl Dial {
         transport: Arc<Transport>,
         rng: Option<Rng>,
     ) -> Self {
-        Self { id, attempt: Box::pin(dial::<R>(server, transport, rng)) }
+        let attempt = caught(move || dial::<R>(server, transport, rng));
+        let attempt = async { attempt.await.unwrap_or_else(|panicked| Err(failed(&panicked))) };
+        Self { id, attempt: Box::pin(attempt) }
     }
 }
 
@@ -89,6 +92,11 @@ fn describe(server: &ServerAddr, failures: &[Failure]) -> String {
             each.join(", ")
         }
     }
+}
+
+/// The dialler panicked, or the runtime, such as one that does no I/O.
+fn failed(panicked: &Panicked) -> DialError {
+    DialError::Io(format!("the attempt to connect {panicked}"))
 }
 
 fn io_error(error: std::io::Error) -> DialError {

@@ -9,6 +9,7 @@ use nats_proto::ServerInfo;
 use super::ConnectOptions;
 use crate::event::Event;
 use crate::notice::Notice;
+use crate::panics::call;
 use crate::server_addr::{ReconnectToServer, Server};
 
 /// How the connection is kept up.
@@ -63,13 +64,23 @@ impl<R> ConnectOptions<R> {
 
     /// Replaces wait and jitter by a function of the number of the attempt (from 1).
     ///
-    /// It is called while the client is locked: it must only compute, and not use the client.
+    /// It is called while the client is locked: it must only compute, and not use the client. If it panics, the wait is
+    /// [`reconnect_wait`](Self::reconnect_wait).
     pub fn reconnect_delay_callback<F>(mut self, callback: F) -> Self
     where
         F: Fn(usize) -> Duration + Send + Sync + 'static,
     {
         self.config.reconnect_delay = Some(Arc::new(callback));
         self
+    }
+
+    /// Sees to it that a delay that panics, under the lock, is one of [`reconnect_wait`](Self::reconnect_wait).
+    pub(super) fn guard_delay(&mut self) {
+        let wait = self.config.reconnect_wait;
+        if let Some(delay) = self.config.reconnect_delay.take() {
+            let guarded = move |attempt| call(|| delay(attempt)).unwrap_or(wait);
+            self.config.reconnect_delay = Some(Arc::new(guarded));
+        }
     }
 
     /// Asks which server to dial next, on every attempt while there is more than one: `callback` gets the pool, those
@@ -122,7 +133,8 @@ impl<R> ConnectOptions<R> {
     }
 
     /// Calls `callback` for every [`Event`], one after the other, in a task of its own. A slow callback
-    /// delays nothing else; when it is 4,096 events or 1 MiB behind, it misses newer ones.
+    /// delays nothing else; when it is 4,096 events or 1 MiB behind, it misses newer ones. One that panics is called for
+    /// the next event all the same.
     ///
     /// The callback should not own a [`Client`](crate::Client): the client would never be dropped.
     pub fn event_callback<F, Fut>(mut self, callback: F) -> Self
@@ -136,7 +148,7 @@ impl<R> ConnectOptions<R> {
 
     /// Calls `callback` for every [`Notice`]: what [`event_callback`](Self::event_callback) is told, with the details and
     /// with what no [`Event`] tells. Each happening is given to this callback first if both are set; they take turns in
-    /// one task.
+    /// one task, in which a panic of one does not harm the other.
     pub fn notice_callback<F, Fut>(mut self, callback: F) -> Self
     where
         F: Fn(Notice) -> Fut + Send + Sync + 'static,

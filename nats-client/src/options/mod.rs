@@ -133,6 +133,7 @@ impl<R: Runtime> ConnectOptions<R> {
 
     pub(crate) fn into_parts(mut self, servers: Vec<ServerAddr>) -> Parts {
         self.unite_auth();
+        self.guard_delay();
         let mut config = self.config;
         config.servers = servers;
         config.tls = self.transport.tls.mode;

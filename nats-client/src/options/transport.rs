@@ -35,7 +35,7 @@ impl<R> ConnectOptions<R> {
     ///
     /// # Errors
     ///
-    /// Where the future gives an error, the attempt has failed with its text, and the next server is tried.
+    /// Where the future gives an error, or panics, the attempt has failed with its text, and the next server is tried.
     pub fn dialer<F, Fut, S>(mut self, dialer: F) -> Self
     where
         F: Fn(ServerAddr) -> Fut + Send + Sync + 'static,

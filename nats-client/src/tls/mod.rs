@@ -19,6 +19,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::link::Stream;
+use crate::panics::caught;
 
 pub(crate) use explain::lost;
 use paced::Paced;
@@ -96,9 +97,12 @@ impl TlsSettings {
             TlsError::Setup(format!("{name:?} is not a name that a certificate can be for"))
         })?;
         let config = self.config().await?;
-        match TlsConnector::from(config).connect(name, Paced::new(stream)).await {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(TlsError::Handshake(explain::failure(&error))),
+        let stream = Paced::new(stream);
+        // Who checks certificates may be of the program's own.
+        match caught(|| TlsConnector::from(config).connect(name, stream)).await {
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(error)) => Err(TlsError::Handshake(explain::failure(&error))),
+            Err(panicked) => Err(TlsError::Handshake(format!("the configuration {panicked}"))),
         }
     }
 

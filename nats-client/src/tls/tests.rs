@@ -13,12 +13,13 @@ use futures_io::{AsyncRead, AsyncWrite};
 use nats_proto::ServerAddr;
 use nats_proto::connection::{DisconnectReason, TlsError};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::cipher::OutboundPlainMessage;
 use rustls::crypto::ring::cipher_suite::TLS13_AES_256_GCM_SHA384;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ConnectionTrafficSecrets, ContentType, ProtocolVersion, ServerConfig, ServerConnection,
-    SupportedCipherSuite,
+    ClientConfig, ConnectionTrafficSecrets, ContentType, DigitallySignedStruct, ProtocolVersion,
+    ServerConfig, ServerConnection, SignatureScheme, SupportedCipherSuite,
 };
 
 use super::{Certificates, Identity, Key, TlsSettings, lost};
@@ -322,6 +323,61 @@ fn a_stream_that_is_cut_ends_and_one_that_is_tampered_with_is_an_error() {
         panic!("the stream goes on");
     };
     assert!(matches!(lost(&error), DisconnectReason::Tls(_)), "{error}");
+}
+
+#[derive(Debug)]
+struct PanickingVerifier;
+
+impl ServerCertVerifier for PanickingVerifier {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        panic!("a verifier that panics, as a test wants it")
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
+    }
+}
+
+#[test]
+fn a_verifier_that_panics_fails_its_handshake_alone() {
+    let (mut server, _) = server();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(PanickingVerifier))
+        .with_no_client_auth();
+    let settings = TlsSettings { config: Some(Arc::new(config)), ..TlsSettings::new() };
+    let Err(TlsError::Handshake(text)) = encrypted(&mut server, settings, "localhost") else {
+        panic!("no handshake can end");
+    };
+    assert!(text.contains("panicked: a verifier that panics"), "{text}");
 }
 
 #[test]

@@ -96,14 +96,18 @@ pub(crate) async fn a_callback_that_waits_delays_nothing<R: Rt>(env: Env<R>) {
 pub(crate) async fn a_callback_that_panics_harms_nobody_else<R: Rt>(env: Env<R>) {
     let mut server = env.start();
     let (sender, mut calls) = unbounded();
-    let options = env.options().event_callback(move |event| {
-        let _ = sender.unbounded_send(event);
-        async { panic!("the callback of this test panics") }
-    });
+    let options = env
+        .options()
+        .notice_callback(|_| async { panic!("the first callback of this test panics") })
+        .event_callback(move |event| {
+            let _ = sender.unbounded_send(event);
+            async { panic!("the callback of this test panics") }
+        });
     let client = env.connect_with(&*server, options).await;
     assert_eq!(calls.next().await, Some(Event::Connected));
     server.restart();
     env.connected(&client, 2).await;
+    assert_eq!(calls.next().await, Some(Event::Disconnected));
     let mut subscriber = client.subscribe("alive").await.unwrap();
     client.publish("alive", "yes".into()).await.unwrap();
     assert_eq!(text(&next(&mut subscriber).await), "yes");
