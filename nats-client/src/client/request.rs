@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::ops::Deref;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -157,17 +158,7 @@ impl Client {
             let reply = next(&mut replies).await;
             reply.ok_or_else(|| inbox_ended(replies.end_reason()))
         };
-        let mut exchange = pin!(exchange);
-        let reply = poll_fn(|cx| match exchange.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result),
-            Poll::Pending => match timer.as_mut().map(|timer| timer.poll(cx)) {
-                Some(Poll::Ready(())) => {
-                    Poll::Ready(Err(RequestError::new(RequestErrorKind::TimedOut)))
-                }
-                _ => Poll::Pending,
-            },
-        });
-        match reply.await? {
+        match within(timer.as_mut(), exchange).await? {
             message if message.is_no_responders() => {
                 Err(RequestError::new(RequestErrorKind::NoResponders))
             }
@@ -220,6 +211,22 @@ fn inbox_ended(reason: Option<EndReason>) -> RequestError {
         _ => return connection::RequestError::Closed.into(),
     };
     RequestError::with_source(RequestErrorKind::Other, why)
+}
+
+/// What `exchange` gives, if that comes before the time is over.
+pub(super) async fn within<T, S: Deref<Target = Shared>>(
+    mut timer: Option<&mut Timer<S>>,
+    exchange: impl Future<Output = Result<T, RequestError>>,
+) -> Result<T, RequestError> {
+    let mut exchange = pin!(exchange);
+    poll_fn(|cx| match exchange.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending => match timer.as_mut().map(|timer| timer.poll(cx)) {
+            Some(Poll::Ready(())) => Poll::Ready(Err(RequestErrorKind::TimedOut.into())),
+            _ => Poll::Pending,
+        },
+    })
+    .await
 }
 
 async fn next(replies: &mut Subscriber) -> Option<Message> {

@@ -10,6 +10,7 @@ use futures_core::Stream;
 use nats_proto::connection::EndReason;
 use nats_proto::{HeaderMap, Instant, Message, OutboundMessage, StatusCode, Subject, ToSubject};
 
+use super::request::within;
 use super::{Client, RequestError};
 use crate::handle::Handle;
 use crate::subscriber::Subscriber;
@@ -78,8 +79,9 @@ impl<'a> RequestMany<'a> {
         self
     }
 
-    /// The time that all replies have together; `None` for no end. Default:
-    /// [`request_timeout`](crate::ConnectOptions::request_timeout).
+    /// The time that all replies have together, from [`send`](Self::send) on; `None` for no end. Default:
+    /// [`request_timeout`](crate::ConnectOptions::request_timeout), which is also how long the request may wait for room
+    /// in the buffer where there is no end.
     ///
     /// When it is over, no more are waited for, however fast they come: the subscription ends. Those that have come until
     /// then are still given out, however long the application took for the ones before, and then the stream ends.
@@ -116,8 +118,8 @@ impl<'a> RequestMany<'a> {
     ///
     /// # Errors
     ///
-    /// The request was not accepted: see [`Client::request`]. That nobody listens is told by
-    /// [`Responses::end`].
+    /// The request was not accepted: see [`Client::request`]. `TimedOut` if there was no room for it in the buffer for
+    /// as long as the replies may take. That nobody listens is told by [`Responses::end`].
     pub async fn send<S: ToSubject>(
         self,
         subject: S,
@@ -129,12 +131,14 @@ impl<'a> RequestMany<'a> {
         let reply = Some(inbox);
         let subject = subject.to_subject();
         let message = OutboundMessage { subject, reply, payload, headers: self.headers };
-        client.publish_message(message).await?;
         let handle = client.handle.clone();
         let now = handle.now();
-        let total = match self.max_wait {
-            Some(wait) => Total::Running(Timer::new(handle.clone(), now + wait)),
-            None => Total::Endless,
+        let wait = self.max_wait.or(client.timeout());
+        let mut timer = wait.map(|wait| Timer::new(handle.clone(), now + wait));
+        within(timer.as_mut(), async { Ok(client.publish_message(message).await?) }).await?;
+        let total = match timer {
+            Some(timer) if self.max_wait.is_some() => Total::Running(timer),
+            _ => Total::Endless,
         };
         let stall_wait = self
             .stall_wait

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use nats_proto::Message;
 
 use super::rig::{Bell, Rig, poll_for};
-use crate::client::{Responses, ResponsesEnd};
+use crate::client::{RequestErrorKind, Responses, ResponsesEnd};
 use crate::testing::{Peer, block_on, options};
 
 const MAX_WAIT: Duration = Duration::from_secs(1);
@@ -107,6 +107,27 @@ fn the_time_in_all_ends_a_wait_for_replies() {
     PASSED.store(1_000, Ordering::SeqCst);
     assert_eq!(taken(&mut replies), None);
     assert_eq!(replies.end(), Some(ResponsesEnd::TimedOut));
+}
+
+#[test]
+fn a_request_for_which_there_is_no_room_in_time_is_given_up() {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    let clock = || *START + Duration::from_millis(PASSED.load(Ordering::SeqCst));
+    let options = options().pending_limit(64).request_timeout(Some(MAX_WAIT));
+    let rig = Rig::with_clock(options, clock);
+    let client = &rig.client;
+    client.try_publish("a", Bytes::from(vec![b'x'; 50])).expect("room for one");
+    for wait in [Some(MAX_WAIT), None] {
+        let request = client.request_many().max_wait(wait);
+        let mut sent = Box::pin(request.send("svc", Bytes::new()));
+        assert!(super::poll(sent.as_mut()).is_pending());
+        PASSED.fetch_add(1_000, Ordering::SeqCst);
+        let Poll::Ready(Err(error)) = super::poll(sent.as_mut()) else { panic!("it waits") };
+        assert_eq!(error.kind(), RequestErrorKind::TimedOut, "{error}");
+        drop(sent);
+        assert_eq!((client.subscriptions(), client.waiting_for_room()), (0, 0));
+    }
 }
 
 #[test]
