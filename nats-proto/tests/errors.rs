@@ -80,12 +80,12 @@ fn errors_of_verbs() {
     );
     says(PublishError::HeadersUnsupported, "the server does not support headers");
     says(
-        PublishError::BufferFull { buffered: 7, limit: 8, connected: true },
-        "the send buffer is full: 7 of 8 bytes are waiting",
+        PublishError::BufferFull { size: 9, buffered: 7, limit: 8, connected: true },
+        "the send buffer has no room for a message of 9 bytes: 7 of 8 are waiting",
     );
     says(
-        PublishError::BufferFull { buffered: 7, limit: 8, connected: false },
-        "the pending buffer is full: 7 of 8 bytes are waiting",
+        PublishError::BufferFull { size: 9, buffered: 7, limit: 8, connected: false },
+        "the pending buffer has no room for a message of 9 bytes: 7 of 8 are waiting",
     );
     says(PublishError::Draining, "the connection is draining");
     says(PublishError::Closed, "the connection is closed");

@@ -40,6 +40,27 @@ fn nobody_waits_for_a_connection_where_nothing_is_kept() {
 }
 
 #[test]
+fn nobody_waits_to_publish_what_is_larger_than_all_that_the_oldest_could_make_room_for() {
+    let options = options().pending_limit(64).pending_policy(PendingPolicy::DropOldest);
+    let rig = Rig::new(options);
+    rig.client.try_publish("a", Bytes::from(vec![b'x'; 40])).expect("room");
+    let large = || Bytes::from(vec![b'x'; 100]);
+    let Poll::Ready(Err(error)) = poll(pin!(rig.client.publish("a", large()))) else {
+        panic!("it waits");
+    };
+    let text = error.to_string();
+    assert_eq!(error.kind(), PublishErrorKind::Send, "{text}");
+    assert!(text.contains("a message of 113 bytes: 52 of 64 are waiting"), "{text}");
+    let Poll::Ready(Err(error)) = poll(pin!(rig.client.request("a", large()))) else {
+        panic!("it waits");
+    };
+    assert_eq!(error.kind(), RequestErrorKind::Other);
+    // Smaller ones still make the oldest go.
+    rig.client.try_publish("a", Bytes::from(vec![b'x'; 40])).expect("room is made");
+    assert_eq!(rig.client.delivery_statistics().dropped, 1);
+}
+
+#[test]
 fn who_waits_for_room_is_refused_when_the_connection_breaks_and_nothing_is_kept() {
     let (rig, peer) = Rig::connected(options().send_buffer_limit(1_000).pending_limit(0));
     peer.stall(true);

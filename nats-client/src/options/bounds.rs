@@ -73,9 +73,11 @@ impl<R> ConnectOptions<R> {
     }
 
     /// What happens when as much is kept as [`pending_limit`](Self::pending_limit) says, unless that is zero:
-    /// publishers wait (the default), get an error, or the oldest messages make room.
+    /// publishers wait (the default), get an error, or the oldest messages make room; those of a message that is larger
+    /// than all the room get an error then, too.
     pub fn pending_policy(mut self, policy: PendingPolicy) -> Self {
-        self.settings.wait_while_disconnected = policy != PendingPolicy::Error;
+        // Where the oldest make room, only what is larger than all the room is refused: waiting would not make it fit.
+        self.settings.wait_while_disconnected = policy == PendingPolicy::Wait;
         self.config.pending_policy = policy;
         self
     }

@@ -87,7 +87,8 @@ pub enum PendingPolicy {
     Wait,
     /// It is refused for good: an async front returns the error instead of waiting.
     Error,
-    /// The oldest buffered publishes make room and count as dropped.
+    /// The oldest buffered publishes make room and count as dropped. One that is larger than all the room is refused for
+    /// good.
     DropOldest,
 }
 

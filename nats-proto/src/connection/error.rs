@@ -191,6 +191,8 @@ pub enum PublishError {
     HeadersUnsupported,
     /// The outgoing buffer is full: try again when it has been written.
     BufferFull {
+        /// Bytes of the message, with its line and headers.
+        size: usize,
         /// Bytes that are waiting.
         buffered: usize,
         /// The limit: [`Config::send_limit`](crate::Config::send_limit), eight times that where payloads wait that are
@@ -215,9 +217,12 @@ impl fmt::Display for PublishError {
                 "headers and payload have {size} bytes, the server accepts at most {limit}"
             ),
             Self::HeadersUnsupported => f.write_str("the server does not support headers"),
-            Self::BufferFull { buffered, limit, connected } => {
+            Self::BufferFull { size, buffered, limit, connected } => {
                 let place = if *connected { "send" } else { "pending" };
-                write!(f, "the {place} buffer is full: {buffered} of {limit} bytes are waiting")
+                write!(
+                    f,
+                    "the {place} buffer has no room for a message of {size} bytes: {buffered} of {limit} are waiting"
+                )
             }
             Self::Draining => f.write_str("the connection is draining"),
             Self::Closed => f.write_str("the connection is closed"),

@@ -172,21 +172,22 @@ impl Connection {
             return Err(PublishError::MaxPayloadExceeded { size, limit });
         }
         let connected = self.is_up();
+        let subject = message.subject.as_bytes();
+        let reply = message.reply.map(str::as_bytes);
+        let payload_len = message.payload.len();
         if connected && self.lame_duck.is_leaving() {
             // There is room on the next link, in a moment.
+            let size = encoder::publish_len(subject, reply, headers_len, payload_len);
             let (buffered, limit) = (self.outgoing.len(), self.config.send_limit);
-            return Err(PublishError::BufferFull { buffered, limit, connected });
+            return Err(PublishError::BufferFull { size, buffered, limit, connected });
         }
         if headers.is_some() && connected && !self.headers_supported() {
             return Err(PublishError::HeadersUnsupported);
         }
-        let subject = message.subject.as_bytes();
-        let reply = message.reply.map(str::as_bytes);
         self.fits_line(subject.len(), reply.map_or(0, <[u8]>::len))
             .map_err(PublishError::InvalidSubject)?;
         // The exact length is worth computing only where it decides.
         let parts = subject.len().saturating_add(reply.map_or(0, <[u8]>::len)).saturating_add(size);
-        let payload_len = message.payload.len();
         if !self.has_room(Load::of_frame(parts.saturating_add(LINE), payload_len), connected) {
             let frame = encoder::publish_len(subject, reply, headers_len, payload_len);
             self.make_room(Load::of_frame(frame, payload_len), connected)?;

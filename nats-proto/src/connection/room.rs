@@ -117,6 +117,6 @@ impl Connection {
             true => (queued.copied, limit.copied),
             false => (queued.all, limit.all),
         };
-        Err(PublishError::BufferFull { buffered, limit, connected })
+        Err(PublishError::BufferFull { size: frame.all, buffered, limit, connected })
     }
 }

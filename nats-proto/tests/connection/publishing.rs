@@ -98,7 +98,8 @@ fn a_full_buffer_refuses_until_it_is_handed_out() {
     let mut wire = Wire::connected(small);
     wire.publish("a", "0123456789").expect("room");
     let error = wire.publish("a", "0123456789").expect_err("no room");
-    assert_eq!(error, PublishError::BufferFull { buffered: 22, limit: 30, connected: true });
+    let full = PublishError::BufferFull { size: 22, buffered: 22, limit: 30, connected: true };
+    assert_eq!(error, full);
     wire.written();
     wire.publish("a", "0123456789").expect("room again");
     // What is larger than the limit goes alone.
@@ -200,7 +201,8 @@ fn payloads_that_are_not_copied_have_eight_times_the_room() {
     let error = wire.publish("a", &large).expect_err("no room");
     let buffered = wire.connection.buffered();
     assert_eq!(queued, 80_000 / (large.len() + "PUB a 4096\r\n\r\n".len()));
-    assert_eq!(error, PublishError::BufferFull { buffered, limit: 80_000, connected: true });
+    let size = large.len() + "PUB a 4096\r\n\r\n".len();
+    assert_eq!(error, PublishError::BufferFull { size, buffered, limit: 80_000, connected: true });
     // What is copied has its own share of that.
     let small = "x".repeat(1_000);
     wire.fill("a", &small);
@@ -314,7 +316,8 @@ fn without_a_link_publishes_are_kept_up_to_the_limit() {
     }
     let error = wire.publish("a", "4").expect_err("no room");
     let limit = 3 * FRAME;
-    assert_eq!(error, PublishError::BufferFull { buffered: limit, limit, connected: false });
+    let full = PublishError::BufferFull { size: FRAME, buffered: limit, limit, connected: false };
+    assert_eq!(error, full);
     assert_eq!(wire.written(), "");
     wire.connect();
     assert_eq!(wire.written(), "PUB a 1\r\n1\r\nPUB a 1\r\n2\r\nPUB a 1\r\n3\r\n");
@@ -345,6 +348,21 @@ fn the_oldest_make_room_when_that_is_the_policy() {
     assert_eq!(wire.statistics().dropped, 2);
     wire.connect();
     assert_eq!(wire.written(), "PUB a 1\r\n3\r\nPUB a 1\r\n4\r\n");
+}
+
+#[test]
+fn none_makes_room_for_what_is_larger_than_all_the_room() {
+    let mut dropping = config();
+    dropping.pending_limit = 2 * FRAME;
+    dropping.pending_policy = PendingPolicy::DropOldest;
+    let mut wire = Wire::connected(dropping);
+    wire.cut();
+    wire.publish("a", "1").expect("room");
+    let size = "PUB a 20\r\n\r\n".len() + 20;
+    let error = wire.publish("a", &"x".repeat(20)).expect_err("no room");
+    let (buffered, limit) = (FRAME, 2 * FRAME);
+    assert_eq!(error, PublishError::BufferFull { size, buffered, limit, connected: false });
+    assert_eq!((wire.statistics().pending, wire.statistics().dropped), (1, 0));
 }
 
 #[test]
