@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nats_proto::connection::{Connection, DialError, DisconnectReason};
 use nats_proto::{Instant, Scheme, ServerAddr, ServerError};
@@ -15,7 +16,7 @@ use crate::handle::{Handle, Registration};
 use crate::hub::NoticeHub;
 use crate::options::{ConnectOptions, display_addr};
 use crate::runtime::Runtime;
-use crate::shared::{Clock, Shared};
+use crate::shared::{Clock, Core, Shared};
 use crate::to_server_addrs::ToServerAddrs;
 use crate::trace;
 
@@ -32,12 +33,13 @@ const TLS_REQUIRED: &str = crate::tls::MISSING;
 /// Why a client could not connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectErrorKind {
-    /// A server address, or another setting, cannot be used.
+    /// A server address, or another setting, cannot be used; so it is with a name of the client that makes CONNECT longer
+    /// than the server reads.
     ServerParse,
     /// A host name could not be resolved.
     Dns,
     /// There are no credentials that could be sent: the seed is not one, the credentials file cannot be read, the
-    /// callback has failed, or CONNECT would be longer than the server reads.
+    /// callback has failed, or they make CONNECT longer than the server reads.
     Authentication,
     /// The server refuses the credentials, or asks for some.
     AuthorizationViolation,
@@ -81,22 +83,41 @@ pub(crate) struct Startup {
     /// Whether it came up, or why it never will.
     pub(crate) result: Option<Result<(), Option<nats_proto::connection::ConnectError>>>,
     /// The attempts that failed before.
-    failures: Vec<(ServerAddr, nats_proto::connection::ConnectError)>,
+    failures: Vec<Failure>,
+}
+
+/// An attempt that failed.
+#[derive(Debug)]
+struct Failure {
+    server: ServerAddr,
+    error: nats_proto::connection::ConnectError,
+    /// Whether it was given up before there was a stream.
+    dialling: bool,
+}
+
+/// What the text of a failed connect tells of the settings.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Limits {
+    pub(crate) connect_timeout: Duration,
+    /// Bytes of the client's name.
+    pub(crate) name: usize,
 }
 
 impl Startup {
-    /// Notes an attempt that failed.
+    /// Notes an attempt that failed; `dialling` if it was given up before there was a stream.
     pub(crate) fn failed(
         &mut self,
         server: &ServerAddr,
         error: &nats_proto::connection::ConnectError,
+        dialling: bool,
     ) {
         if self.result.is_some() {
             return;
         }
-        self.failures.retain(|(known, _)| known != server);
+        self.failures.retain(|known| known.server != *server);
         if self.failures.len() < NAMED_FAILURES {
-            self.failures.push((server.clone(), error.clone()));
+            let (server, error) = (server.clone(), error.clone());
+            self.failures.push(Failure { server, error, dialling });
         }
     }
 
@@ -109,32 +130,43 @@ impl Startup {
     }
 
     /// The outcome for whoever waits in `connect`.
-    fn outcome(&self) -> Option<Result<(), ConnectError>> {
+    fn outcome(&self, limits: &Limits) -> Option<Result<(), ConnectError>> {
         match self.result.as_ref()? {
             Ok(()) => Some(Ok(())),
-            Err(error) => Some(Err(self.error(error.as_ref()))),
+            Err(error) => Some(Err(self.error(error.as_ref(), limits))),
         }
     }
 
-    fn error(&self, last: Option<&nats_proto::connection::ConnectError>) -> ConnectError {
+    fn error(
+        &self,
+        last: Option<&nats_proto::connection::ConnectError>,
+        limits: &Limits,
+    ) -> ConnectError {
         use nats_proto::connection::ConnectError as Core;
         // A refusal of the credentials says more than that other servers could not be reached.
         let refused = self
             .failures
             .iter()
-            .map(|(_, error)| error)
+            .map(|failure| &failure.error)
             .find(|error| matches!(error, Core::Authorization(_)));
         let told = match last {
-            Some(Core::MaxReconnects) | None => self.failures.last().map(|(_, error)| error),
+            Some(Core::MaxReconnects) | None => self.failures.last().map(|failure| &failure.error),
             last => last,
         };
         let Some(error) = refused.or(told).or(last) else {
             return ConnectError::with_source(ConnectErrorKind::Io, "the client was closed");
         };
-        let (kind, hint) = explain(error);
+        // Where one has got farther, that is what there is to look at.
+        let never = |failure: &Failure| failure.dialling || matches!(failure.error, Core::Dial(_));
+        let nowhere = self.failures.iter().all(never);
+        let (kind, hint) = explain(error, nowhere, limits);
         let mut text = String::new();
-        for (server, error) in &self.failures {
-            text.push_str(&format!("{}: {error}; ", display_addr(server)));
+        for failure in &self.failures {
+            text.push_str(&format!(
+                "{}: {}; ",
+                display_addr(&failure.server),
+                failure.told(limits)
+            ));
         }
         if self.failures.is_empty() {
             text.push_str(&format!("{error}; "));
@@ -144,8 +176,28 @@ impl Startup {
     }
 }
 
-/// The kind of a failure, and what its reader may look at.
-fn explain(error: &nats_proto::connection::ConnectError) -> (ConnectErrorKind, &'static str) {
+impl Failure {
+    /// What happened.
+    fn told(&self, limits: &Limits) -> String {
+        let limit = limits.connect_timeout;
+        match &self.error {
+            nats_proto::connection::ConnectError::TimedOut if self.dialling => {
+                format!("there was no stream to it within {limit:?}")
+            }
+            nats_proto::connection::ConnectError::TimedOut => {
+                format!("the handshake did not end within {limit:?}")
+            }
+            error => error.to_string(),
+        }
+    }
+}
+
+/// The kind of a failure, and what its reader may look at. `nowhere` if there never was a stream to a server.
+fn explain(
+    error: &nats_proto::connection::ConnectError,
+    nowhere: bool,
+    limits: &Limits,
+) -> (ConnectErrorKind, &'static str) {
     use nats_proto::connection::ConnectError as Core;
     match error {
         Core::Dial(DialError::Resolve(_)) => {
@@ -164,6 +216,10 @@ fn explain(error: &nats_proto::connection::ConnectError) -> (ConnectErrorKind, &
             ConnectErrorKind::AuthorizationViolation,
             "check the user name and password, the token, or the key",
         ),
+        // It says itself that a name may be too long.
+        Core::ConnectTooLong { size, .. } if limits.name > size / 2 => {
+            (ConnectErrorKind::ServerParse, "")
+        }
         Core::ConnectTooLong { .. } => (
             ConnectErrorKind::Authentication,
             "check how many permissions the JWT has, or raise max_control_line in the server and in the options",
@@ -178,6 +234,10 @@ fn explain(error: &nats_proto::connection::ConnectError) -> (ConnectErrorKind, &
         Core::Lost(DisconnectReason::Server(_)) => {
             (ConnectErrorKind::Io, "check the limits and the log of the server")
         }
+        Core::TimedOut if nowhere => (
+            ConnectErrorKind::TimedOut,
+            "check that the address is right and that no firewall is in between, or give it more connection_timeout",
+        ),
         Core::TimedOut => (
             ConnectErrorKind::TimedOut,
             "check that a NATS server listens there, that no firewall is in between, and whether the server wants \
@@ -248,7 +308,9 @@ pub async fn connect_with_options<R: Runtime>(
 /// Waits until the first connection is up, or cannot be.
 async fn started(shared: &Shared) -> Result<(), ConnectError> {
     let mut watch = Registration::new(shared, |core| &mut core.watchers);
-    std::future::poll_fn(|cx| match watch.attempt(cx.waker(), |core| core.startup.outcome()) {
+    let limits = &shared.settings.limits;
+    let outcome = |core: &mut Core| core.startup.outcome(limits);
+    std::future::poll_fn(|cx| match watch.attempt(cx.waker(), outcome) {
         Some(outcome) => std::task::Poll::Ready(outcome),
         None => std::task::Poll::Pending,
     })

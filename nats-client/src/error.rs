@@ -35,6 +35,14 @@ where
         Self { kind, source: Some(source.into()) }
     }
 
+    /// An error with its cause, whose text does not know what this one does.
+    pub(crate) fn worded<S>(kind: Kind, text: String, source: S) -> Self
+    where
+        S: Into<BoxError>,
+    {
+        Self::with_source(kind, Worded { text, cause: source.into() })
+    }
+
     /// What kind of error it is.
     pub fn kind(&self) -> Kind {
         self.kind.clone()
@@ -48,6 +56,21 @@ where
         Error { kind, source: self.source }
     }
 }
+
+/// A cause with another text. Nobody outside sees it: the source of an error is the cause itself.
+#[derive(Debug)]
+struct Worded {
+    text: String,
+    cause: BoxError,
+}
+
+impl Display for Worded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Worded {}
 
 impl<Kind> Display for Error<Kind>
 where
@@ -66,7 +89,11 @@ where
     Kind: Clone + Debug + Display + PartialEq,
 {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| source.as_ref() as &(dyn std::error::Error + 'static))
+        let source = self.source.as_deref()?;
+        Some(match source.downcast_ref::<Worded>() {
+            Some(worded) => worded.cause.as_ref(),
+            None => source,
+        })
     }
 }
 
@@ -97,6 +124,11 @@ mod tests {
     fn the_cause_can_be_downcast() {
         let cause = nats_proto::connection::PublishError::Closed;
         let error = Error::with_source(PublishErrorKind::Send, cause.clone());
+        let source = error.source().and_then(|source| source.downcast_ref());
+        assert_eq!(source, Some(&cause));
+        let error =
+            Error::worded(PublishErrorKind::Send, "closed at noon".to_owned(), cause.clone());
+        assert_eq!(error.to_string(), format!("{}: closed at noon", PublishErrorKind::Send));
         let source = error.source().and_then(|source| source.downcast_ref());
         assert_eq!(source, Some(&cause));
     }

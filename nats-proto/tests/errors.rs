@@ -26,7 +26,7 @@ fn errors_of_connecting() {
     says(DialError::Unsupported("ws".into()), "the scheme \"ws\" is not supported");
     says(DialError::Tls(handshake.clone()), "the TLS handshake failed: unknown issuer");
     says(ConnectError::Dial(DialError::Io("refused".into())), "refused");
-    says(ConnectError::TimedOut, "the handshake did not end in time");
+    says(ConnectError::TimedOut, "the connection was not up in time");
     says(
         ConnectError::Authorization(ServerError::AuthorizationViolation),
         "the server refuses the credentials: Authorization Violation",

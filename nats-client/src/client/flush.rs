@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nats_proto::{FlushId, connection};
 
-use super::{Client, FlushError};
+use super::{Client, FlushError, FlushErrorKind};
 use crate::shared::Shared;
 
 /// Fences.
@@ -23,7 +23,14 @@ impl Client {
     /// is not known whether the server has it.
     pub async fn flush(&self) -> Result<(), FlushError> {
         let mut fence = Fence { shared: &self.handle, waiting: None };
-        poll_fn(|cx| fence.poll(cx)).await.map_err(FlushError::from)
+        poll_fn(|cx| fence.poll(cx)).await.map_err(|error| match error {
+            connection::FlushError::TimedOut => {
+                let limit = self.handle.settings.flush_timeout;
+                let text = format!("the server did not answer within {limit:?}");
+                FlushError::worded(FlushErrorKind::FlushError, text, error)
+            }
+            error => error.into(),
+        })
     }
 
     /// Measures how long the server takes to answer a PING: a [`flush`](Self::flush), timed. What is buffered goes

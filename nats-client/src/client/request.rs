@@ -21,6 +21,9 @@ use crate::subscriber::Subscriber;
 use crate::timers::Timer;
 use crate::trace;
 
+/// What a request still waits for that is not accepted in time.
+pub(super) const NO_ROOM: &str = "there was no room in the buffer";
+
 /// A request, with what differs from the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -156,9 +159,11 @@ impl Client {
         let exchange = async {
             self.publish_message(OutboundMessage { reply: Some(inbox), ..message }).await?;
             let reply = next(&mut replies).await;
-            reply.ok_or_else(|| inbox_ended(replies.end_reason()))
+            let capacity = self.handle.settings.subscription.bytes;
+            reply.ok_or_else(|| inbox_ended(replies.end_reason(), capacity))
         };
-        match within(timer.as_mut(), exchange).await? {
+        let late = || timed_out("no reply came", timeout);
+        match within(timer.as_mut(), exchange, late).await? {
             message if message.is_no_responders() => {
                 Err(RequestError::new(RequestErrorKind::NoResponders))
             }
@@ -202,27 +207,44 @@ impl std::error::Error for InboxError {
     }
 }
 
-fn inbox_ended(reason: Option<EndReason>) -> RequestError {
-    let why = match reason {
-        Some(EndReason::Refused(error)) => InboxError::Refused(error),
-        Some(EndReason::Drained) => InboxError::Drained,
+fn inbox_ended(reason: Option<EndReason>, capacity: usize) -> RequestError {
+    let kind = RequestErrorKind::Other;
+    match reason {
+        Some(EndReason::Refused(error)) => {
+            RequestError::with_source(kind, InboxError::Refused(error))
+        }
+        Some(EndReason::Drained) => RequestError::with_source(kind, InboxError::Drained),
         // The one that it was for has come, and was not given out.
-        Some(EndReason::MaxReached) => InboxError::ReplyTooLarge,
-        _ => return connection::RequestError::Closed.into(),
-    };
-    RequestError::with_source(RequestErrorKind::Other, why)
+        Some(EndReason::MaxReached) => {
+            let why = InboxError::ReplyTooLarge;
+            RequestError::worded(kind, format!("{why}, which is {capacity} bytes"), why)
+        }
+        _ => connection::RequestError::Closed.into(),
+    }
 }
 
-/// What `exchange` gives, if that comes before the time is over.
+/// What has not happened in time, of which there was so much.
+pub(super) fn timed_out(what: &str, limit: Option<Duration>) -> RequestError {
+    match limit {
+        Some(limit) => RequestError::with_source(
+            RequestErrorKind::TimedOut,
+            format!("{what} within {limit:?}"),
+        ),
+        None => RequestErrorKind::TimedOut.into(),
+    }
+}
+
+/// What `exchange` gives, if that comes before the time is over; else what `late` does.
 pub(super) async fn within<T, S: Deref<Target = Shared>>(
     mut timer: Option<&mut Timer<S>>,
     exchange: impl Future<Output = Result<T, RequestError>>,
+    late: impl Fn() -> RequestError,
 ) -> Result<T, RequestError> {
     let mut exchange = pin!(exchange);
     poll_fn(|cx| match exchange.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result),
         Poll::Pending => match timer.as_mut().map(|timer| timer.poll(cx)) {
-            Some(Poll::Ready(())) => Poll::Ready(Err(RequestErrorKind::TimedOut.into())),
+            Some(Poll::Ready(())) => Poll::Ready(Err(late())),
             _ => Poll::Pending,
         },
     })
@@ -238,6 +260,7 @@ struct Reply<'a> {
     shared: &'a Shared,
     message: Outgoing<'a>,
     deadline: Instant,
+    timeout: Option<Duration>,
     /// Until the message is accepted: the place among those who wait for room, and how long that may last.
     room: Option<u64>,
     timer: Option<Timer<&'a Shared>>,
@@ -250,6 +273,7 @@ impl<'a> Reply<'a> {
             shared,
             message,
             deadline: shared.now() + timeout.unwrap_or(Duration::MAX),
+            timeout,
             room: None,
             timer: None,
             waiting: None,
@@ -267,7 +291,7 @@ impl<'a> Reply<'a> {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
             Poll::Pending => {
                 let timer = self.timer.get_or_insert_with(|| Timer::new(shared, deadline));
-                timer.poll(cx).map(|()| Err(RequestErrorKind::TimedOut.into()))
+                timer.poll(cx).map(|()| Err(timed_out(NO_ROOM, self.timeout)))
             }
         }
     }
@@ -289,6 +313,9 @@ impl Future for Reply<'_> {
                 this.waiting = None;
                 Poll::Ready(match outcome {
                     Ok(mut reply) => Ok(Message::from_frame(&mut reply.chunk, &reply.frame)),
+                    Err(connection::RequestError::TimedOut) => {
+                        Err(timed_out("no reply came", this.timeout))
+                    }
                     Err(error) => Err(error.into()),
                 })
             }

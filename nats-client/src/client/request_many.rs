@@ -10,7 +10,7 @@ use futures_core::Stream;
 use nats_proto::connection::EndReason;
 use nats_proto::{HeaderMap, Instant, Message, OutboundMessage, StatusCode, Subject, ToSubject};
 
-use super::request::within;
+use super::request::{NO_ROOM, timed_out, within};
 use super::{Client, RequestError};
 use crate::handle::Handle;
 use crate::subscriber::Subscriber;
@@ -135,7 +135,8 @@ impl<'a> RequestMany<'a> {
         let now = handle.now();
         let wait = self.max_wait.or(client.timeout());
         let mut timer = wait.map(|wait| Timer::new(handle.clone(), now + wait));
-        within(timer.as_mut(), async { Ok(client.publish_message(message).await?) }).await?;
+        let accepted = async { Ok(client.publish_message(message).await?) };
+        within(timer.as_mut(), accepted, || timed_out(NO_ROOM, wait)).await?;
         let total = match timer {
             Some(timer) if self.max_wait.is_some() => Total::Running(timer),
             _ => Total::Endless,

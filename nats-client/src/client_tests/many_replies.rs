@@ -125,6 +125,7 @@ fn a_request_for_which_there_is_no_room_in_time_is_given_up() {
         PASSED.fetch_add(1_000, Ordering::SeqCst);
         let Poll::Ready(Err(error)) = super::poll(sent.as_mut()) else { panic!("it waits") };
         assert_eq!(error.kind(), RequestErrorKind::TimedOut, "{error}");
+        assert!(error.to_string().contains("no room in the buffer within 1s"), "{error}");
         drop(sent);
         assert_eq!((client.subscriptions(), client.waiting_for_room()), (0, 0));
     }

@@ -166,6 +166,10 @@ fn a_reply_that_no_mailbox_holds_is_told_from_a_client_that_is_closed() {
     peer.send(&format!("MSG mine 1 100\r\n{:0100}\r\n", 1));
     let error = block_on(asked).expect_err("no room");
     assert_eq!(inbox_error(&error), Some(&InboxError::ReplyTooLarge), "{error}");
+    assert!(
+        error.to_string().ends_with("byte capacity of a subscription, which is 64 bytes"),
+        "{error}"
+    );
 }
 
 #[test]

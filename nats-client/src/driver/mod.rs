@@ -332,7 +332,9 @@ impl<R: Runtime> Driver<R> {
                     self.batch.wakers.extend(waker);
                 }
                 event => {
-                    note(core, &event, &mut self.batch.wakers);
+                    // Given up a moment ago: the time was over.
+                    let dialling = garbage.1.is_some();
+                    note(core, &event, dialling, &mut self.batch.wakers);
                     self.batch.events.push(event);
                 }
             }
@@ -369,9 +371,11 @@ impl<R: Runtime> Driver<R> {
 }
 
 /// Notes what `connect` and subscriptions that are to be confirmed wait for.
-fn note(core: &mut Core, event: &CoreEvent, wakers: &mut Vec<Waker>) {
+fn note(core: &mut Core, event: &CoreEvent, dialling: bool, wakers: &mut Vec<Waker>) {
     match event {
-        CoreEvent::ConnectFailed { server, error } => return core.startup.failed(server, error),
+        CoreEvent::ConnectFailed { server, error } => {
+            return core.startup.failed(server, error, dialling);
+        }
         CoreEvent::SubscriptionEnded { subscription, reason } => {
             wakers.extend(core.confirms.complete(subscription, Err(reason.clone())));
             return;

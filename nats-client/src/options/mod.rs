@@ -19,7 +19,7 @@ use nats_proto::{Auth, ServerAddr};
 
 use crate::callbacks::Callbacks;
 use crate::client::Client;
-use crate::connect::{ConnectError, connect_with_options};
+use crate::connect::{ConnectError, Limits, connect_with_options};
 use crate::driver::Hooks;
 use crate::mailbox::Bounds;
 use crate::runtime::Runtime;
@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) subscription: Bounds,
     pub(crate) wait_while_disconnected: bool,
     pub(crate) read_buffer: usize,
+    /// Copied from where they are set when a client is made.
+    pub(crate) limits: Limits,
 }
 
 /// The settings, divided among those who read them.
@@ -80,6 +82,7 @@ impl<R> Default for ConnectOptions<R> {
                 subscription: Bounds::default(),
                 wait_while_disconnected: true,
                 read_buffer: 64 * 1024,
+                limits: Limits::default(),
             },
             transport: Transport::default(),
             callbacks: Callbacks::default(),
@@ -136,6 +139,8 @@ impl<R: Runtime> ConnectOptions<R> {
         self.guard_delay();
         let mut config = self.config;
         config.servers = servers;
+        let name = config.name.as_ref().map_or(0, String::len);
+        self.settings.limits = Limits { connect_timeout: config.connect_timeout, name };
         config.tls = self.transport.tls.mode;
         Parts {
             config,

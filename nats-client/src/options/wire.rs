@@ -41,7 +41,8 @@ impl<R> ConnectOptions<R> {
     /// does not tell. Default: 4,096.
     ///
     /// CONNECT is such a line: credentials that do not fit, like a JWT with many permissions, fail the connecting
-    /// with [`ConnectErrorKind::Authentication`](crate::ConnectErrorKind::Authentication). A publish or subscription
+    /// with [`ConnectErrorKind::Authentication`](crate::ConnectErrorKind::Authentication), and a name that does not with
+    /// [`ConnectErrorKind::ServerParse`](crate::ConnectErrorKind::ServerParse). A publish or subscription
     /// whose subject does not fit is refused.
     pub fn max_control_line(mut self, bytes: usize) -> Self {
         self.config.max_control_line = bytes;

@@ -108,7 +108,7 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dial(error) => error.fmt(f),
-            Self::TimedOut => f.write_str("the handshake did not end in time"),
+            Self::TimedOut => f.write_str("the connection was not up in time"),
             Self::Authorization(error) => write!(f, "the server refuses the credentials: {error}"),
             Self::TlsRequired => {
                 f.write_str("TLS is required, and the client or the server does not offer it")
