@@ -211,6 +211,60 @@ fn what_is_buffered_is_written_before_the_connection_is_closed() {
 }
 
 #[test]
+fn a_client_that_has_closed_its_side_may_read_late() {
+    const SIZE: usize = 1_000_000;
+    const MESSAGES: usize = 20;
+    let runtime = runtime();
+    let mut config = ServerConfig::default();
+    config.write_timeout = Duration::from_secs(600);
+    let server = start(&runtime, config);
+    // It stops sending in one way or the other.
+    for end in ["PING\r\n", "NONSENSE\r\n"] {
+        let mut stream = client(server.addr());
+        stream.write_all(b"SUB a 1\r\n").unwrap();
+        let message = [format!("PUB a {SIZE}\r\n").as_bytes(), &[b'x'; SIZE], b"\r\n"].concat();
+        for _ in 0..MESSAGES {
+            stream.write_all(&message).unwrap();
+        }
+        stream.write_all(end.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+        let mut payload = vec![0; SIZE + 2];
+        for _ in 0..MESSAGES {
+            assert_eq!(line(&mut stream), format!("MSG a 1 {SIZE}\r\n"));
+            stream.read_exact(&mut payload).unwrap();
+        }
+        let answer = line(&mut stream);
+        assert!(
+            answer == "PONG\r\n" || answer == "-ERR 'Unknown Protocol Operation'\r\n",
+            "{answer}"
+        );
+        assert!(is_at_end(&mut stream));
+    }
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_a_client_that_reads_late() {
+    let runtime = runtime();
+    let mut config = ServerConfig::default();
+    config.write_timeout = Duration::MAX;
+    let server = start(&runtime, config);
+    let mut stream = client(server.addr());
+    stream.write_all(b"SUB a 1\r\n").unwrap();
+    let message = [&b"PUB a 1000000\r\n"[..], &[b'x'; 1_000_000], b"\r\n"].concat();
+    for _ in 0..20 {
+        stream.write_all(&message).unwrap();
+    }
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    while server.statistics().connections > 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // Ends at all.
+    runtime.block_on(server.shutdown());
+    drop(stream);
+}
+
+#[test]
 fn clients_over_tcp_are_told_where_they_come_from() {
     let runtime = runtime();
     let mut server = start(&runtime, Config::default());

@@ -31,7 +31,8 @@ const TURNS: usize = 16;
 /// How long a client that publishes to slow ones waits between two reads, as in the real server.
 const STALL: Duration = Duration::from_millis(5);
 
-/// How long a connection that is being closed may take to write what is left and to swallow what comes in.
+/// How long a connection to which everything is written may swallow what comes in. When the broker stops, it is also
+/// how long the writing may take.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// It is closed for good when nothing came in for so long. Not every runtime can tell the client before that
@@ -97,9 +98,29 @@ impl<R: Runtime> Connection<R> {
         let fate = poll_fn(|cx| self.poll_open(cx)).await;
         self.leave();
         self.stall.0 = None;
-        if fate == Fate::Hangup {
-            let mut alarm = Alarm::<R>(None);
+        if fate != Fate::Hangup {
+            return;
+        }
+        // As in the real server, all that is left has the time that a single write has otherwise. So nobody stays for
+        // ever who is not counted any more.
+        let mut alarm = Alarm::<R>(None);
+        alarm.set(self.shared.write_timeout);
+        let mut is_stopping = false;
+        let is_written = poll_fn(|cx| {
+            if !is_stopping && self.is_stopping(cx) {
+                is_stopping = true;
+                alarm.set(LINGER);
+            }
+            match self.poll_rest(cx) {
+                Poll::Ready(written) => Poll::Ready(written.is_ok()),
+                Poll::Pending => alarm.poll(cx).map(|()| false),
+            }
+        })
+        .await;
+        if !is_stopping {
             alarm.set(LINGER);
+        }
+        if is_written {
             poll_fn(|cx| match alarm.poll(cx) {
                 Poll::Ready(()) => Poll::Ready(()),
                 Poll::Pending => self.poll_farewell(cx).map(drop),
@@ -211,23 +232,36 @@ impl<R: Runtime> Connection<R> {
         Poll::Ready(Ok(true))
     }
 
-    /// Lets the broker forget this client.
+    /// Lets the broker forget this client. What it had for the client is still to be written.
     fn leave(&mut self) {
         let session = self.session;
         let mut rest = OutBuf::new();
         self.shared.with(|core| {
             core.broker.poll_transmit(session, &mut rest);
             core.broker.handle_disconnect(session);
-            core.links.remove(&session);
         });
         self.out.append(&mut rest);
     }
 
-    /// Writes what is left, tells the client that no more will come, and reads until it has understood.
-    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Whether the broker stops; if it does later, the task is woken.
+    fn is_stopping(&self, cx: &Context<'_>) -> bool {
+        let mut core = self.shared.lock();
+        if let Some(link) = core.links.get_mut(&self.session) {
+            link.waker = Some(cx.waker().clone());
+        }
+        core.stopped
+    }
+
+    /// Writes what is left.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.out.is_empty() {
             ready!(self.poll_write(cx))?;
         }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Tells the client that no more will come, and reads until it has understood.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_close(cx))?;
         for _ in 0..TURNS {
             let stream = Pin::new(&mut self.stream);
@@ -251,5 +285,6 @@ impl<R: Runtime> Drop for Connection<R> {
     /// The runtime may drop the task before it has ended.
     fn drop(&mut self) {
         self.leave();
+        self.shared.lock().links.remove(&self.session);
     }
 }

@@ -32,6 +32,8 @@ pub struct ServerConfig {
     /// Determines which member of a queue group gets a message, and when probes are sent. Default: a random one.
     pub seed: Option<[u8; 32]>,
     /// How long a client may take no byte of what waits for it, before its connection is cut. Default: 10 s.
+    ///
+    /// When a connection is closed, all that is left for the client together has this time.
     pub write_timeout: Duration,
 }
 

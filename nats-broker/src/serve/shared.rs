@@ -153,6 +153,9 @@ impl Shared {
             core.listening = false;
             core.stopped = true;
             core.broker.shutdown();
+            // Also those that the broker has forgotten, and who still write what is left for their clients.
+            let Core { links, woken, .. } = core;
+            woken.extend(links.values_mut().filter_map(|link| link.waker.take()));
         });
     }
 
