@@ -130,7 +130,7 @@ impl Broker {
         ops.clear();
         self.ops = ops;
         if let Err(error) = decoded {
-            self.handle_violation(session, &error);
+            self.handle_violation(session, &error, input);
         }
     }
 

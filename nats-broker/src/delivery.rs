@@ -27,6 +27,8 @@ struct Message<'a> {
     reply: Option<&'a [u8]>,
     headers: &'a [u8],
     payload: &'a Bytes,
+    /// Whether the publisher only wants to know who would get it, and nobody shall.
+    is_traced_only: bool,
 }
 
 impl Broker {
@@ -43,12 +45,14 @@ impl Broker {
         let wishes = session.wishes;
         session.last_in = now;
         let payload = frame.payload.slice(chunk);
+        let headers = frame.headers.of(chunk);
         let message = Message {
             from: id,
             subject: frame.subject.of(chunk),
             reply: (!frame.reply.is_empty()).then(|| frame.reply.of(chunk)),
-            headers: frame.headers.of(chunk),
+            headers,
             payload: &payload,
+            is_traced_only: !headers.is_empty() && is_traced_only(headers),
         };
         if !frame.headers.is_empty() && !wishes.headers {
             self.hang_up(id);
@@ -112,7 +116,7 @@ impl Broker {
         was_delivered
     }
 
-    /// Delivers to one subscription; whether it could take the message.
+    /// Delivers to one subscription, unless that is only asked for; whether it could take the message.
     fn deliver(&mut self, key: SubscriptionKey, message: &Message<'_>) -> bool {
         // The matches may be older than the end of a subscription by some deliveries.
         let Some(subscription) = self.subscriptions.get_mut(key) else {
@@ -125,6 +129,9 @@ impl Broker {
         };
         if to == message.from && !session.wishes.echo {
             return false;
+        }
+        if message.is_traced_only {
+            return true;
         }
         subscription.delivered = subscription.delivered.saturating_add(1);
         let is_last = subscription.max.is_some_and(|max| subscription.delivered >= max);
@@ -172,4 +179,20 @@ impl Broker {
             self.send(id, |out| encoder::message(out, reply, &sid, None, &headers, &Bytes::new()));
         }
     }
+}
+
+/// Whether headers ask for a trace (ADR-41) of a message that is not to be delivered. As in the real server, the case
+/// of the names matters, and lines end with CR LF.
+fn is_traced_only(headers: &[u8]) -> bool {
+    let mut has_destination = false;
+    let mut is_only = false;
+    for line in headers.split(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\r")) {
+        if let Some(destination) = line.strip_prefix(b"Nats-Trace-Dest:") {
+            has_destination |= !destination.trim_ascii().is_empty();
+        } else if let Some(only) = line.strip_prefix(b"Nats-Trace-Only:") {
+            let only = only.trim_ascii();
+            is_only |= [&b"1"[..], b"true", b"on"].iter().any(|yes| only.eq_ignore_ascii_case(yes));
+        }
+    }
+    has_destination && is_only
 }

@@ -70,10 +70,24 @@ impl Broker {
     }
 
     /// The client's bytes are not the protocol, or beyond a limit.
-    pub(crate) fn handle_violation(&mut self, id: SessionId, error: &DecodeError) {
+    ///
+    /// `rest` begins with the operation that is wrong.
+    pub(crate) fn handle_violation(&mut self, id: SessionId, error: &DecodeError, rest: &[u8]) {
+        let has_headers =
+            rest.first_chunk().is_some_and(|name: &[u8; 4]| name.eq_ignore_ascii_case(b"HPUB"));
+        let may_not =
+            has_headers && self.sessions.get(&id).is_some_and(|from| !from.wishes.headers);
         match error {
             DecodeError::ControlLineTooLong { .. } | DecodeError::InfoTooLong { .. } => {
                 self.refuse(id, error_text::MAXIMUM_CONTROL_LINE);
+            }
+            // Its line alone was wrong enough, and that gets no answer.
+            DecodeError::PayloadTooLong { .. }
+            | DecodeError::HeaderBlockTooLong { .. }
+            | DecodeError::MissingPayloadEnd
+                if may_not =>
+            {
+                self.hang_up(id);
             }
             DecodeError::PayloadTooLong { len, .. }
             | DecodeError::HeaderBlockTooLong { len, .. }
