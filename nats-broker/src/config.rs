@@ -33,15 +33,23 @@ impl Auth {
     }
 
     /// Whether the client that sent `connect` may come in.
-    pub(crate) fn admits(&self, connect: &ConnectInfo) -> bool {
+    ///
+    /// `before` is the name by which it was let in already, if it was: the real server remembers what a CONNECT said
+    /// for those that follow, and these were the right credentials.
+    pub(crate) fn admits(&self, connect: &ConnectInfo, before: Option<&str>) -> bool {
         match self {
             Self::None => true,
-            Self::Token(token) => same(connect.auth_token.as_deref(), token),
-            Self::Users(users) => connect
-                .user
-                .as_deref()
-                .and_then(|user| users.get(user))
-                .is_some_and(|password| same(connect.pass.as_deref(), password)),
+            Self::Token(token) => {
+                let remembered = before.map(|_| &**token);
+                same(connect.auth_token.as_deref().or(remembered), token)
+            }
+            Self::Users(users) => {
+                let remembered =
+                    before.and_then(|user| users.get(user)).map(|password| &**password);
+                let given = connect.pass.as_deref().or(remembered);
+                let user = connect.user.as_deref().or(before);
+                user.and_then(|user| users.get(user)).is_some_and(|password| same(given, password))
+            }
         }
     }
 }

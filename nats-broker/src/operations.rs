@@ -118,12 +118,15 @@ impl Broker {
     }
 
     fn handle_introduction(&mut self, now: Instant, id: SessionId, connect: &ConnectInfo) {
-        let is_first =
-            self.sessions.get(&id).is_some_and(|session| session.phase == Phase::Introducing);
+        let Some(session) = self.sessions.get(&id) else {
+            return;
+        };
+        let is_first = session.phase == Phase::Introducing;
+        let is_admitted = self.config.auth.admits(connect, session.user.as_deref());
         if !is_first {
             self.unsubscribe_all(id);
         }
-        if !self.config.auth.admits(connect) {
+        if !is_admitted {
             self.refuse(id, error_text::AUTHORIZATION_VIOLATION);
             return;
         }
@@ -139,6 +142,9 @@ impl Broker {
             session.wishes = Wishes::of(connect);
             if is_first {
                 session.phase = Phase::Connected;
+            }
+            if self.config.auth.is_required() && (is_first || connect.user.is_some()) {
+                session.user = Some(connect.user.clone().unwrap_or_default());
             }
         }
         self.schedule_first_probe(id, now);

@@ -68,6 +68,8 @@ pub(crate) struct Session {
     pub(crate) phase: Phase,
     pub(crate) client_ip: String,
     pub(crate) wishes: Wishes,
+    /// The name by which the client was let in, where credentials are asked for; empty if only a token is.
+    pub(crate) user: Option<String>,
     pub(crate) decoder: ClientDecoder,
     /// By the client's own name for each.
     pub(crate) subscriptions: BTreeMap<Bytes, SubscriptionKey>,
@@ -98,6 +100,7 @@ impl Session {
             phase: Phase::Introducing,
             client_ip: String::from(client_ip),
             wishes: Wishes::UNKNOWN,
+            user: None,
             decoder,
             subscriptions: BTreeMap::new(),
             stalled: false,
