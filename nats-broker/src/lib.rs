@@ -106,6 +106,7 @@ mod delivery;
 mod event;
 mod keepalive;
 mod operations;
+mod quoted;
 mod routing;
 #[cfg(feature = "serve")]
 mod serve;

@@ -1,7 +1,6 @@
 //! What each operation of a client does.
 
 use alloc::format;
-use alloc::string::String;
 
 use bytes::Bytes;
 use nats_proto::wire::{ClientOp, Span, encoder};
@@ -9,6 +8,7 @@ use nats_proto::{ConnectInfo, DecodeError, Instant, Protocol};
 
 use crate::Broker;
 use crate::event::SessionId;
+use crate::quoted::Quoted;
 use crate::session::{Phase, Wishes};
 use crate::subscriptions::Subscription;
 
@@ -177,11 +177,10 @@ impl Broker {
             return;
         };
         if queue.of(chunk) == RESERVED_QUEUE {
-            let subject = String::from_utf8_lossy(subject.of(chunk));
-            // The quotes are the real server's, which escapes what is inside of them in Go's way.
             let text = format!(
-                "Permissions Violation for Subscription to {subject:?} using queue {:?}",
-                String::from_utf8_lossy(RESERVED_QUEUE)
+                "Permissions Violation for Subscription to {} using queue {}",
+                Quoted(subject.of(chunk)),
+                Quoted(RESERVED_QUEUE)
             );
             self.send(id, |out| encoder::err(out, &text));
             return;
