@@ -298,7 +298,7 @@ fn what_was_written_before_a_hang_up_takes_no_room() {
     wire.connection.poll_transmit(&mut out);
     wire.connection.force_reconnect(wire.now);
     let (buffered, limit) = (2 * FRAME, 2 * FRAME);
-    let full = PublishError::BufferFull { buffered, limit, connected: false };
+    let full = PublishError::BufferFull { size: FRAME, buffered, limit, connected: false };
     assert_eq!(wire.publish("a", "3"), Err(full));
     out.advance(FRAME);
     wire.disconnect(out);
