@@ -56,7 +56,7 @@ impl ServerAddr {
         self.core.scheme()
     }
 
-    /// The name or IP address, the latter without brackets.
+    /// The name in lower case or the IP address, the latter without brackets.
     pub fn host(&self) -> &str {
         self.core.host()
     }

@@ -17,7 +17,7 @@ fn scheme_and_port_have_defaults() {
         ("localhost", "nats", "localhost", 4222),
         ("localhost:1", "nats", "localhost", 1),
         ("127.0.0.1:65535", "nats", "127.0.0.1", 65535),
-        ("nats://Demo.example", "nats", "Demo.example", 4222),
+        ("nats://Demo.example", "nats", "demo.example", 4222),
         ("nats://demo.example:4223/", "nats", "demo.example", 4223),
         ("TLS://demo", "tls", "demo", 4222),
         ("ws://demo", "ws", "demo", 80),
@@ -264,6 +264,34 @@ fn the_same_endpoint_can_be_written_in_many_ways() {
     ] {
         assert_eq!(addr(a).same_endpoint(&addr(b)), same, "{a} {b}");
     }
+}
+
+#[test]
+fn addresses_that_mean_the_same_are_equal() {
+    use std::collections::HashSet;
+    for (a, b, same) in [
+        ("a", "NATS://A:4222/", true),
+        ("ws://Host/Path", "ws://host:80/Path", true),
+        ("ws://host/Path", "ws://host/path", false),
+        ("[::1]", "nats://[0:0::1]:4222", true),
+        ("nats://u:p%40@a", "nats://u:p@@a", true),
+        ("nats://U@a", "nats://u@a", false),
+        ("nats://u:p@a", "nats://u:q@a", false),
+        ("nats://a", "tls://a", false),
+        ("a:1", "a:2", false),
+    ] {
+        assert_eq!(addr(a) == addr(b), same, "{a} {b}");
+        assert_eq!(HashSet::from([addr(a), addr(b)]).len(), if same { 1 } else { 2 }, "{a} {b}");
+    }
+}
+
+#[test]
+fn a_discovered_server_is_equal_to_its_text_whatever_its_name_for_tls() {
+    let found = addr("tls://nats.example").discovered("10.0.0.2:4222").unwrap();
+    let written = addr("tls://10.0.0.2");
+    assert_ne!(found.tls_name(), written.tls_name());
+    assert_eq!(found, written);
+    assert_eq!(std::collections::HashSet::from([found, written]).len(), 1);
 }
 
 fn percent_encoded(text: &str) -> String {

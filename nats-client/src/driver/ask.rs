@@ -85,3 +85,39 @@ impl Hooks {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::block_on;
+
+    /// Whether an answer is in the pool that was shown: a server that was given, and one that it told of.
+    fn knows(choice: &'static str) -> bool {
+        let given: nats_proto::ServerAddr = "tls://nats.example".parse().expect("an address");
+        let told = given.discovered("10.0.0.2:4222").expect("an address");
+        let servers = [given, told].map(|addr| connection::Server {
+            addr,
+            failed_attempts: 0,
+            did_connect: false,
+            is_discovered: false,
+            last_error: None,
+        });
+        let server: ServerCallback = Arc::new(move |_, _| {
+            let addr = choice.parse().expect("an address");
+            Box::pin(async { Some(ReconnectToServer { addr, delay: None }) })
+        });
+        let hooks = Hooks { auth: None, server: Some(server) };
+        match block_on(hooks.ask_server(servers.into(), ServerInfo::default())) {
+            Answer::Server(Some(_), known) => known,
+            _ => panic!("not the answer to that"),
+        }
+    }
+
+    #[test]
+    fn a_server_of_the_pool_can_be_chosen_by_its_text() {
+        assert!(knows("tls://NATS.example:4222"));
+        assert!(knows("tls://10.0.0.2"));
+        assert!(!knows("tls://10.0.0.3"));
+        assert!(!knows("nats://10.0.0.2"));
+    }
+}

@@ -4,6 +4,7 @@ mod parse;
 
 use alloc::string::String;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::net::IpAddr;
 use core::str::FromStr;
 
@@ -54,6 +55,9 @@ impl fmt::Display for Scheme {
 /// User and password are percent-decoded; a user without password is a token. WebSocket addresses may have a path, in which
 /// an at sign is written as `%40`.
 ///
+/// Two addresses are equal if they mean the same, however they were written. The name for TLS that an address inherits when
+/// it is [discovered](Self::discovered) is no part of that: the application can name such a server by its text.
+///
 /// Neither `Display` nor `Debug` show password, token or query.
 ///
 /// ```
@@ -66,12 +70,12 @@ impl fmt::Display for Scheme {
 /// assert_eq!(addr.to_string(), "tls://derek:***@[::1]:4222");
 /// # Ok::<(), nats_proto::ServerAddrError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct ServerAddr {
     scheme: Scheme,
     username: Option<String>,
     password: Option<String>,
-    /// Without the brackets of an IPv6 address.
+    /// Without the brackets of an IPv6 address. ASCII letters are in lower case.
     host: String,
     port: u16,
     /// With the leading slash; empty if there is none, and always for other schemes than those of WebSocket.
@@ -91,7 +95,7 @@ impl ServerAddr {
         self.scheme
     }
 
-    /// The name or IP address, the latter without brackets.
+    /// The name in lower case or the IP address, the latter without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -173,14 +177,31 @@ impl ServerAddr {
         Ok(Self { tls_name, ..found })
     }
 
-    /// The address as an application would write it: with its own name for TLS.
-    pub(crate) fn as_given(&self) -> Self {
-        Self { tls_name: None, ..self.clone() }
-    }
-
     /// Whether both name the same host, without regard to case, and the same port.
     pub fn same_endpoint(&self, other: &Self) -> bool {
-        self.port == other.port && self.host.eq_ignore_ascii_case(&other.host)
+        self.port == other.port && self.host == other.host
+    }
+}
+
+impl ServerAddr {
+    /// What the application says of a server.
+    fn as_given(&self) -> impl Eq + Hash {
+        let Self { scheme, username, password, host, port, path, tls_name: _ } = self;
+        (scheme, username, password, host, port, path)
+    }
+}
+
+impl PartialEq for ServerAddr {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_given() == other.as_given()
+    }
+}
+
+impl Eq for ServerAddr {}
+
+impl Hash for ServerAddr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_given().hash(state);
     }
 }
 

@@ -150,7 +150,8 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), ServerAddrError> {
     if !is_name(host) {
         return Err(ServerAddrError::InvalidHost { host: snippet(host.as_bytes()) });
     }
-    Ok((host.into(), port))
+    // The same name however it is written.
+    Ok((host.to_ascii_lowercase(), port))
 }
 
 /// A port with the colon before it, or nothing.

@@ -150,8 +150,7 @@ impl Pool {
 
     /// Puts a server before all others, after [`rotate`](Self::rotate). False if it is not in the pool.
     pub(crate) fn choose(&mut self, addr: &ServerAddr) -> bool {
-        let given = addr.as_given();
-        let index = self.entries.iter().position(|entry| entry.addr.as_given() == given);
+        let index = self.entries.iter().position(|entry| entry.addr == *addr);
         match index.and_then(|index| self.entries.remove(index)) {
             Some(chosen) => {
                 self.entries.push_front(chosen);
@@ -245,9 +244,9 @@ impl Pool {
         check(&addrs)?;
         let in_use = self.in_use.then(|| self.entries.pop_front()).flatten();
         let mut old: Vec<Entry> = self.entries.drain(..).collect();
-        let current = in_use.as_ref().map(|entry| entry.addr.as_given());
-        if let (Some(mut entry), Some(given)) = (in_use, &current) {
-            match addrs.iter().find(|addr| addr.as_given() == *given) {
+        let current = in_use.as_ref().map(|entry| entry.addr.clone());
+        if let Some(mut entry) = in_use {
+            match addrs.iter().find(|addr| **addr == entry.addr) {
                 Some(addr) => {
                     (entry.addr, entry.explicit, entry.removed) = (addr.clone(), true, false)
                 }
@@ -257,9 +256,8 @@ impl Pool {
         }
         let mut new: Vec<Entry> = Vec::new();
         for addr in addrs {
-            let given = addr.as_given();
-            let is_given = |entry: &Entry| entry.addr.as_given() == given;
-            if current.as_ref() == Some(&given) || new.iter().any(is_given) {
+            let is_given = |entry: &Entry| entry.addr == addr;
+            if current.as_ref() == Some(&addr) || new.iter().any(is_given) {
                 continue;
             }
             let known = old.iter().position(is_given);
@@ -320,7 +318,7 @@ impl Pool {
             match endpoints.get(&endpoint(&entry.addr)) {
                 // A name that was told too early to be trusted stands for itself from now on.
                 Some(told) if source == Source::Server && told.tls_name() == told.host() => {
-                    if !entry.addr.tls_name().eq_ignore_ascii_case(told.host()) {
+                    if entry.addr.tls_name() != told.host() {
                         entry.addr = (*told).clone();
                     }
                 }
@@ -349,7 +347,7 @@ impl Pool {
 type Endpoint = (String, u16);
 
 fn endpoint(addr: &ServerAddr) -> Endpoint {
-    (addr.host().to_ascii_lowercase(), addr.port())
+    (addr.host().into(), addr.port())
 }
 
 /// Whether servers can be in one pool.
