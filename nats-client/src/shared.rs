@@ -88,6 +88,16 @@ pub(crate) enum Change {
     Removed(SubscriptionId),
 }
 
+/// What becomes of a publish that does not go the short way.
+#[derive(Debug)]
+pub(crate) enum InTurn {
+    Done(Result<(), PublishError>),
+    /// It waits for its turn.
+    Wait,
+    /// Its task lets others run, and goes on.
+    Rest,
+}
+
 impl Core {
     pub(crate) fn new(conn: Connection) -> Self {
         Self {
@@ -203,18 +213,17 @@ impl Shared {
         Some(self.core.try_lock().ok()?.conn.publish_full_again(message))
     }
 
-    /// Queues a message, unless this publisher has to wait for its turn. `collided` says whether it found the lock
-    /// taken.
-    pub(crate) fn publish_in_turn(
-        &self,
-        message: Outgoing<'_>,
-        collided: bool,
-    ) -> Option<Result<(), PublishError>> {
+    /// Queues a message, unless this publisher has to wait for its turn or to let others run. `collided` says whether it
+    /// found the lock taken.
+    pub(crate) fn publish_in_turn(&self, message: Outgoing<'_>, collided: bool) -> InTurn {
         let mut core = self.lock();
         if core.turn_is_over(collided) {
-            return None;
+            return InTurn::Wait;
         }
-        Some(self.publish_locked(core, message))
+        if core.turns.must_rest() {
+            return InTurn::Rest;
+        }
+        InTurn::Done(self.publish_locked(core, message))
     }
 
     fn publish_locked<'a>(

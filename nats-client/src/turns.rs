@@ -26,6 +26,9 @@ const COLLISIONS: usize = 16;
 /// The same in a turn for which somebody else waits: those who collided will do so again.
 const COLLISIONS_AMONG_MANY: usize = 3;
 
+/// After so many publishes in a row that did not go the short way, and did not wait for a turn, a task lets others run.
+const ROW: usize = 512;
+
 /// How long a turn is kept for somebody who is not heard of while others wait. A future need not be polled when it is
 /// woken: it may wait in a `select!` whose task does something else, such as publishing.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -53,6 +56,8 @@ pub(crate) struct Turns {
     /// Bytes of this turn.
     spent: usize,
     collisions: usize,
+    /// Publishes that did not go the short way since a publisher last waited for its turn or rested.
+    in_a_row: usize,
     /// Somebody was given the turn at this time, and not heard of since.
     given: Option<Instant>,
     driver: Driver,
@@ -84,7 +89,23 @@ impl Turns {
             Driver::Writes => true,
             Driver::Stuck => false,
         };
-        comes_by && (self.is_spent() || overtakes || (collided && self.collisions > COLLISIONS))
+        let over = comes_by
+            && (self.is_spent() || overtakes || (collided && self.collisions > COLLISIONS));
+        if over {
+            self.in_a_row = 0;
+        }
+        over
+    }
+
+    /// Counts a publish that does not go the short way. True if its task is to let others run before: nobody may ever
+    /// have to wait, because what does not fit is dropped or refused, or the driver is faster.
+    pub(crate) fn must_rest(&mut self) -> bool {
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        let rests = self.in_a_row > ROW;
+        if rests {
+            self.in_a_row = 0;
+        }
+        rests
     }
 
     /// Whether publishers have written as much as they may before the driver gets its turn.

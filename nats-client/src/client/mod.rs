@@ -86,7 +86,7 @@ impl Client {
     }
 
     /// Publishes a message: returns when it is in the buffer. Waits while the buffer is full, and from time to time
-    /// for as long as it takes to write what is in it.
+    /// for as long as it takes to write what is in it. One that never has to wait lets other tasks run from time to time.
     ///
     /// Whether it has reached the server is known after a [`flush`](Self::flush), or from
     /// [`delivery_statistics`](Self::delivery_statistics). If the future is dropped while it waits, the message

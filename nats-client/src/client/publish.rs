@@ -11,7 +11,7 @@ use nats_proto::{HeaderMap, Outgoing, Subject, ToSubject};
 
 use super::PublishError;
 use crate::handle::Handle;
-use crate::shared::{Core, Shared};
+use crate::shared::{Core, InTurn, Shared};
 use crate::waiters::WakerSet;
 
 /// The future of [`Client::publish`](super::Client::publish) and its variants. Nothing happens before it is
@@ -81,10 +81,14 @@ impl<S: ToSubject, E: Extra> Publish<'_, S, E> {
             return place.poll(message, waker);
         }
         let reason = match self.handle.publish_in_turn(message, collided) {
-            Some(Ok(())) => return Poll::Ready(Ok(())),
-            Some(Err(error)) if self.handle.waits(&error) => Reason::Full,
-            Some(Err(error)) => return Poll::Ready(Err(error.into())),
-            None => Reason::Turn,
+            InTurn::Done(Ok(())) => return Poll::Ready(Ok(())),
+            InTurn::Done(Err(error)) if self.handle.waits(&error) => Reason::Full,
+            InTurn::Done(Err(error)) => return Poll::Ready(Err(error.into())),
+            InTurn::Wait => Reason::Turn,
+            InTurn::Rest => {
+                waker.wake_by_ref();
+                return Poll::Pending;
+            }
         };
         self.place.insert(Place::new(self.handle, reason)).poll(message, waker)
     }

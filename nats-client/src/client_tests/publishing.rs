@@ -14,7 +14,7 @@ use nats_proto::{OutboundMessage, connection};
 use super::rig::{Bell, Rig, expect_numbers, poll, poll_for};
 use crate::connection::State;
 use crate::testing::{FakeServer, block_on, options};
-use crate::{Client, Subscriber};
+use crate::{Client, PendingPolicy, Subscriber};
 
 /// More than a publisher may write before the driver gets its turn, with all that may be queued besides.
 const MORE_THAN_A_TURN: usize = 2 * 1024 * 1024;
@@ -143,6 +143,42 @@ fn what_went_out_whole_before_an_error_is_uncertain_and_the_rest_is_kept() {
     let accounts = accounts(&rig.client);
     assert_eq!((accounts.uncertain, accounts.pending), (10, count as u64 - 10));
     expect_numbers(&mut peer, 10..count);
+}
+
+#[test]
+fn a_publisher_that_never_has_to_wait_lets_others_run_now_and_then() {
+    let dropping = options().pending_policy(PendingPolicy::DropOldest).pending_limit(1_000);
+    let refusing = options().pending_policy(PendingPolicy::Error).pending_limit(1_000);
+    for options in [dropping, refusing] {
+        let rig = Rig::new(options);
+        let task = Arc::new(Bell::default());
+        for _ in 0..3 {
+            let mut publish = (0..10_000)
+                .map(|_| rig.client.publish("a", "hi".into()))
+                .find_map(|mut publish| {
+                    poll_for(&task, &mut publish).is_pending().then_some(publish)
+                })
+                .expect("others may run");
+            assert_eq!(task.rung(), 1, "it goes on by itself");
+            assert_eq!(rig.client.waiting_for_room(), 0);
+            assert!(poll_for(&task, &mut publish).is_ready());
+        }
+    }
+}
+
+#[test]
+fn a_publisher_whose_driver_is_faster_lets_others_run_now_and_then() {
+    let (rig, _peer) = Rig::connected(options());
+    let task = Arc::new(Bell::default());
+    let mut publish = (0..10_000)
+        .map(|_| rig.client.publish("a", "hi".into()))
+        .find_map(|mut publish| {
+            rig.drive();
+            poll_for(&task, &mut publish).is_pending().then_some(publish)
+        })
+        .expect("others may run");
+    assert_eq!(task.rung(), 1, "it goes on by itself");
+    assert!(poll_for(&task, &mut publish).is_ready());
 }
 
 #[test]
