@@ -10,9 +10,9 @@ pub enum WhenFull {
     /// The new message is dropped and counted.
     #[default]
     DropNewest,
-    /// The oldest of those that wait are dropped and counted, to make room for the new one. A message that is
-    /// larger than all of the room is dropped itself. A few messages that the subscriber has begun to give out
-    /// (at most 16, and a quarter of what may wait) stay.
+    /// The oldest of those that wait are dropped and counted, to make room for the new one. A few messages that the
+    /// subscriber has begun to give out (at most 16, and a quarter of what may wait, or a single larger one) stay. A
+    /// message that does not fit beside them is dropped itself, and pushes nothing out.
     DropOldest,
     /// Nothing is dropped: the client reads nothing more from the server until at most half of what may wait
     /// is left. What one read has brought is taken in, so that the limits may be exceeded by one read buffer.

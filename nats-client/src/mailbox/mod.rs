@@ -166,7 +166,7 @@ impl Mailbox {
         Pushed::Done
     }
 
-    /// Appends the first messages of a run that fit. Says how many do not.
+    /// Appends the messages of a run for which there is room, each as if it came alone. Says for how many there is none.
     fn push_what_fits(&self, inbox: &mut Inbox, chunk: &Bytes, run: &[ServerOp]) -> u64 {
         let (messages, bytes) = self.waiting(inbox);
         let room = self.bounds.messages.saturating_sub(messages);
@@ -176,47 +176,38 @@ impl Mailbox {
             inbox.keep(chunk, run, all);
             return 0;
         }
-        let (fitting, size) = fitting(run.iter(), room, room_bytes);
-        let (accepted, refused) = run.split_at(fitting);
-        inbox.keep(chunk, accepted, size);
-        refused.len() as u64
+        let (mut fitting, mut size) = (0, 0_usize);
+        let is_refused = |op: &ServerOp| {
+            let sum = size.saturating_add(cost(frame(op)));
+            let fits = fitting < room && sum <= room_bytes;
+            if fits {
+                (fitting, size) = (fitting + 1, sum);
+            }
+            !fits
+        };
+        for part in run.split(is_refused) {
+            inbox.keep(chunk, part, cost_of(part));
+        }
+        run.len().saturating_sub(fitting) as u64
     }
 
     /// Appends the last messages of a run that fit, and makes room for them. Says how many are dropped for that.
     fn push_newest(&self, inbox: &mut Inbox, chunk: &Bytes, run: &[ServerOp]) -> u64 {
-        // What can never fit does not push anything out.
-        let too_large = |op: &ServerOp| cost(frame(op)) > self.bounds.bytes;
+        // What the subscriber has taken takes room, and stays.
+        let (messages, bytes) = self.held();
+        let room = self.bounds.messages.saturating_sub(messages);
+        let room_bytes = self.bounds.bytes.saturating_sub(bytes);
         let kept = inbox.kept;
         let waiting = inbox.batch.len();
-        for part in run.split(too_large) {
-            self.push_part(inbox, chunk, part);
+        // What does not fit even if all that waits goes does not push anything out.
+        for part in run.split(|op| cost(frame(op)) > room_bytes) {
+            inbox.keep_newest(chunk, part, room, room_bytes);
         }
         let arrived = run.len() as u64;
         let dropped = (waiting as u64 + arrived).saturating_sub(inbox.batch.len() as u64);
         // What was pushed out had been kept before.
         inbox.kept = kept.saturating_add(arrived).saturating_sub(dropped);
         dropped
-    }
-
-    fn push_part(&self, inbox: &mut Inbox, chunk: &Bytes, part: &[ServerOp]) {
-        // What the subscriber has taken takes room, and stays.
-        let (messages, bytes) = self.held();
-        let room = self.bounds.messages.saturating_sub(messages);
-        let room_bytes = self.bounds.bytes.saturating_sub(bytes);
-        let (fitting, size) = fitting(part.iter().rev(), room, room_bytes);
-        let (older, newest) = part.split_at(part.len() - fitting);
-        if !older.is_empty() {
-            // There is no room for all of these, so there is none for what came before them.
-            inbox.batch.clear();
-        }
-        let is_over = |batch: &Batch| {
-            batch.len().saturating_add(fitting) > room
-                || batch.bytes.saturating_add(size) > room_bytes
-        };
-        while inbox.batch.len() > 0 && is_over(&inbox.batch) {
-            inbox.batch.drop_first();
-        }
-        inbox.keep(chunk, newest, size);
     }
 
     /// Tells the subscriber that nothing more comes. The first reason stands. Gives the number of an episode of
@@ -374,27 +365,35 @@ impl Mailbox {
     }
 }
 
-/// How many messages, beginning with the first, fit into so much room, and what they count for.
-fn fitting<'a>(
-    messages: impl Iterator<Item = &'a ServerOp>,
-    room: usize,
-    room_bytes: usize,
-) -> (usize, usize) {
-    let (mut fitting, mut size) = (0, 0_usize);
-    for op in messages.take(room) {
-        let sum = size.saturating_add(cost(frame(op)));
-        if sum > room_bytes {
-            break;
-        }
-        (fitting, size) = (fitting + 1, sum);
-    }
-    (fitting, size)
-}
-
 impl Inbox {
     fn keep(&mut self, chunk: &Bytes, run: &[ServerOp], bytes: usize) {
         self.batch.append(chunk, run, bytes);
         self.kept = self.kept.saturating_add(run.len() as u64);
+    }
+
+    /// Keeps the last messages of a run that fit into so much room, and drops as many of the oldest for them.
+    fn keep_newest(&mut self, chunk: &Bytes, run: &[ServerOp], room: usize, room_bytes: usize) {
+        let (mut fitting, mut size) = (0, 0_usize);
+        for op in run.iter().rev().take(room) {
+            let sum = size.saturating_add(cost(frame(op)));
+            if sum > room_bytes {
+                break;
+            }
+            (fitting, size) = (fitting + 1, sum);
+        }
+        let (older, newest) = run.split_at(run.len() - fitting);
+        if !older.is_empty() {
+            // There is no room for all of these, so there is none for what came before them.
+            self.batch.clear();
+        }
+        let is_over = |batch: &Batch| {
+            batch.len().saturating_add(fitting) > room
+                || batch.bytes.saturating_add(size) > room_bytes
+        };
+        while self.batch.len() > 0 && is_over(&self.batch) {
+            self.batch.drop_first();
+        }
+        self.keep(chunk, newest, size);
     }
 
     fn rare(&mut self) -> &mut Rare {

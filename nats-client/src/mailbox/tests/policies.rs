@@ -11,6 +11,11 @@ fn push_all(mailbox: &Mailbox, payloads: &[String]) -> Pushed {
     mailbox.push(&chunk, &messages, &mut Vec::new())
 }
 
+/// A payload of which a message counts for `cost`.
+fn costing(cost: usize) -> String {
+    "x".repeat(cost - 1)
+}
+
 /// The ways in which a subscriber ends.
 const ENDS: [fn(&Mailbox) -> Option<u64>; 2] =
     [Mailbox::abandon, |mailbox| mailbox.finish(None, &mut Vec::new())];
@@ -63,6 +68,52 @@ fn what_can_never_fit_pushes_nothing_out() {
     let _ = push_all(&mailbox, &[huge]);
     assert_eq!(mailbox.statistics().dropped, 2);
     assert_eq!(rest(&mailbox, &mut Hand::default()), ["1", "2", "3"]);
+}
+
+#[test]
+fn what_does_not_fit_beside_what_is_given_out_pushes_nothing_out() {
+    let mailbox = with(1_000, 1_000, WhenFull::DropOldest);
+    let mut hand = Hand::default();
+    let _ = push_all(&mailbox, &vec![costing(10); 30]);
+    assert!(next(&mailbox, &mut hand).is_some());
+    // Fifteen are in hand.
+    let _ = push_all(&mailbox, &[costing(851)]);
+    assert_eq!(mailbox.statistics().dropped, 1);
+    assert_eq!(rest(&mailbox, &mut hand), vec![costing(10); 29]);
+}
+
+#[test]
+fn a_message_that_does_not_fit_takes_no_others_along() {
+    let mailbox = with(1_000, 100, WhenFull::DropNewest);
+    let _ = push_all(&mailbox, &[costing(101), costing(60), costing(50), costing(40), costing(1)]);
+    assert_eq!(mailbox.statistics().dropped, 3);
+    assert_eq!(rest(&mailbox, &mut Hand::default()), [costing(60), costing(40)]);
+}
+
+#[test]
+fn what_is_read_at_once_fares_as_what_is_read_one_by_one() {
+    let mut rng = nats_proto::Rng::from_seed([2; 32]);
+    let mut random = |below: usize| (rng.next_u64() % below as u64) as usize;
+    for round in 0..2_000 {
+        let when_full = [WhenFull::DropNewest, WhenFull::DropOldest][round % 2];
+        let (messages, bytes) = (1 + random(10), 1 + random(200));
+        let [at_once, one_by_one] = [0; 2].map(|_| with(messages, bytes, when_full));
+        let mut hands = [0; 2].map(|_| Hand::default());
+        for _ in 0..5 {
+            let run: Vec<_> = (0..random(10)).map(|_| costing(1 + random(150))).collect();
+            let _ = push_all(&at_once, &run);
+            for message in run {
+                let _ = push_all(&one_by_one, &[message]);
+            }
+            assert_eq!(at_once.statistics(), one_by_one.statistics(), "round {round}");
+            for _ in 0..random(5) {
+                let [a, b] = &mut hands;
+                assert_eq!(next(&at_once, a), next(&one_by_one, b), "round {round}");
+            }
+        }
+        let [a, b] = &mut hands;
+        assert_eq!(rest(&at_once, a), rest(&one_by_one, b), "round {round}");
+    }
 }
 
 #[test]
