@@ -35,13 +35,14 @@ pub enum Notice {
     LameDuckMode,
     /// The server reported an error.
     ServerError(ServerError),
-    /// A subscription has more messages waiting than it may: some are dropped until
+    /// A subscription has more messages waiting than it may, or gets one that is too large for that: some are dropped until
     /// [`SlowConsumerRecovered`](Self::SlowConsumerRecovered). Once an episode.
     SlowConsumer {
         /// The subscription's number.
         sid: u64,
     },
-    /// The subscriber has caught up (at most half of what may wait is waiting), or the subscription has ended.
+    /// The subscriber has caught up (at most half of what may wait is waiting), or the subscription has ended. If it had not
+    /// lagged behind, because the messages were larger than all that may wait, it has got another message.
     SlowConsumerRecovered {
         /// The subscription's number.
         sid: u64,

@@ -67,6 +67,8 @@ struct Inbox {
 #[derive(Debug, Default)]
 struct Rare {
     episode: Episode,
+    /// So many messages must have been kept before the episode can be over.
+    resumed: u64,
     /// Messages dropped in all.
     dropped: u64,
     reason: Option<EndReason>,
@@ -74,8 +76,9 @@ struct Rare {
 
 /// A time in which messages are dropped, with their number.
 ///
-/// It is over when the subscriber has caught up, or nothing more can come. That must not be told before its
-/// beginning is, which the driver does after it has let go of the lock.
+/// It is over when the subscriber has caught up, or nothing more can come. If it had not lagged behind, because what
+/// was dropped could not fit at all, it is over when it gets something again: one episode, however many those are.
+/// The end must not be told before the beginning is, which the driver does after it has let go of the lock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Episode {
     #[default]
@@ -152,7 +155,7 @@ impl Mailbox {
         if inbox.batch.len() > 0 {
             wakers.extend(inbox.waker.take());
         }
-        if dropped > 0 && inbox.rare().drop_more(dropped) {
+        if dropped > 0 && self.drop_more(&mut inbox, dropped) {
             return Pushed::Slow;
         }
         if self.bounds.when_full == WhenFull::Block {
@@ -164,6 +167,16 @@ impl Mailbox {
             }
         }
         Pushed::Done
+    }
+
+    /// Counts dropped messages. True if an episode begins with them.
+    fn drop_more(&self, inbox: &mut Inbox, count: u64) -> bool {
+        let (messages, bytes) = self.waiting(inbox);
+        let lags = !self.bounds.is_half(messages, bytes);
+        let resumed = inbox.kept.saturating_add(u64::from(!lags));
+        let rare = inbox.rare();
+        rare.resumed = resumed;
+        rare.drop_more(count)
     }
 
     /// Appends the messages of a run for which there is room, each as if it came alone. Says for how many there is none.
@@ -226,7 +239,8 @@ impl Mailbox {
     pub(crate) fn told(&self) -> Option<u64> {
         let mut inbox = self.lock();
         let (messages, bytes) = self.waiting(&inbox);
-        let over = self.is(FINISHED | ABANDONED) || self.bounds.is_half(messages, bytes);
+        let caught_up = self.bounds.is_half(messages, bytes) && inbox.has_resumed();
+        let over = caught_up || self.is(FINISHED | ABANDONED);
         let rare = inbox.rare.as_mut()?;
         if let Episode::Begun(dropped) = rare.episode {
             rare.episode = Episode::Told(dropped);
@@ -265,7 +279,7 @@ impl Mailbox {
         hand.reset();
         let mut inbox = self.lock();
         let waiting = inbox.batch.len();
-        let caught_up = self.bounds.is_half(waiting, inbox.batch.bytes);
+        let caught_up = self.bounds.is_half(waiting, inbox.batch.bytes) && inbox.has_resumed();
         let missed = match &mut inbox.rare {
             Some(rare) if caught_up => rare.end_episode(),
             _ => None,
@@ -394,6 +408,11 @@ impl Inbox {
             self.batch.drop_first();
         }
         self.keep(chunk, newest, size);
+    }
+
+    /// Whether an episode can be over.
+    fn has_resumed(&self) -> bool {
+        self.rare.as_ref().is_none_or(|rare| self.kept >= rare.resumed)
     }
 
     fn rare(&mut self) -> &mut Rare {

@@ -212,6 +212,28 @@ fn the_end_of_an_episode_is_not_told_before_its_beginning() {
 }
 
 #[test]
+fn messages_that_can_never_fit_are_one_episode_until_one_is_accepted() {
+    for when_full in [WhenFull::DropNewest, WhenFull::DropOldest] {
+        let mailbox = with(100, 50, when_full);
+        let mut hand = Hand::default();
+        for _ in 0..2 {
+            assert_eq!(push_all(&mailbox, &[costing(51)]), Pushed::Slow);
+            assert_eq!(mailbox.told(), None, "nothing has been accepted");
+            for _ in 0..4 {
+                assert_eq!(push_all(&mailbox, &[costing(60)]), Pushed::Done);
+                let nothing = mailbox.take(&mut hand, Waker::noop());
+                assert!(matches!(nothing, Taken::Nothing(None)));
+            }
+            assert_eq!(push_all(&mailbox, &[costing(10)]), Pushed::Done);
+            let accepted = mailbox.take(&mut hand, Waker::noop());
+            assert!(matches!(accepted, Taken::Messages(Some(5))));
+            assert!(hand.advance(&mailbox).is_some());
+        }
+        assert_eq!(mailbox.statistics().dropped, 10);
+    }
+}
+
+#[test]
 fn every_message_is_counted_once() {
     for when_full in [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block] {
         let mailbox = with(50, 300, when_full);
