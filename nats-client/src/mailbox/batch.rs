@@ -14,8 +14,9 @@ pub(super) const SHARED_SEGMENTS: usize = 8;
 /// What a small run is, in bytes: an eighth of the usual read buffer.
 const SMALL_RUN: usize = 8 * 1024;
 
-/// Descriptors for which an idle mailbox keeps its memory.
-const KEPT_FRAMES: usize = 16 * 1024;
+/// Descriptors for which an idle mailbox keeps its memory, and the subscriber's hand as well: 40 KiB in all, for each of
+/// perhaps many subscriptions. Larger batches need new memory, once for hundreds of messages.
+const KEPT: usize = 512;
 
 /// Messages given up at the front before their descriptors are, at least.
 const GAP: usize = 64;
@@ -137,8 +138,12 @@ impl Batch {
         }
     }
 
-    /// Takes out the memory of an empty batch if it is more than an idle one should have.
-    pub(super) fn shrink(&mut self) -> Option<Self> {
-        (self.frames.capacity() > KEPT_FRAMES).then(|| mem::take(self))
+    /// Takes out the memory of an empty batch that is more than an idle one should have.
+    pub(super) fn shrink(&mut self) -> (Option<Vec<MessageFrame>>, Option<Vec<Segment>>) {
+        (take_large(&mut self.frames), take_large(&mut self.segments))
     }
+}
+
+fn take_large<T>(memory: &mut Vec<T>) -> Option<Vec<T>> {
+    (memory.capacity() > KEPT).then(|| mem::take(memory))
 }

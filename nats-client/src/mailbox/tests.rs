@@ -187,6 +187,24 @@ fn an_abandoned_mailbox_takes_nothing() {
 }
 
 #[test]
+fn an_idle_mailbox_keeps_little_memory_after_a_burst() {
+    for when_full in [WhenFull::DropNewest, WhenFull::DropOldest] {
+        let mailbox = Mailbox::new(Bounds { when_full, ..Bounds::default() });
+        let mut hand = Hand::default();
+        let frames =
+            |hand: &Hand| hand.batch.frames.capacity() + mailbox.lock().batch.frames.capacity();
+        for _ in 0..2 {
+            push(&mailbox, &numbers(0..5_000));
+            assert!(next(&mailbox, &mut hand).is_some());
+            push(&mailbox, &numbers(0..5_000));
+            assert!(frames(&hand) >= 5_000);
+            while next(&mailbox, &mut hand).is_some() {}
+            assert!(frames(&hand) <= 1_024, "{} frames", frames(&hand));
+        }
+    }
+}
+
+#[test]
 fn a_small_message_that_is_kept_does_not_keep_its_chunk() {
     let mailbox = mailbox(1_000, 1_000_000);
     let long = "s".repeat(100);
