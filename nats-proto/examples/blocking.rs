@@ -1,7 +1,7 @@
 //! A NATS client on `std::net` alone: no async runtime, no thread but this one. It publishes to itself,
 //! answers its own requests, and goes on when the server is restarted in the middle:
 //!
-//! `cargo run --release -p nats-proto --example blocking -- [--url nats://127.0.0.1:4222]`
+//! `cargo run --release -p nats-proto --example blocking -- [nats://127.0.0.1:4222]`
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
@@ -104,7 +104,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let url = match (args.next().as_deref(), args.next(), args.next()) {
         (None, ..) => String::from("nats://127.0.0.1:4222"),
         (Some("--url"), Some(url), None) => url,
-        _ => return Err("usage: blocking [--url nats://host:port]".into()),
+        (Some(url), None, None) if !url.starts_with('-') => url.to_owned(),
+        _ => return Err("usage: blocking [[--url] nats://host:port]".into()),
     };
     let seed = std::array::from_fn(|i| (std::process::id() >> (i % 4 * 8)) as u8);
     let config = Config::new(vec![url.parse()?]);

@@ -1,5 +1,5 @@
 //! Who the server is, and who the client is:
-//! `cargo run --release -p nats-tokio --example secure -- [--url U] [--ca F] [--cert F --key F] [--creds F] [--nkey F]`
+//! `cargo run --release -p nats-tokio --example secure -- [[--url] U] [--ca F] [--cert F --key F] [--creds F] [--nkey F]`
 //!
 //! Without arguments it brings its own server, which asks for a password. A server with TLS and certificates to try
 //! the rest with:
@@ -19,13 +19,17 @@ use std::path::PathBuf;
 use nats_broker::{Auth, Config, serve};
 use nats_tokio::{ConnectErrorKind, ConnectOptions, Tokio};
 
-const USAGE: &str = "usage: secure [--url U] [--ca F] [--cert F --key F] [--creds F] [--nkey F]";
+const USAGE: &str = "usage: secure [[--url] U] [--ca F] [--cert F --key F] [--creds F] [--nkey F]";
 
 /// What the arguments say, by their names.
 fn arguments() -> Result<HashMap<String, String>, nats_tokio::Error> {
     let mut found = HashMap::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
+        if !name.starts_with('-') {
+            found.insert("--url".to_owned(), name);
+            continue;
+        }
         let known = ["--url", "--ca", "--cert", "--key", "--creds", "--nkey"];
         match arguments.next() {
             Some(value) if known.contains(&name.as_str()) => found.insert(name, value),

@@ -13,9 +13,9 @@ use super::server::Server;
 const HELP: &str = "\
 Shows what NATS does: publish and subscribe, queue groups, headers, requests, a reconnect, a drain.
 
-usage: quickstart [--url nats://host:port]
+usage: quickstart [[--url] nats://host:port]
 
-Without --url, NATS_URL in the environment says where the server is. Without either, a broker
+Without an address, NATS_URL in the environment says where the server is. Without that as well, a broker
 is started inside of this program, and nothing needs to be installed.";
 
 pub(crate) async fn main() -> ExitCode {
@@ -23,6 +23,7 @@ pub(crate) async fn main() -> ExitCode {
     let url = match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
         (None, ..) => std::env::var("NATS_URL").ok().filter(|url| !url.is_empty()),
         (Some("--url"), Some(url), None) => Some(url),
+        (Some(url), None, None) if !url.starts_with('-') => Some(url.to_owned()),
         (Some("--help" | "-h"), None, None) => {
             println!("{HELP}");
             return ExitCode::SUCCESS;
@@ -38,7 +39,7 @@ pub(crate) async fn main() -> ExitCode {
         Err(error) => {
             eprintln!("\nThe tour ends here: {error}");
             if !embedded {
-                eprintln!("Without --url and NATS_URL, it starts a broker of its own.");
+                eprintln!("Without an address and NATS_URL, it starts a broker of its own.");
             }
             ExitCode::FAILURE
         }
