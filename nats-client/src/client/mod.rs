@@ -231,6 +231,9 @@ impl Client {
     /// connection, and says what could not be sent. Without a connection, that is at once, and everything that is
     /// buffered. Subscribers get what has already come, and then end.
     ///
+    /// All clones are closed with it. The clone alone, as a [`Sink`](futures_sink::Sink), is closed by
+    /// `SinkExt::close(&mut client)`: `client.close()` means this method also where `SinkExt` is in scope.
+    ///
     /// If the future is dropped, the client closes all the same.
     pub async fn close(&self) -> Unfinished {
         let now = self.handle.now();

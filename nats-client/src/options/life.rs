@@ -83,8 +83,8 @@ impl<R> ConnectOptions<R> {
         }
     }
 
-    /// Asks which server to dial next, on every attempt while there is more than one: `callback` gets the pool, those
-    /// to be tried next first, and what the last server said of itself (empty before the first connection).
+    /// Asks which server to dial next, on every attempt, also where there is only one: `callback` gets the pool, those to
+    /// be tried next first, and what the last server said of itself (empty before the first connection).
     ///
     /// It answers with a server of the pool and the wait before dialling it ([`None`] for what the other settings
     /// say), or with [`None`] to let the pool decide. The pool also decides if the server is not in it, which

@@ -71,7 +71,7 @@ impl<R> ConnectOptions<R> {
 
     /// Offers to compress what goes through a WebSocket (permessage-deflate); the server may decline. Default: false.
     ///
-    /// It saves traffic, costs about 350 KiB of memory a connection, and takes time on both sides. Whether offered or
+    /// It saves traffic, costs at most 384 KiB of memory a connection, and takes time on both sides. Whether offered or
     /// not, a message of more than 128 MiB, as it is on the wire or inflated, ends the connection; what is inflated is
     /// never kept but in the read buffer.
     pub fn websocket_compression(mut self, compression: bool) -> Self {
