@@ -47,7 +47,17 @@ impl Broker {
         let mut rng = Rng::from_seed(seed);
         let mut server_id = String::from("N");
         rng.fill_base62(&mut server_id, 55);
-        server_id.make_ascii_uppercase();
+        // Of the letters and digits of base 32 alone, as the real server's is.
+        let server_id = server_id
+            .chars()
+            .map(|char| match char.to_ascii_uppercase() {
+                '0' => 'O',
+                '1' => 'L',
+                '8' => 'B',
+                '9' => 'P',
+                char => char,
+            })
+            .collect();
         Self {
             config,
             rng,

@@ -31,6 +31,18 @@ fn text(memory: &mut Memory, client: char) -> String {
 }
 
 #[test]
+fn info_has_the_form_of_the_real_server() {
+    let mut memory = Memory::new(Config::default());
+    memory.connect('A');
+    let info = text(&mut memory, 'A');
+    assert!(info.starts_with("INFO {\"server_id\":\"N") && info.ends_with("} \r\n"), "{info}");
+    assert!(!info.contains("\"\""), "{info}");
+    let id = info.split('"').nth(3).unwrap();
+    assert_eq!(id.len(), 56);
+    assert!(id.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7')), "{id}");
+}
+
+#[test]
 fn a_client_that_answers_no_probe_is_stale() {
     let mut memory = memory(Config::default(), "A");
     // The first probe comes early, then one every two minutes.

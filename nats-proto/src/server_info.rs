@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// Fields that this version does not know are ignored, and fields that are left out have the value of
 /// [`Default`]: a server is free to say little. When serialised, the fields that a `nats-server` leaves out when
-/// they are empty or false are left out as well.
+/// they are empty or false are left out as well, and so is an empty `go`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ServerInfo {
@@ -28,6 +28,7 @@ pub struct ServerInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git_commit: Option<String>,
     /// The version of Go that the server was built with.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub go: String,
     /// The host that the server was told to listen on. Not to be trusted as a name for TLS.
     pub host: String,
@@ -218,7 +219,7 @@ mod tests {
     fn says_only_what_a_server_says_when_there_is_nothing_to_say() {
         assert_eq!(
             serde_json::to_string(&ServerInfo::default()).unwrap(),
-            r#"{"server_id":"","server_name":"","version":"","proto":0,"go":"","host":"","port":0,"headers":false,"max_payload":0}"#
+            r#"{"server_id":"","server_name":"","version":"","proto":0,"host":"","port":0,"headers":false,"max_payload":0}"#
         );
     }
 

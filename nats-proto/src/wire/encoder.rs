@@ -166,10 +166,11 @@ pub fn pong(out: &mut OutBuf) {
     out.put_slice(b"PONG\r\n");
 }
 
-/// INFO.
+/// INFO. There is a space before the line end, as a `nats-server` writes it.
 pub fn info(out: &mut OutBuf, info: &ServerInfo) {
     // As in `connect`.
-    let json = serde_json::to_vec(info).unwrap_or_default();
+    let mut json = serde_json::to_vec(info).unwrap_or_default();
+    json.push(b' ');
     line(out, b"INFO ", &json);
 }
 
