@@ -84,8 +84,7 @@ impl Broker {
     pub fn handle_connect(&mut self, now: Instant, client_ip: &str) -> SessionId {
         let id = SessionId(self.next_session);
         self.next_session = self.next_session.saturating_add(1);
-        // The real server measures the arguments only; the longest names have eight bytes, with the space.
-        let control_line = self.config.max_control_line.saturating_add(8);
+        let control_line = self.config.max_control_line;
         let decoder = ClientDecoder::new(Limits {
             control_line,
             info: control_line,

@@ -31,9 +31,6 @@ pub(crate) mod error_text {
 /// The queue group that `nats-server` keeps for itself.
 const RESERVED_QUEUE: &[u8] = b"_sys_";
 
-/// The real server takes a number of more than nine digits for malformed, not for a large one.
-const LARGEST_SIZE: u64 = 999_999_999;
-
 impl Broker {
     pub(crate) fn handle_operation(
         &mut self,
@@ -42,10 +39,6 @@ impl Broker {
         chunk: &Bytes,
         op: ClientOp,
     ) {
-        if arguments_len(chunk, &op) > self.config.max_control_line {
-            self.refuse(id, error_text::MAXIMUM_CONTROL_LINE);
-            return;
-        }
         match op {
             ClientOp::Connect(connect) => self.handle_introduction(now, id, &connect),
             ClientOp::Publish(frame) => self.handle_publish(now, id, chunk, &frame),
@@ -89,10 +82,7 @@ impl Broker {
             {
                 self.hang_up(id);
             }
-            DecodeError::PayloadTooLong { len, .. }
-            | DecodeError::HeaderBlockTooLong { len, .. }
-                if *len <= LARGEST_SIZE =>
-            {
+            DecodeError::PayloadTooLong { .. } | DecodeError::HeaderBlockTooLong { .. } => {
                 self.refuse(id, error_text::MAXIMUM_PAYLOAD);
             }
             DecodeError::UnknownOperation(_) | DecodeError::MissingPayloadEnd => {
@@ -223,34 +213,10 @@ impl Broker {
             return;
         };
         match (self.subscriptions.get_mut(key), max) {
-            // A maximum of more than nine digits is none to the real server.
-            (Some(subscription), Some(max))
-                if max > subscription.delivered && max <= LARGEST_SIZE =>
-            {
+            (Some(subscription), Some(max)) if max > subscription.delivered => {
                 subscription.max = Some(max);
             }
             _ => self.unsubscribe(key),
         }
     }
-}
-
-/// How long the arguments of an operation are, where that may be too long.
-///
-/// The decoder bounds whole lines. What is left to do is to take off the names, which have different lengths.
-fn arguments_len(chunk: &[u8], op: &ClientOp) -> usize {
-    let (start, end) = match op {
-        ClientOp::Publish(frame) => {
-            // The line ends before whatever comes first behind it.
-            let behind = if frame.headers.is_empty() { frame.payload } else { frame.headers };
-            let line = chunk.get(..behind.start as usize).unwrap_or_default();
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            (frame.subject.start as usize, line.len())
-        }
-        ClientOp::Subscribe { subject, sid, .. } => {
-            (subject.start as usize, (sid.start as usize).saturating_add(sid.len as usize))
-        }
-        _ => (0, 0),
-    };
-    end.saturating_sub(start)
 }

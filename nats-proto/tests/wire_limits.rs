@@ -106,8 +106,19 @@ fn numbers_that_are_none_are_named() {
             server(&format!("MSG a {text} 1\r\n")),
             bad_number("subscription identifier", text)
         );
-        assert_eq!(client(&format!("UNSUB 1 {text}\r\n")), bad_number("maximum of messages", text));
+        if text != too_large {
+            let max = bad_number("maximum of messages", text);
+            assert_eq!(client(&format!("UNSUB 1 {text}\r\n")), max);
+        }
     }
+    // A server reads no more than nine digits of what clients send.
+    for text in ["0000000001", "1000000000"] {
+        assert_eq!(client(&format!("PUB a {text}\r\n")), bad_number("payload length", text));
+        assert_eq!(client(&format!("HPUB a {text} 1\r\n")), bad_number("header length", text));
+        assert_eq!(client(&format!("HPUB a 1 {text}\r\n")), bad_number("total length", text));
+    }
+    assert_eq!(server("MSG a 1 0000000001\r\nx\r\n"), None);
+    assert_eq!(client("PUB a 000000001\r\nx\r\n"), None);
 }
 
 #[test]
@@ -115,6 +126,11 @@ fn lengths_above_the_limits_are_refused_before_any_payload() {
     for len in [101, 1 << 31, 1 << 32, 1 << 63, u64::MAX] {
         let error = Some(PayloadTooLong { len, limit: 100 });
         assert_eq!(server(&format!("MSG a 1 {len}\r\n")), error);
+        let error = Some(HeaderBlockTooLong { len, limit: 20 });
+        assert_eq!(server(&format!("HMSG a 1 {len} {len}\r\n")), error);
+    }
+    for len in [101, 999_999_999] {
+        let error = Some(PayloadTooLong { len, limit: 100 });
         assert_eq!(client(&format!("PUB a {len}\r\n")), error);
         assert_eq!(client(&format!("HPUB a 0 {len}\r\n")), error);
         let error = Some(HeaderBlockTooLong { len, limit: 20 });
@@ -182,6 +198,22 @@ fn json_that_cannot_be_read_is_refused() {
 }
 
 #[test]
+fn a_connect_that_cannot_be_read_is_refused() {
+    for text in
+        ["", "nul", "null {}", "[]", "5", "{\"name\":\"\t\"}", "{\"lang\":\"\u{1}\"}", "{} {}"]
+    {
+        let error = client(&format!("CONNECT {text}\r\n"));
+        assert!(
+            matches!(error, Some(BadJson { operation: "CONNECT", .. })),
+            "{text} gives {error:?}"
+        );
+    }
+    for text in ["{}", " null ", "{\"name\":\"\\u0001\\udc00\"}"] {
+        assert_eq!(client(&format!("CONNECT {text}\r\n")), None, "{text}");
+    }
+}
+
+#[test]
 fn an_unreadable_connect_does_not_give_its_secrets_away() {
     let error = client("CONNECT {\"verbose\":\"s3cret\",\"pass\":1}\r\n");
     assert!(matches!(error, Some(BadJson { operation: "CONNECT", .. })));
@@ -199,11 +231,16 @@ fn endless_lines_are_refused_as_soon_as_they_are_too_long() {
         (Side::Server, "+OK", 64, &line),
         (Side::Server, "-ERR '", 64, &line),
         (Side::Server, "INFO {", 80, &info),
-        (Side::Client, "PUB ", 64, &line),
-        (Side::Client, "HPUB a\t", 64, &line),
-        (Side::Client, "SUB ", 64, &line),
-        (Side::Client, "UNSUB ", 64, &line),
-        (Side::Client, "CONNECT {", 80, &info),
+        // Of what clients send, the arguments alone count, as in a server.
+        (Side::Client, "PUB a", "PUB ".len() + 64, &line),
+        (Side::Client, "HPUB \ta\t", "HPUB \t".len() + 64, &line),
+        (Side::Client, "SUB a", "SUB ".len() + 64, &line),
+        (Side::Client, "UNSUB   1", "UNSUB   ".len() + 64, &line),
+        (Side::Client, "PINGx", "PING".len() + 64, &line),
+        (Side::Client, "CONNECT {", "CONNECT ".len() + 80, &info),
+        (Side::Client, "CONNECT{", "CONNECT".len() + 80, &info),
+        // Blanks before them do not, up to a number.
+        (Side::Client, "SUB", "SUB".len() + 64 + 64, &line),
     ] {
         let mut stream = start.as_bytes().to_vec();
         stream.resize(limit, b' ');

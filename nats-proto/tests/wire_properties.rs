@@ -84,7 +84,7 @@ fn client_op() -> impl Strategy<Value = Op> {
                 sid: sid.to_string().into(),
             }
         ),
-        1 => (any::<u64>(), any::<Option<u64>>()).prop_map(|(sid, max)| Op::Unsubscribe {
+        1 => (any::<u64>(), proptest::option::of(0..=999_999_999_u64)).prop_map(|(sid, max)| Op::Unsubscribe {
             sid: sid.to_string().into(),
             max,
         }),

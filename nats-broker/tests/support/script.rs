@@ -17,7 +17,7 @@
 //! wait 2500                   milliseconds
 //! lame duck                   the server sends its clients away
 //! because text                why the servers may differ in what follows
-//! @broker A closed            a line for one server only: `broker`, `nats-server`, `2.10`,
+//! @broker A closed            a line for one server only: `broker`, `nats-server`, `2.10`, `2.15`,
 //!                             or `new` (all but 2.10)
 //! ```
 //!

@@ -5,6 +5,9 @@ use alloc::string::String;
 use super::{Limits, MessageFrame, Span};
 use crate::DecodeError;
 
+/// The most digits of a number that a `nats-server` reads in what clients send; zeros in front count as well.
+const CLIENT_DIGITS: usize = 9;
+
 /// The text of a control line behind the operation's name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Text<'a> {
@@ -69,7 +72,27 @@ impl Argument<'_> {
 
     /// The number that it spells; `what` is what the number stands for.
     pub(super) fn number(self, what: &'static str) -> Result<u64, DecodeError> {
-        number(self.bytes).ok_or_else(|| DecodeError::BadNumber { what, text: snippet(self.bytes) })
+        number(self.bytes).ok_or_else(|| self.bad_number(what))
+    }
+
+    /// The same in what clients send, where a server takes more than nine digits for no number.
+    fn client_number(self, what: &'static str) -> Result<u64, DecodeError> {
+        match self.bytes.len() {
+            ..=CLIENT_DIGITS => self.number(what),
+            _ => Err(self.bad_number(what)),
+        }
+    }
+
+    /// A maximum of messages, which a server ignores if it has more than nine digits.
+    pub(super) fn maximum(self, what: &'static str) -> Result<Option<u64>, DecodeError> {
+        if self.bytes.len() > CLIENT_DIGITS && self.bytes.iter().all(u8::is_ascii_digit) {
+            return Ok(None);
+        }
+        self.number(what).map(Some)
+    }
+
+    fn bad_number(self, what: &'static str) -> DecodeError {
+        DecodeError::BadNumber { what, text: snippet(self.bytes) }
     }
 }
 
@@ -114,13 +137,17 @@ impl Head {
             [reply] => reply.span(),
             _ => return Err(bad()),
         };
+        let size = |argument: &Argument<'_>, what| match sid {
+            Some(_) => argument.number(what),
+            None => argument.client_number(what),
+        };
         let total_name = if headers { "total length" } else { "payload length" };
         Ok(Self {
             subject: subject.span(),
             sid: sid.map_or(Ok(0), |sid| sid.number("subscription identifier"))?,
             reply,
-            headers_len: header.map_or(Ok(0), |header| header.number("header length"))?,
-            total_len: total.number(total_name)?,
+            headers_len: header.map_or(Ok(0), |header| size(header, "header length"))?,
+            total_len: size(total, total_name)?,
         })
     }
 

@@ -7,13 +7,17 @@ use super::machine::{Direction, Machine, Name, Shape};
 use super::{ClientOp, ClientOps, Limits, MessageFrame, PublishFrame, Span, json};
 use crate::DecodeError;
 
+/// So many blanks behind the name of an operation do not count for the limit of its line.
+const FREE_BLANKS: usize = 64;
+
 /// Decodes what clients send, resumable at any byte.
 ///
 /// It accepts what a `nats-server` accepts: names of operations in any case, any number of spaces and tabs
 /// between arguments, lines that end with LF alone, and anything behind PING and PONG. Only payloads must be
 /// followed by CR LF. A subject is any run of bytes without separators: whether it is a subject is for the
-/// caller to check. It is stricter in two things: a CR inside a line is an error, and so is a maximum of
-/// UNSUB that is no number, which a `nats-server` takes for none.
+/// caller to check. Sizes have nine digits at most, and a maximum of UNSUB with more digits is none. It is stricter
+/// in two things: a CR inside a line is an error, and so is a maximum of UNSUB that is no number, which a
+/// `nats-server` takes for none.
 #[derive(Clone, Debug)]
 pub struct ClientDecoder {
     machine: Machine<FromClient>,
@@ -22,7 +26,8 @@ pub struct ClientDecoder {
 impl ClientDecoder {
     /// A decoder at the start of a connection's input.
     ///
-    /// Limits above 1 GiB count as 1 GiB.
+    /// Limits above 1 GiB count as 1 GiB. As in a `nats-server`, the arguments alone count for the limit of a line:
+    /// neither the name of the operation nor the blanks behind it (64 at most).
     pub fn new(limits: Limits) -> Self {
         Self { machine: Machine::new(limits) }
     }
@@ -78,13 +83,22 @@ impl Direction for FromClient {
         matches!(kind, Kind::Connect)
     }
 
+    /// What a server counts: the arguments, without the blanks before them. These are not endless, though.
+    #[inline]
+    fn counted(line: &[u8], name: usize) -> usize {
+        let text = line.get(name..).unwrap_or_default();
+        let blanks =
+            text.iter().take(FREE_BLANKS).take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        text.len().saturating_sub(blanks)
+    }
+
     fn line(kind: Kind, text: Text<'_>) -> Result<ClientOp, DecodeError> {
         match kind {
             Kind::Sub => subscribe(text),
             Kind::Unsub => unsubscribe(text),
             Kind::Ping => Ok(ClientOp::Ping),
             Kind::Pong => Ok(ClientOp::Pong),
-            Kind::Connect => Ok(ClientOp::Connect(json::object("CONNECT", text.bytes)?)),
+            Kind::Connect => Ok(ClientOp::Connect(json::connect(text.bytes)?)),
         }
     }
 
@@ -115,7 +129,7 @@ fn unsubscribe(text: Text<'_>) -> Result<ClientOp, DecodeError> {
     let arguments = text.arguments::<2>();
     let (sid, max) = match arguments.as_ref().map(|all| all.as_slice()) {
         Some([sid]) => (sid, None),
-        Some([sid, max]) => (sid, Some(max.number("maximum of messages")?)),
+        Some([sid, max]) => (sid, max.maximum("maximum of messages")?),
         _ => return Err(text.bad_arguments("UNSUB")),
     };
     Ok(ClientOp::Unsubscribe { sid: sid.span(), max })

@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::DecodeError;
+use crate::{ConnectInfo, DecodeError};
 
 /// Reads the object that an operation carries.
 ///
@@ -24,4 +24,12 @@ pub(super) fn object<T: DeserializeOwned>(
     parsed
         .map(Box::new)
         .map_err(|error| bad(format!("{:?} error at byte {}", error.classify(), error.column())))
+}
+
+/// Reads what CONNECT carries, as a `nats-server` does: nothing at all may be written as `null`.
+pub(super) fn connect(text: &[u8]) -> Result<Box<ConnectInfo>, DecodeError> {
+    let text = if text.trim_ascii() == b"null" { b"{}" } else { text };
+    // Texts need not be UTF-8, and are read as bytes. What they may not hold even so is found here.
+    object::<IgnoredAny>("CONNECT", text)?;
+    object("CONNECT", text)
 }

@@ -10,7 +10,8 @@ use crate::DecodeError;
 pub struct Limits {
     /// Bytes of a control line (everything before CRLF, except INFO and CONNECT). Default: 65,536.
     ///
-    /// A `nats-server` accepts 4,096 from clients; what it sends is longer where subjects are.
+    /// A `nats-server` accepts 4,096 from clients, of arguments alone, and so does
+    /// [`ClientDecoder`](crate::wire::ClientDecoder) count; what it sends is longer where subjects are.
     pub control_line: usize,
     /// Bytes of an INFO or CONNECT line. Default: 1 MiB.
     ///

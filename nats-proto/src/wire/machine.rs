@@ -28,6 +28,9 @@ pub(super) trait Direction {
     /// Whether [`Limits::info`] bounds the line, instead of [`Limits::control_line`].
     fn is_info(kind: Self::Kind) -> bool;
 
+    /// How many bytes of a line, which begins with a name of so many bytes, count for its limit.
+    fn counted(line: &[u8], name: usize) -> usize;
+
     /// The operation that consists of this line.
     fn line(kind: Self::Kind, text: Text<'_>) -> Result<Self::Op, DecodeError>;
 
@@ -182,9 +185,10 @@ impl<D: Direction> Machine<D> {
         // A CR before the line end belongs to it; one at the end of an incomplete line may turn out to.
         let line = rest.get(..line_end.unwrap_or(rest.len())).unwrap_or(rest);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let counted = D::counted(line, name.text.len());
         match name.shape {
-            Shape::Line(kind) if D::is_info(kind) => self.limits.check_info(line.len())?,
-            _ => self.limits.check_line(line.len())?,
+            Shape::Line(kind) if D::is_info(kind) => self.limits.check_info(counted)?,
+            _ => self.limits.check_line(counted)?,
         }
         let Some(line_end) = line_end else {
             return Ok(None);

@@ -125,7 +125,7 @@ pub enum ClientOp {
     Unsubscribe {
         /// The client's name for the subscription.
         sid: Span,
-        /// End only after so many messages, counted from the subscription's start.
+        /// End only after so many messages, counted from the subscription's start; never more than 999,999,999.
         max: Option<u64>,
     },
     /// A keepalive probe or a flush.

@@ -86,6 +86,11 @@ impl Direction for FromServer {
         matches!(kind, Kind::Info)
     }
 
+    #[inline]
+    fn counted(line: &[u8], _name: usize) -> usize {
+        line.len()
+    }
+
     fn line(kind: Kind, text: Text<'_>) -> Result<ServerOp, DecodeError> {
         Ok(match kind {
             Kind::Ping => ServerOp::Ping,

@@ -173,11 +173,14 @@ pub fn client() -> Vec<Golden> {
             ],
         ),
         golden(
-            b"UNSUB 1\r\nUNSUB 2 5\r\nunsub  a-sid  0 \n",
+            b"UNSUB 1\r\nUNSUB 2 5\r\nunsub  a-sid  0 \nUNSUB 1 999999999\r\nUNSUB 1 1000000000\r\nUNSUB 1 99999999999999999999\r\n",
             vec![
                 unsubscribe("1", None),
                 unsubscribe("2", Some(5)),
                 unsubscribe("a-sid", Some(0)),
+                unsubscribe("1", Some(999_999_999)),
+                unsubscribe("1", None),
+                unsubscribe("1", None),
             ],
         ),
     ]

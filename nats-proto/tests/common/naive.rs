@@ -52,12 +52,19 @@ fn front(side: Side, limits: Limits, rest: &[u8]) -> Result<Front, DecodeError> 
     let end = rest.iter().position(|byte| *byte == b'\n');
     let line = &rest[..end.unwrap_or(rest.len())];
     let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let text = &line[name.len()..];
+    let counted = match side {
+        Side::Server => line.len(),
+        Side::Client => {
+            text.len() - text.iter().take_while(|byte| b" \t".contains(byte)).count().min(64)
+        }
+    };
     if name == "INFO" || name == "CONNECT" {
-        if line.len() > limits.info {
+        if counted > limits.info {
             let limit = limits.info;
             return Err(DecodeError::InfoTooLong { limit });
         }
-    } else if line.len() > limits.control_line {
+    } else if counted > limits.control_line {
         let limit = limits.control_line;
         return Err(DecodeError::ControlLineTooLong { limit });
     }
@@ -65,7 +72,6 @@ fn front(side: Side, limits: Limits, rest: &[u8]) -> Result<Front, DecodeError> 
         return Ok(Front::Incomplete);
     };
     let next = end + 1;
-    let text = &line[name.len()..];
     let bad = DecodeError::BadArguments { operation: "", arguments: String::new() };
     let words: Vec<&[u8]> =
         text.split(|byte| b" \t".contains(byte)).filter(|word| !word.is_empty()).collect();
@@ -76,8 +82,12 @@ fn front(side: Side, limits: Limits, rest: &[u8]) -> Result<Front, DecodeError> 
         "PONG" => Op::Pong,
         "+OK" => Op::Ok,
         "-ERR" => Op::Err(ServerError::parse(&String::from_utf8_lossy(text))),
+        "CONNECT" if text.trim_ascii() == b"null" => {
+            Op::Connect(serde_json::from_str("{}").map_err(|_| json())?)
+        }
         "INFO" | "CONNECT" if !is_object(text) => return Err(json()),
         "INFO" => Op::Info(serde_json::from_slice(text).map_err(|_| json())?),
+        "CONNECT" if has_bare_control(text) => return Err(json()),
         "CONNECT" => Op::Connect(serde_json::from_slice(text).map_err(|_| json())?),
         _ if stray => return Err(bad),
         "SUB" => {
@@ -90,7 +100,7 @@ fn front(side: Side, limits: Limits, rest: &[u8]) -> Result<Front, DecodeError> 
         }
         "UNSUB" => match words[..] {
             [sid] => Op::Unsubscribe { sid: sid.to_vec(), max: None },
-            [sid, max] => Op::Unsubscribe { sid: sid.to_vec(), max: Some(number(max)?) },
+            [sid, max] => Op::Unsubscribe { sid: sid.to_vec(), max: maximum(max)? },
             _ => return Err(bad),
         },
         _ => return message(side, limits, name, &words, rest, next),
@@ -111,9 +121,13 @@ fn message(
         return Err(DecodeError::BadArguments { operation: "", arguments: String::new() });
     }
     let mut words = words.to_vec();
-    let total = number(words.pop().expect("there are two at least"));
+    let number_of = match side {
+        Side::Server => number,
+        Side::Client => short_number,
+    };
+    let total = number_of(words.pop().expect("there are two at least"));
     let headers = match name.starts_with('H') {
-        true => number(words.pop().expect("there are three at least")),
+        true => number_of(words.pop().expect("there are three at least")),
         false => Ok(0),
     };
     let subject = words.remove(0).to_vec();
@@ -160,6 +174,19 @@ fn number(word: &[u8]) -> Result<u64, DecodeError> {
     }
 }
 
+/// Of nine digits at most.
+fn short_number(word: &[u8]) -> Result<u64, DecodeError> {
+    number(if word.len() > 9 { b"none" } else { word })
+}
+
+/// The maximum of UNSUB; none if it has more than nine digits.
+fn maximum(word: &[u8]) -> Result<Option<u64>, DecodeError> {
+    if word.len() > 9 && word.iter().all(u8::is_ascii_digit) {
+        return Ok(None);
+    }
+    number(word).map(Some)
+}
+
 /// Compares outcomes, but for the texts in errors.
 pub fn assert_same(ours: &Outcome, naive: &Outcome) {
     assert_eq!(ours.ops, naive.ops);
@@ -176,6 +203,24 @@ pub fn assert_same(ours: &Outcome, naive: &Outcome) {
         other => other.clone(),
     };
     assert_eq!(ours.error.as_ref().map(blank), naive.error.as_ref().map(blank));
+}
+
+/// Whether a control character is in a text of JSON as it is.
+fn has_bare_control(json: &[u8]) -> bool {
+    let mut bytes = json.iter();
+    let mut is_inside = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => is_inside = !is_inside,
+            b'\\' if is_inside => {
+                // What is escaped by it is something else.
+                bytes.next();
+            }
+            0..b' ' if is_inside => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// serde would fill a struct from an array, too.
