@@ -1,7 +1,7 @@
 //! Messages with headers.
 
 use nats_client::{Client, HeaderMap, Message, Subscriber};
-use nats_tests::server::RawConnection;
+use nats_tests::server::{Options, RawConnection, RealServer, Release, TestServer};
 
 use crate::support::{Env, Rt, next, text};
 
@@ -88,6 +88,20 @@ pub(crate) async fn headers_that_cannot_be_read_spoil_nothing_else<R: Rt>(env: E
         assert_eq!((text(&message).as_str(), message.headers), ("body", None), "{headers:?}");
     }
     raw.round_trip();
+    client.flush().await.unwrap();
+    assert_eq!(client.delivery_statistics().connects, 1);
+}
+
+pub(crate) async fn a_server_that_takes_none_is_used_without_them<R: Rt>(env: Env<R, Release>) {
+    let server = RealServer::start(env.kind, &Options::new().extra("no_header_support: true"));
+    let client = env.options().connect(server.url()).await.unwrap();
+    assert!(!client.server_info().headers);
+    let mut inbox = client.subscribe("plain").await.unwrap();
+    client.publish("plain", "body".into()).await.unwrap();
+    assert_eq!(text(&next(&mut inbox).await), "body");
+    let mut headers = HeaderMap::new();
+    headers.insert("A", "b");
+    client.publish_with_headers("plain", headers, "body".into()).await.unwrap_err();
     client.flush().await.unwrap();
     assert_eq!(client.delivery_statistics().connects, 1);
 }

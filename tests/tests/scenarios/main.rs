@@ -289,6 +289,12 @@ macro_rules! on_every_process {
                     connections_come_from_the_local_address,
                     a_local_port_is_used_again_by_a_reconnect,
                 }
+                headers {
+                    a_server_that_takes_none_is_used_without_them,
+                }
+                requests {
+                    a_reply_may_come_with_the_subject_of_a_stored_message,
+                }
                 websocket {
                     messages_and_requests_go_both_ways,
                     large_payloads_arrive_whole,
@@ -302,6 +308,7 @@ macro_rules! on_every_process {
                     a_subscription_that_waits_is_told_of_its_refusal,
                     one_subscription_too_many_is_told_so,
                     a_new_configuration_ends_what_it_forbids,
+                    requests_say_that_their_replies_are_not_allowed,
                 }
                 tls {
                     a_server_that_requires_tls_gets_it,

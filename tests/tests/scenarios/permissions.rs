@@ -1,8 +1,12 @@
 //! What a server does not allow.
 
+use std::error::Error as _;
+
+use futures_util::future::join;
 use futures_util::stream::StreamExt;
-use nats_client::{ConfirmError, EndReason, Notice, PermissionTarget};
+use nats_client::{ConfirmError, EndReason, Notice, PermissionTarget, RequestErrorKind};
 use nats_proto::ServerError;
+use nats_proto::connection::RequestError;
 use nats_tests::server::{Options, RealServer, Release, TestServer};
 
 use crate::support::{Env, Events, Rt, next, text};
@@ -114,4 +118,25 @@ pub(crate) async fn a_new_configuration_ends_what_it_forbids<R: Rt>(env: Env<R, 
     let sid = Some(forbidden.sid());
     assert!(matches!(target, PermissionTarget::Subscription { sid: told, .. } if told == sid));
     assert_eq!(stays.end_reason(), None);
+}
+
+pub(crate) async fn requests_say_that_their_replies_are_not_allowed<R: Rt>(env: Env<R, Release>) {
+    let mut server = RealServer::start(env.kind, &Options::new().extra(PERMISSIONS));
+    let client = env.options().custom_inbox_prefix("closed").connect(url(&server)).await.unwrap();
+    // Once for the inbox, and once more for another one.
+    for _ in 0..2 {
+        let error = client.request("open.door", "knock".into()).await.unwrap_err();
+        assert_eq!(error.kind(), RequestErrorKind::Other, "{error}");
+        let source = error.source().and_then(|source| source.downcast_ref());
+        assert_eq!(source, Some(&RequestError::InboxRefused), "{error}");
+    }
+    // When it is allowed, the next one gets its reply.
+    server.reload(&Options::new().extra(&PERMISSIONS.replace("_INBOX.>", "closed.>")));
+    let mut door = client.subscribe("open.door").await.unwrap();
+    let answer = async {
+        let knock = next(&mut door).await;
+        client.publish(knock.reply.unwrap(), "come in".into()).await.unwrap();
+    };
+    let (reply, ()) = join(client.request("open.door", "knock".into()), answer).await;
+    assert_eq!(text(&reply.unwrap()), "come in");
 }

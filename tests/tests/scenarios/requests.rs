@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::stream::StreamExt;
 use nats_client::{Client, HeaderMap, Message, Request, RequestErrorKind, Runtime, StatusCode};
+use nats_tests::server::{Options, RealServer, Release, TestServer};
 
 use crate::support::{Env, Rt, next, text, until};
 
@@ -198,4 +199,27 @@ pub(crate) async fn a_request_to_what_is_no_subject_is_refused<R: Rt>(env: Env<R
     let large = vec![0; client.max_payload() + 1].into();
     let error = client.request("large", large).await.unwrap_err();
     assert_eq!(error.kind(), RequestErrorKind::MaxPayloadExceeded);
+}
+
+pub(crate) async fn a_reply_may_come_with_the_subject_of_a_stored_message<R: Rt>(
+    env: Env<R, Release>,
+) {
+    let mut server = RealServer::start(env.kind, &Options::new());
+    let store = server.directory().join("jetstream");
+    server.configure(&Options::new().extra(&format!("jetstream: {{ store_dir: {store:?} }}")));
+    server.kill();
+    server.restart();
+    let client = env.options().connect(server.url()).await.unwrap();
+    let ask = async |subject: &str, payload: &'static str| {
+        client.request(subject.to_owned(), payload.into()).await.unwrap()
+    };
+    let stream = r#"{"name":"S","subjects":["orders.*"],"storage":"memory"}"#;
+    let made = ask("$JS.API.STREAM.CREATE.S", stream).await;
+    assert!(!text(&made).contains("error"), "{made:?}");
+    let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
+    let made = ask("$JS.API.CONSUMER.DURABLE.CREATE.S.C", consumer).await;
+    assert!(!text(&made).contains("error"), "{made:?}");
+    ask("orders.new", "stored").await;
+    let reply = ask("$JS.API.CONSUMER.MSG.NEXT.S.C", "").await;
+    assert_eq!((&*reply.subject, &*text(&reply)), ("orders.new", "stored"));
 }
