@@ -311,7 +311,10 @@ impl fmt::Display for FlushError {
     }
 }
 
-/// The subscription has ended already, or is of another connection.
+/// The subscription has ended already.
+///
+/// That is all it can tell: an id of another connection may be equal to one of this connection, whose subscription is then
+/// taken for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownSubscription;
 

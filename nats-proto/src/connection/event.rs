@@ -13,7 +13,8 @@ use crate::{Message, ServerAddr, ServerError, ServerInfo};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DialId(pub(crate) u64);
 
-/// A subscription of one connection object; it stays valid over reconnects.
+/// A subscription of one connection object; it stays valid over reconnects. Another connection may give an id that is
+/// equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubscriptionId {
     pub(crate) index: u32,
