@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -148,6 +149,32 @@ fn unsubscribing_wakes_a_task_that_waits_for_the_next_message() {
     block_on(subscriber.unsubscribe()).expect("a live client");
     assert_eq!(reader.rung(), 1);
     assert!(matches!(Pin::new(&mut subscriber).poll_next(&mut cx), Poll::Ready(None)));
+}
+
+#[test]
+fn counters_never_go_back_whoever_brings_them_up_to_date() {
+    let rig = Rig::new(options().pending_limit(100_000_000));
+    let counters = rig.client.statistics();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    rig.client.statistics();
+                }
+            });
+        }
+        let mut last = 0;
+        let mut went_back = false;
+        for _ in 0..100_000 {
+            rig.client.try_publish("a", Bytes::new()).expect("room");
+            let published = counters.out_messages.load(Ordering::Relaxed);
+            went_back |= published < last;
+            last = published;
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(!went_back);
+    });
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nats_proto::Connection;
+
 /// What a client has done since it was made, over all reconnects.
 ///
 /// The driver brings the counters up to date whenever it has sent or received something;
@@ -21,7 +23,9 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    pub(crate) fn store(&self, counted: &nats_proto::connection::Statistics) {
+    /// Takes over what `conn` has counted: under its lock, so that nobody stores older numbers after newer ones.
+    pub(crate) fn store(&self, conn: &Connection) {
+        let counted = conn.statistics();
         self.in_bytes.store(counted.bytes_in, Ordering::Relaxed);
         self.out_bytes.store(counted.bytes_out, Ordering::Relaxed);
         self.in_messages.store(counted.messages_in, Ordering::Relaxed);

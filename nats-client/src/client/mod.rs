@@ -328,7 +328,7 @@ impl Client {
 
     /// Counters, brought up to date now.
     pub fn statistics(&self) -> Arc<Statistics> {
-        self.handle.statistics.store(&self.delivery_statistics());
+        self.handle.statistics.store(&self.handle.lock().conn);
         Arc::clone(&self.handle.statistics)
     }
 

@@ -214,7 +214,7 @@ impl<R: Runtime> Driver<R> {
         if link.stream.is_none() || !self.batch.events.is_empty() {
             core.turns.end(&mut self.batch.publishers);
         }
-        shared.statistics.store(&core.conn.statistics());
+        shared.statistics.store(&core.conn);
         self.up = matches!(core.conn.state(), State::Connected | State::Draining);
         let deadline = core.deadline();
         // A timer that is set for an earlier time is left as it is.
