@@ -4,7 +4,6 @@ use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -20,7 +19,7 @@ use crate::testing::{Fake, FakeServer, FakeStream, Hasty, Peer, block_on, option
 use crate::{
     Client, ConnectErrorKind, ConnectOptions, Event, Message, Notice, Runtime, Subscriber,
 };
-use rig::{Bell, Rig};
+use rig::Rig;
 
 mod ends;
 mod holding_up;
@@ -32,6 +31,7 @@ mod publishing;
 mod rig;
 #[cfg(all(feature = "tls", feature = "websocket"))]
 mod securing;
+mod subscribing;
 
 fn connect<R: Runtime>(options: ConnectOptions<R>) -> (FakeServer, Peer, Client) {
     let server = FakeServer::new();
@@ -100,55 +100,6 @@ fn what_has_come_before_unsubscribing_is_given_out() {
     assert!(next(&mut subscriber).is_some());
     assert!(next(&mut subscriber).is_some());
     assert!(next(&mut subscriber).is_none());
-}
-
-#[test]
-fn a_subscriber_that_always_has_a_next_message_lets_others_run_now_and_then() {
-    const MESSAGES: usize = 5_000;
-    // Many to a page, few to a page, and none in one.
-    for size in [0, 1, 400, 600] {
-        let (rig, mut peer) = Rig::connected(options());
-        let mut subscriber = block_on(rig.client.subscribe("a")).expect("a subscription");
-        rig.drive();
-        peer.expect("SUB a 1\r\n");
-        peer.send(&format!("MSG a 1 {size}\r\n{}\r\n", "x".repeat(size)).repeat(MESSAGES));
-        rig.drive();
-        let reader = Arc::new(Bell::default());
-        let waker = Waker::from(Arc::clone(&reader));
-        let mut cx = Context::from_waker(&waker);
-        let (mut taken, mut in_a_row) = (0, 0);
-        while taken < MESSAGES {
-            match Pin::new(&mut subscriber).poll_next(&mut cx) {
-                Poll::Ready(message) => {
-                    assert_eq!(message.expect("a live client").payload.len(), size);
-                    (taken, in_a_row) = (taken + 1, in_a_row + 1);
-                    assert!(in_a_row < 1_000, "nobody else runs");
-                }
-                Poll::Pending => {
-                    assert_eq!(reader.rung(), 1, "it goes on by itself");
-                    assert!(in_a_row > 100, "it is expensive");
-                    assert_eq!(subscriber.statistics().pending_messages, (MESSAGES - taken) as u64);
-                    in_a_row = 0;
-                }
-            }
-        }
-        assert!(Pin::new(&mut subscriber).poll_next(&mut cx).is_pending());
-        assert_eq!(reader.rung(), 0, "nothing waits");
-        assert_eq!(subscriber.statistics().delivered, MESSAGES as u64);
-    }
-}
-
-#[test]
-fn unsubscribing_wakes_a_task_that_waits_for_the_next_message() {
-    let (rig, _peer) = Rig::connected(options());
-    let mut subscriber = block_on(rig.client.subscribe("a")).expect("a subscription");
-    let reader = Arc::new(Bell::default());
-    let waker = Waker::from(Arc::clone(&reader));
-    let mut cx = Context::from_waker(&waker);
-    assert!(Pin::new(&mut subscriber).poll_next(&mut cx).is_pending());
-    block_on(subscriber.unsubscribe()).expect("a live client");
-    assert_eq!(reader.rung(), 1);
-    assert!(matches!(Pin::new(&mut subscriber).poll_next(&mut cx), Poll::Ready(None)));
 }
 
 #[test]
