@@ -7,6 +7,7 @@
 
 mod batch;
 mod bounds;
+mod episode;
 mod hand;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::frames::{cost, cost_of, frame};
 use batch::Batch;
 pub(crate) use bounds::Bounds;
 pub use bounds::WhenFull;
+use episode::Rare;
 pub(crate) use hand::Hand;
 
 /// Messages on their way from the driver to one subscriber.
@@ -62,31 +64,6 @@ struct Inbox {
     kept: u64,
     /// What most mailboxes never have.
     rare: Option<Box<Rare>>,
-}
-
-#[derive(Debug, Default)]
-struct Rare {
-    episode: Episode,
-    /// So many messages must have been kept before the episode can be over.
-    resumed: u64,
-    /// Messages dropped in all.
-    dropped: u64,
-    reason: Option<EndReason>,
-}
-
-/// A time in which messages are dropped, with their number.
-///
-/// It is over when the subscriber has caught up, or nothing more can come. If it had not lagged behind, because what
-/// was dropped could not fit at all, it is over when it gets something again: one episode, however many those are.
-/// The end must not be told before the beginning is, which the driver does after it has let go of the lock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Episode {
-    #[default]
-    None,
-    /// The driver is going to tell.
-    Begun(u64),
-    /// The driver has told.
-    Told(u64),
 }
 
 /// What became of a run of messages.
@@ -242,9 +219,7 @@ impl Mailbox {
         let caught_up = self.bounds.is_half(messages, bytes) && inbox.has_resumed();
         let over = caught_up || self.is(FINISHED | ABANDONED);
         let rare = inbox.rare.as_mut()?;
-        if let Episode::Begun(dropped) = rare.episode {
-            rare.episode = Episode::Told(dropped);
-        }
+        rare.tell();
         if over { rare.end_episode() } else { None }
     }
 
@@ -417,31 +392,5 @@ impl Inbox {
 
     fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
-    }
-}
-
-impl Rare {
-    /// Counts dropped messages. True if an episode begins with them.
-    fn drop_more(&mut self, count: u64) -> bool {
-        self.dropped = self.dropped.saturating_add(count);
-        match &mut self.episode {
-            Episode::None => {
-                self.episode = Episode::Begun(count);
-                true
-            }
-            Episode::Begun(dropped) | Episode::Told(dropped) => {
-                *dropped = dropped.saturating_add(count);
-                false
-            }
-        }
-    }
-
-    /// Ends the episode there is, unless its beginning is still to be told: then [`Mailbox::told`] ends it.
-    fn end_episode(&mut self) -> Option<u64> {
-        let Episode::Told(dropped) = self.episode else {
-            return None;
-        };
-        self.episode = Episode::None;
-        Some(dropped)
     }
 }
