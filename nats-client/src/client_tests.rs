@@ -32,6 +32,7 @@ mod rig;
 #[cfg(all(feature = "tls", feature = "websocket"))]
 mod securing;
 mod subscribing;
+mod texts;
 
 fn connect<R: Runtime>(options: ConnectOptions<R>) -> (FakeServer, Peer, Client) {
     let server = FakeServer::new();
