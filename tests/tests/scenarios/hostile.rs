@@ -48,7 +48,7 @@ fn violations() -> Vec<(Vec<u8>, &'static str)> {
         ("HTTP/1.1 400 Bad Request", "unknown operation"),
         ("INFO []", "JSON of INFO cannot be read"),
         ("INFO {\"max_payload\":9223372036854775808}", "JSON of INFO cannot be read"),
-        ("INFO {\"port\":-1}", "JSON of INFO cannot be read"),
+        ("INFO {\"port\":\"none\"}", "JSON of INFO cannot be read"),
     ] {
         violations.push((format!("{line}\r\n").into_bytes(), error));
     }
