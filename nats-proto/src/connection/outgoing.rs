@@ -38,7 +38,7 @@ impl Connection {
     /// # Errors
     ///
     /// Nothing was queued or counted.
-    #[inline]
+    #[inline(always)]
     pub fn publish(&mut self, message: Outgoing<'_>) -> Result<(), PublishError> {
         match message {
             Outgoing { subject, reply: None, headers: None, payload }
@@ -56,7 +56,7 @@ impl Connection {
     ///
     /// For callers to whom a hundred instructions matter; it is false about every 64 KiB, so that what is to be done
     /// from time to time can be done then.
-    #[inline]
+    #[inline(always)]
     pub fn publish_again(&mut self, subject: &str, payload: &Bytes) -> bool {
         let frame = subject.len().saturating_add(payload.len()).saturating_add(LINE);
         if !is_sendable(subject) || !self.gate.pass(frame, payload.len()) {
@@ -88,6 +88,7 @@ impl Connection {
     }
 
     /// Any publish that did not go the short way, with all checks.
+    #[inline(never)]
     fn publish_any(&mut self, message: &Outgoing<'_>) -> Result<(), PublishError> {
         let full = message.reply.is_some() || message.headers.is_some();
         if full && self.publish_full_again(message) {

@@ -76,9 +76,14 @@ fn small(
     let mut line = Line::new(flat.room(words.wrapping_add(total).wrapping_add(REST)));
     line.put(name)?;
     line.put(subject)?;
-    for word in [sid, reply].into_iter().flatten() {
+    // Not in a loop, which the compiler does not always see through.
+    if let Some(sid) = sid {
         line.put(b" ")?;
-        line.put(word)?;
+        line.put(sid)?;
+    }
+    if let Some(reply) = reply {
+        line.put(b" ")?;
+        line.put(reply)?;
     }
     if let Some((_, len)) = headers {
         let (text, count) = line_end(len)?;
