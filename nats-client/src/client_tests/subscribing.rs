@@ -11,7 +11,7 @@ use crate::testing::{block_on, options};
 
 #[test]
 fn a_subscriber_that_always_has_a_next_message_lets_others_run_now_and_then() {
-    const MESSAGES: usize = 5_000;
+    const MESSAGES: usize = 20_000;
     // Many to a page, few to a page, and none in one.
     for size in [0, 1, 400, 600] {
         let (rig, mut peer) = Rig::connected(options());
@@ -29,11 +29,11 @@ fn a_subscriber_that_always_has_a_next_message_lets_others_run_now_and_then() {
                 Poll::Ready(message) => {
                     assert_eq!(message.expect("a live client").payload.len(), size);
                     (taken, in_a_row) = (taken + 1, in_a_row + 1);
-                    assert!(in_a_row < 1_000, "nobody else runs");
+                    assert!(in_a_row < 4_000, "nobody else runs");
                 }
                 Poll::Pending => {
                     assert_eq!(reader.rung(), 1, "it goes on by itself");
-                    assert!(in_a_row > 100, "it is expensive");
+                    assert!(in_a_row > 1_000, "it is expensive");
                     assert_eq!(subscriber.statistics().pending_messages, (MESSAGES - taken) as u64);
                     in_a_row = 0;
                 }
