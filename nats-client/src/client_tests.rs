@@ -1,8 +1,6 @@
 //! A client against a server that the test plays, on a runtime in memory.
 
-use std::error::Error as _;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -15,7 +13,7 @@ use nats_proto::connection::EndReason;
 
 use crate::client::{PublishErrorKind, RequestErrorKind, SubscribeErrorKind};
 use crate::connection::State;
-use crate::testing::{Fake, FakeServer, FakeStream, Hasty, Peer, block_on, options};
+use crate::testing::{FakeServer, Hasty, Peer, block_on, options};
 use crate::{
     Client, ConnectErrorKind, ConnectOptions, Event, Message, Notice, Runtime, Subscriber,
 };
@@ -156,15 +154,6 @@ fn a_request_that_nobody_answers_times_out() {
     assert_eq!(error.to_string(), "request timed out: no reply came within 5ms");
     assert_eq!(client.waiting(), (0, 0));
     assert_eq!(client.subscriptions(), 0);
-}
-
-#[test]
-fn a_flush_that_nobody_answers_says_how_long_it_waited() {
-    let (_server, _peer, client) = connect(options().flush_timeout(Duration::from_millis(5)));
-    let error = block_on(client.flush()).expect_err("no answer");
-    assert_eq!(error.to_string(), "flush failed: the server did not answer within 5ms");
-    let source = error.source().and_then(|source| source.downcast_ref());
-    assert_eq!(source, Some(&nats_proto::connection::FlushError::TimedOut));
 }
 
 #[test]
@@ -391,44 +380,6 @@ fn a_server_that_is_not_there_is_named() {
     }
     let error = connect("nats://127.0.0.1:port").expect_err("no address");
     assert_eq!(error.kind(), ConnectErrorKind::ServerParse);
-}
-
-#[test]
-fn a_connect_that_takes_too_long_says_how_long_and_how_far_it_came() {
-    let short = || options().connection_timeout(Duration::from_millis(5));
-    let never = short().dialer(|_| std::future::pending::<io::Result<FakeStream>>());
-    let error = block_on(never.connect("nats://127.0.0.1:1")).expect_err("no stream");
-    assert_eq!(error.kind(), ConnectErrorKind::TimedOut);
-    let text = error.to_string();
-    assert!(text.contains("nats://127.0.0.1:1: there was no stream to it within 5ms"), "{text}");
-    assert!(!text.contains("tls_first"), "{text}");
-    let silent = FakeServer::new();
-    let error = block_on(short().connect(silent.url())).expect_err("no word");
-    assert_eq!(error.kind(), ConnectErrorKind::TimedOut);
-    let text = error.to_string();
-    assert!(text.contains("the handshake did not end within 5ms"), "{text}");
-    assert!(text.contains("tls_first"), "{text}");
-}
-
-#[test]
-fn a_name_that_is_too_long_is_told_from_credentials_that_are() {
-    let refusal = |options: ConnectOptions<Fake>| {
-        let server = FakeServer::new();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut peer = server.accept();
-                peer.send("INFO {\"server_id\":\"x\",\"max_payload\":100}\r\n");
-                peer.expect_close();
-            });
-            block_on(options.connect(server.url())).expect_err("too long")
-        })
-    };
-    let error = refusal(options().name("n".repeat(5_000)));
-    assert_eq!(error.kind(), ConnectErrorKind::ServerParse);
-    let text = error.to_string();
-    assert!(text.contains("the server reads at most 4096") && !text.contains("JWT"), "{text}");
-    let error = refusal(options().name("n").token("t".repeat(5_000)));
-    assert_eq!(error.kind(), ConnectErrorKind::Authentication, "{error}");
 }
 
 #[test]
