@@ -22,18 +22,19 @@ fn a_flush_that_nobody_answers_says_how_long_it_waited() {
 
 #[test]
 fn a_connect_that_takes_too_long_says_how_long_and_how_far_it_came() {
-    let short = || options().connection_timeout(Duration::from_millis(5));
-    let never = short().dialer(|_| std::future::pending::<io::Result<FakeStream>>());
+    let within = |millis| options().connection_timeout(Duration::from_millis(millis));
+    let never = within(5).dialer(|_| std::future::pending::<io::Result<FakeStream>>());
     let error = block_on(never.connect("nats://127.0.0.1:1")).expect_err("no stream");
     assert_eq!(error.kind(), ConnectErrorKind::TimedOut);
     let text = error.to_string();
     assert!(text.contains("nats://127.0.0.1:1: there was no stream to it within 5ms"), "{text}");
     assert!(!text.contains("tls_first"), "{text}");
+    // On a busy machine it may take a while until there is a stream.
     let silent = FakeServer::new();
-    let error = block_on(short().connect(silent.url())).expect_err("no word");
+    let error = block_on(within(500).connect(silent.url())).expect_err("no word");
     assert_eq!(error.kind(), ConnectErrorKind::TimedOut);
     let text = error.to_string();
-    assert!(text.contains("the handshake did not end within 5ms"), "{text}");
+    assert!(text.contains("the handshake did not end within 500ms"), "{text}");
     assert!(text.contains("tls_first"), "{text}");
 }
 
