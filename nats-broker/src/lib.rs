@@ -116,7 +116,6 @@ mod delivery;
 mod event;
 mod keepalive;
 mod operations;
-mod quoted;
 mod routing;
 #[cfg(feature = "serve")]
 mod serve;

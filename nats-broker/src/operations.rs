@@ -3,12 +3,11 @@
 use alloc::format;
 
 use bytes::Bytes;
-use nats_proto::wire::{ClientOp, Span, encoder};
+use nats_proto::wire::{ClientOp, Quoted, Span, encoder};
 use nats_proto::{ConnectInfo, DecodeError, Instant, Protocol};
 
 use crate::Broker;
 use crate::event::SessionId;
-use crate::quoted::Quoted;
 use crate::session::{Phase, Wishes};
 use crate::subscriptions::Subscription;
 

@@ -145,6 +145,17 @@ fn escapes_in_quoted_names_are_undone() {
 }
 
 #[test]
+fn names_are_written_as_the_server_writes_them() {
+    // What Go takes for not printable is escaped, beyond control characters.
+    for text in [
+        r#"Permissions Violation for Publish to "a\u00ad\u00a0\u2028\U000e0001""#,
+        "Permissions Violation for Publish to \"\u{e9}\u{fffd}\"",
+    ] {
+        assert_eq!(ServerError::parse(text).text(), text);
+    }
+}
+
+#[test]
 fn broken_permission_texts_are_kept_as_text() {
     for text in [
         "Permissions Violation",

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::{self, Write as _};
+use core::fmt;
 
 use nom::branch::alt;
 use nom::bytes::complete::{is_not, tag, tag_no_case, take_while_m_n};
@@ -13,6 +13,8 @@ use nom::combinator::{all_consuming, map, map_opt, opt, value};
 use nom::multi::fold_many0;
 use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
+
+use crate::wire::Quoted;
 
 /// What a permissions violation was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +44,14 @@ pub enum PermissionTarget {
 impl fmt::Display for PermissionTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Publish { subject } => write!(f, "Publish to {}", Quoted(subject)),
-            Self::PublishReply { reply } => write!(f, "Publish with Reply of {}", Quoted(reply)),
+            Self::Publish { subject } => write!(f, "Publish to {}", Quoted(subject.as_bytes())),
+            Self::PublishReply { reply } => {
+                write!(f, "Publish with Reply of {}", Quoted(reply.as_bytes()))
+            }
             Self::Subscription { subject, queue, sid } => {
-                write!(f, "Subscription to {}", Quoted(subject))?;
+                write!(f, "Subscription to {}", Quoted(subject.as_bytes()))?;
                 if let Some(queue) = queue {
-                    write!(f, " using queue {}", Quoted(queue))?;
+                    write!(f, " using queue {}", Quoted(queue.as_bytes()))?;
                 }
                 if let Some(sid) = sid {
                     write!(f, " (sid \"{sid}\")")?;
@@ -107,7 +111,7 @@ macro_rules! server_errors {
                     }
                     Self::TooManyTokens { subject } => Cow::Owned(format!(
                         "Permissions Violation for Subscription to {}, too many tokens",
-                        Quoted(subject)
+                        Quoted(subject.as_bytes())
                     )),
                     Self::Other(text) => Cow::Borrowed(text),
                 }
@@ -299,40 +303,4 @@ fn escape(input: &str) -> IResult<&str, Piece<'_>> {
         map_opt(anychar, letter),
     ))
     .parse(input)
-}
-
-/// Writes a string as Go's `%q` does: on one line, whatever it holds.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        for char in self.0.chars() {
-            match char {
-                '"' | '\\' => write!(f, "\\{char}")?,
-                '\x07' => f.write_str("\\a")?,
-                '\x08' => f.write_str("\\b")?,
-                '\x0c' => f.write_str("\\f")?,
-                '\n' => f.write_str("\\n")?,
-                '\r' => f.write_str("\\r")?,
-                '\t' => f.write_str("\\t")?,
-                '\x0b' => f.write_str("\\v")?,
-                '\0'..='\x1f' | '\x7f' => write!(f, "\\x{:02x}", u32::from(char))?,
-                '\u{80}'..='\u{9f}' => write!(f, "\\u{:04x}", u32::from(char))?,
-                _ => f.write_char(char)?,
-            }
-        }
-        f.write_char('"')
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quotes_as_go_does() {
-        let text = Quoted("a\"\\\x07\x08\x0c\n\r\t\x0b\0\x1f\x7f\u{80}\u{e9}").to_string();
-        assert_eq!(text, r#""a\"\\\a\b\f\n\r\t\v\x00\x1f\x7f\u0080é""#);
-    }
 }

@@ -17,6 +17,7 @@ mod limits;
 mod machine;
 mod op;
 mod out_buf;
+mod quoted;
 mod server_decoder;
 
 pub use chunk::Chunk;
@@ -25,4 +26,5 @@ pub use client_decoder::ClientDecoder;
 pub use limits::Limits;
 pub use op::{ClientOp, ClientOps, MessageFrame, PublishFrame, ServerOp, ServerOps, Span};
 pub use out_buf::OutBuf;
+pub use quoted::Quoted;
 pub use server_decoder::ServerDecoder;

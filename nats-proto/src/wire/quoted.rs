@@ -1,10 +1,20 @@
-//! Text of a client in an -ERR.
+//! Names in an -ERR.
 
 use core::fmt::{self, Write};
 
-/// Writes bytes in quotes as Go's `%q` does, and so the real server: on one line, whatever they hold.
+/// Displays bytes in quotes as Go's `%q` does, and so a `nats-server` in an -ERR that names a subject or a queue group: on
+/// one line, whatever they hold.
+///
+/// ```
+/// use nats_proto::wire::Quoted;
+///
+/// assert_eq!(Quoted(b"a.\xff\n").to_string(), r#""a.\xff\n""#);
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Quoted<'a>(pub(crate) &'a [u8]);
+pub struct Quoted<'a>(
+    /// What is displayed; need not be UTF-8.
+    pub &'a [u8],
+);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
