@@ -13,7 +13,7 @@ use super::subscriptions::Phase;
 use super::{ConnectError, Connection, Delivery, DisconnectReason, RequestError, TlsError};
 use crate::faults::fault;
 use crate::wire::{Chunk, Limits, MessageFrame, ServerDecoder, ServerOp, ServerOps, encoder};
-use crate::{DecodeError, Instant, Message, PermissionTarget, ServerError};
+use crate::{DecodeError, Instant, Message, PermissionTarget, ServerError, StatusCode, header};
 
 /// The decoder of [`Connection::receive`], made when it is first used.
 #[derive(Debug, Default)]
@@ -339,7 +339,8 @@ impl Connection {
     }
 }
 
-/// Whether the server says that nobody listens: status 503 and no payload.
+/// Whether the server says that nobody listens, as [`Message::is_no_responders`] reads it.
 fn is_no_responders(frame: &MessageFrame, chunk: &[u8]) -> bool {
-    frame.payload.is_empty() && frame.headers.of(chunk).starts_with(b"NATS/1.0 503")
+    let status = || header::status(frame.headers.of(chunk));
+    frame.payload.is_empty() && status() == Some(StatusCode::NO_RESPONDERS)
 }

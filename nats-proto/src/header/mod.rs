@@ -17,6 +17,7 @@ mod value;
 
 pub use map::{GetAll, HeaderError, HeaderMap, Iter};
 pub use name::{HeaderName, IntoHeaderName, ParseHeaderNameError};
+pub(crate) use parse::status;
 pub use parse::{ParseHeadersError, ParsedHeaders};
 pub use value::{HeaderValue, IntoHeaderValue, ParseHeaderValueError};
 

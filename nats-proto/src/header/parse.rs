@@ -88,6 +88,15 @@ impl HeaderMap {
     }
 }
 
+/// The status of a block, if it has one and can be read.
+pub(crate) fn status(block: &[u8]) -> Option<StatusCode> {
+    // The first line of most blocks tells that they have none.
+    if block.starts_with(VERSION_LINE) {
+        return None;
+    }
+    HeaderMap::parse(&Bytes::copy_from_slice(block)).ok()?.status
+}
+
 /// Why a header block cannot be read. Texts are the start of the line in question, with control characters escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -162,7 +171,9 @@ fn version_line(input: &[u8]) -> Result<(&[u8], Status), ParseHeadersError> {
     let (code, description) = match suffix.trim_ascii() {
         [] => return Ok((after, (None, None))),
         _ => {
-            status(suffix).map_err(|_| ParseHeadersError::BadStatus { status: snippet(suffix) })?.1
+            status_line(suffix)
+                .map_err(|_| ParseHeadersError::BadStatus { status: snippet(suffix) })?
+                .1
         }
     };
     let description = String::from_utf8_lossy(description.trim_ascii()).into_owned();
@@ -170,7 +181,7 @@ fn version_line(input: &[u8]) -> Result<(&[u8], Status), ParseHeadersError> {
     Ok((after, (Some(code), description)))
 }
 
-fn status(input: &[u8]) -> IResult<&[u8], (StatusCode, &[u8])> {
+fn status_line(input: &[u8]) -> IResult<&[u8], (StatusCode, &[u8])> {
     let code = map_res(take(3usize), StatusCode::from_bytes);
     let description = opt(preceded(take_while1(is_padding), rest));
     let (input, (code, description)) =

@@ -159,6 +159,39 @@ fn requests_fail_at_once_where_the_inbox_is_refused_and_later_ones_ask_again() {
     }
 }
 
+/// What the status means is what the message itself says it does: no other reading of its header block.
+#[test]
+fn a_header_block_says_that_nobody_listens_where_the_message_does() {
+    for (block, nobody) in [
+        ("NATS/1.0 503\r\n\r\n", true),
+        ("NATS/1.0 503\r\nNats-Subject: svc\r\n\r\n", true),
+        ("NATS/1.0 503 No Responders\r\n\r\n", true),
+        ("NATS/1.0  503\r\n\r\n", true),
+        ("NATS/1.0\t503\r\n\r\n", true),
+        ("NATS/1.0 404\r\n\r\n", false),
+        ("NATS/1.0 5031\r\n\r\n", false),
+        ("NATS/1.0503\r\n\r\n", false),
+        ("NATS/1.0 503\r\nno colon\r\n\r\n", false),
+        ("NATS/1.0 503\r\n", false),
+        ("NATS/1.0\r\nStatus: 503\r\n\r\n", false),
+    ] {
+        let mut wire = Wire::connected(config());
+        let (_, subject) = request(&mut wire, 10);
+        let len = block.len();
+        wire.feed(format!("HMSG {subject} 1 {len} {len}\r\n{block}\r\n"));
+        let events = wire.events();
+        let told = match &events[..] {
+            [Event::RequestFailed { error: RequestError::NoResponders, .. }] => true,
+            [Event::Reply { message, .. }] => {
+                assert!(!message.is_no_responders(), "{block:?}");
+                false
+            }
+            events => panic!("{block:?}: {events:?}"),
+        };
+        assert_eq!(told, nobody, "{block:?}");
+    }
+}
+
 #[test]
 fn a_status_with_a_payload_is_a_reply() {
     let mut wire = Wire::connected(config());
