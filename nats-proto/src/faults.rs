@@ -75,6 +75,8 @@ faults! {
     RequestNeverEnds,
     /// A request waits for longer than it was told to.
     RequestDeadlineIsLate,
+    /// A request whose message is given up waits for its deadline.
+    DroppedRequestWaits,
     /// A request that is cancelled stays.
     CancelledRequestStays,
     /// A late reply finds the next request in the same place.

@@ -102,6 +102,10 @@ fn errors_of_verbs() {
         RequestError::InboxRefused,
         "the server does not allow the subscription for replies: check the permissions and the inbox prefix",
     );
+    says(
+        RequestError::Dropped,
+        "the request was given up before it was sent: there was no room to keep it, or the next server would not take it",
+    );
     says(RequestError::Closed, "the connection is closed");
     says(FlushError::TimedOut, "the server did not answer in time");
     says(

@@ -202,7 +202,7 @@ proptest! {
                     out.append(&mut other);
                     prop_assert!(other.is_empty());
                 }
-                Step::DropFront => prop_assert_eq!(out.drop_front_publish(), model.drop_front()),
+                Step::DropFront => prop_assert_eq!(out.drop_front_publish(|_| ()), model.drop_front()),
                 Step::Clear => {
                     out.clear();
                     model = Model::default();
@@ -274,13 +274,41 @@ fn large_payloads_are_never_copied() {
 }
 
 #[test]
+fn whoever_waits_for_an_answer_to_what_goes_is_told() {
+    let mut headers = HeaderMap::new();
+    headers.insert("A", "b 1 2");
+    let mut out = OutBuf::new();
+    let mut put = |reply: Option<&[u8]>, headers, size| {
+        encoder::publish(&mut out, b"a", reply, headers, &payload(size));
+    };
+    for (headers, size) in
+        [(None, 1), (Some(&headers), 1), (None, OutBuf::SEGMENT_THRESHOLD), (Some(&headers), 5_000)]
+    {
+        put(Some(b"r.1-2"), headers, size);
+        put(None, headers, size);
+    }
+    let mut told = 0;
+    let mut note = |reply: &[u8]| {
+        assert_eq!(reply, b"r.1-2");
+        told += 1;
+    };
+    for _ in 0..4 {
+        assert!(out.drop_front_publish(&mut note).is_some());
+    }
+    out.retain_publishes(|_, has_headers| has_headers, &mut note);
+    assert_eq!(out.unsent_publishes(), 2);
+    out.retain_publishes(|_, _| false, note);
+    assert_eq!(told, 4);
+}
+
+#[test]
 fn a_dropped_payload_is_let_go_of_at_once() {
     let large = payload(OutBuf::SEGMENT_THRESHOLD);
     let mut out = OutBuf::new();
     encoder::publish(&mut out, b"a", None, None, &large);
     encoder::publish(&mut out, b"b", None, None, &payload(10));
     encoder::publish(&mut out, b"c", None, None, &payload(10));
-    assert!(out.drop_front_publish().is_some());
+    assert!(out.drop_front_publish(|_| ()).is_some());
     assert!(large.is_unique());
     assert_eq!(out.unsent_publishes(), 2);
 }

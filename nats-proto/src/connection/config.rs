@@ -87,8 +87,9 @@ pub enum PendingPolicy {
     Wait,
     /// It is refused for good: an async front returns the error instead of waiting.
     Error,
-    /// The oldest buffered publishes make room and count as dropped. One that is larger than all the room is refused for
-    /// good.
+    /// The oldest buffered publishes make room and count as dropped; a request among them ends with
+    /// [`RequestError::Dropped`](crate::connection::RequestError::Dropped). One that is larger than all the room is refused
+    /// for good.
     DropOldest,
 }
 

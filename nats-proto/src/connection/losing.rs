@@ -83,6 +83,8 @@ impl Connection {
                 self.connection_lost(now, reason, next);
             }
         }
+        // Requests may have ended with what was given up.
+        self.flush_behind_replies();
     }
 
     /// An attempt did not come to a connection.

@@ -107,7 +107,8 @@ impl Connection {
     /// Publishes with a reply subject of its own (whatever `message.reply` says): the reply, or
     /// [`Event::RequestFailed`], follows by `deadline`.
     ///
-    /// A request waits through a reconnect: replies find the new link as long as the deadline allows.
+    /// A request waits through a reconnect: replies find the new link as long as the deadline allows. One whose message is
+    /// given up before it is sent ends with it.
     ///
     /// # Errors
     ///

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::event::Event;
+use super::event::{Event, RequestId};
 use super::state::Link;
-use super::{Connection, fences};
+use super::{Connection, RequestError, fences};
 use crate::faults::fault;
 
 /// What is known of the queued publishes without looking through them, which takes time: there may be hundreds of
@@ -30,11 +30,14 @@ impl Connection {
     /// Gives up the oldest publishes that are kept until at most `limit` bytes are left.
     pub(super) fn drop_oldest(&mut self, limit: usize) {
         let behind = self.last_before_queued();
-        let mut count = 0_u64;
-        while self.outgoing.len() > limit && self.outgoing.drop_front_publish().is_some() {
+        let (mut count, mut unsent) = (0_u64, Vec::new());
+        let Self { outgoing, requests, .. } = self;
+        let mut note = |reply: &[u8]| unsent.extend(requests.find(reply));
+        while outgoing.len() > limit && outgoing.drop_front_publish(&mut note).is_some() {
             count = count.saturating_add(1);
         }
         self.fences.give_up(fences::GivenUp { behind, count });
+        self.fail_unsent(unsent);
         self.dropped(count);
     }
 
@@ -56,6 +59,15 @@ impl Connection {
         });
         self.outgoing = queued;
         *self.queued.behind.insert(head.saturating_sub(count))
+    }
+
+    /// Ends requests whose messages are given up: nobody can answer them.
+    fn fail_unsent(&mut self, unsent: Vec<RequestId>) {
+        for request in unsent {
+            if !fault!(DroppedRequestWaits) && self.requests.finish(request) {
+                self.emit(Event::RequestFailed { request, error: RequestError::Dropped });
+            }
+        }
     }
 
     /// Counts publishes that are given up. One event is enough for many.
@@ -88,8 +100,9 @@ impl Connection {
         let headers_supported = self.headers_supported();
         let mut queued = Queued::default();
         let mut count = 0_u64;
-        let mut given_up = Vec::new();
-        self.outgoing.retain_publishes(|size, has_headers| {
+        let (mut given_up, mut unsent) = (Vec::new(), Vec::new());
+        let Self { outgoing, requests, .. } = self;
+        let keep = |size: usize, has_headers: bool| {
             let keep = size <= limit && (headers_supported || !has_headers);
             let keep = keep || fault!(TooLargeIsSent);
             count = count.saturating_add(1);
@@ -100,7 +113,8 @@ impl Connection {
                 given_up.push(count);
             }
             keep
-        });
+        };
+        outgoing.retain_publishes(keep, |reply| unsent.extend(requests.find(reply)));
         self.queued = queued;
         // The queued publishes are the last ones in the books.
         let first = self.ledger.head().saturating_sub(count);
@@ -108,6 +122,7 @@ impl Connection {
             let behind = position.saturating_sub(first);
             given_up.partition_point(|queued| *queued <= behind) as u64
         });
+        self.fail_unsent(unsent);
         self.dropped(given_up.len() as u64);
     }
 

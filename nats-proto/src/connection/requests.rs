@@ -127,7 +127,10 @@ impl Requests {
     pub(super) fn start(&mut self, id: RequestId, deadline: Instant) -> bool {
         if let Some(slot) = self.slots.get_mut(id.index()) {
             slot.waiting = true;
-            self.free.pop();
+            // Behind it are those of requests that were given up to make room for this one.
+            if let Some(place) = self.free.iter().rposition(|index| *index == id.index) {
+                self.free.swap_remove(place);
+            }
         }
         let late = if fault!(RequestDeadlineIsLate) { 100 } else { 0 };
         self.deadlines.insert(deadline + Duration::from_millis(late), id)

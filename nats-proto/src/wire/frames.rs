@@ -37,6 +37,19 @@ pub(super) struct Publish {
     pub(super) segmented: bool,
 }
 
+impl Publish {
+    /// Where an answer is expected, if one is. `flat` has the frame.
+    pub(super) fn reply<'a>(&self, flat: &'a [u8]) -> Option<&'a [u8]> {
+        let head = flat.get(self.head.clone())?;
+        let line = head.get(..memchr::memchr(b'\r', head)?)?;
+        // From its end: one length or two, perhaps a reply subject, the subject, the operation.
+        let mut words = line.rsplit(|byte| *byte == b' ');
+        words.nth(usize::from(self.has_headers))?;
+        let reply = words.next()?;
+        words.nth(1).map(|_operation| reply)
+    }
+}
+
 impl Frame {
     /// Bytes of the frame.
     pub(super) fn len(&self) -> usize {

@@ -179,7 +179,7 @@ impl OutBuf {
     /// [`encoder`](crate::wire::encoder) wrote; at bytes that are no whole frame the walk ends.
     pub fn into_unsent_publishes(self, mut keep: impl FnMut(usize, bool) -> bool) -> OutBuf {
         let written = self.written;
-        self.filtered(|frame| match &frame.publish {
+        self.filtered(|frame, _| match &frame.publish {
             Some(publish) => {
                 let unsent = frame.end.logical > written || fault!(WrittenIsSentAgain);
                 unsent && keep(publish.size, publish.has_headers)
@@ -188,22 +188,31 @@ impl OutBuf {
         })
     }
 
-    /// Takes out the publishes for which `keep(size, has_headers)` says no; everything else stays, in order.
+    /// Takes out the publishes for which `keep(size, has_headers)` says no; everything else stays, in order. `gone` is told
+    /// the reply subjects of those that go, as far as they have one.
     ///
     /// For a buffer of which nothing is written yet.
-    pub fn retain_publishes(&mut self, mut keep: impl FnMut(usize, bool) -> bool) {
-        *self = mem::take(self).filtered(|frame| match &frame.publish {
-            Some(publish) => keep(publish.size, publish.has_headers),
+    pub fn retain_publishes(
+        &mut self,
+        mut keep: impl FnMut(usize, bool) -> bool,
+        mut gone: impl FnMut(&[u8]),
+    ) {
+        *self = mem::take(self).filtered(|frame, flat| match &frame.publish {
+            Some(publish) if keep(publish.size, publish.has_headers) => true,
+            Some(publish) => {
+                publish.reply(flat).into_iter().for_each(&mut gone);
+                false
+            }
             None => true,
         });
     }
 
-    /// The whole frames for which `keep` says yes, in a new buffer.
-    fn filtered(mut self, mut keep: impl FnMut(&Frame) -> bool) -> OutBuf {
+    /// The whole frames for which `keep` says yes, in a new buffer. It is also given the flat bytes.
+    fn filtered(mut self, mut keep: impl FnMut(&Frame, &[u8]) -> bool) -> OutBuf {
         let mut kept = OutBuf::new();
         let segments = mem::take(&mut self.segments);
         for frame in Frames::new(&self.flat, &segments, self.kept_from) {
-            if !keep(&frame) {
+            if !keep(&frame, &self.flat) {
                 continue;
             }
             let flat = |from, to| self.flat.get(from..to).unwrap_or_default();
@@ -231,15 +240,16 @@ impl OutBuf {
     }
 
     /// Drops the first publish of which nothing is written, and says how many bytes its frame had; `None` if
-    /// there is none.
+    /// there is none. `gone` is told its reply subject, if it has one.
     ///
     /// Constant time, taken over many calls, if the buffer holds nothing but publishes, which is what it is
     /// for; linear otherwise. The memory is given back: that of a large payload at once, the rest when as
     /// much is dropped as is left.
-    pub fn drop_front_publish(&mut self) -> Option<usize> {
+    pub fn drop_front_publish(&mut self, gone: impl FnOnce(&[u8])) -> Option<usize> {
         let mut frames = Frames::new(&self.flat, &self.segments, self.kept_from)
             .filter(|frame| frame.publish.is_some() && frame.start.logical >= self.written);
         let frame = if fault!(DropsTheNewest) { frames.last()? } else { frames.next()? };
+        frame.publish.as_ref().and_then(|publish| publish.reply(&self.flat)).map(gone);
         let payload = frame.len().saturating_sub(frame.end.flat.saturating_sub(frame.start.flat));
         if frame.start.logical == self.written {
             // Count it as written.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use nats_proto::connection::RequestError;
-use nats_proto::{Event, Outgoing, RequestId};
+use nats_proto::connection::{PendingPolicy, RequestError};
+use nats_proto::{Event, HeaderMap, Outgoing, RequestId};
 
 use crate::support::{Wire, config};
 
@@ -190,6 +190,106 @@ fn a_header_block_says_that_nobody_listens_where_the_message_does() {
         };
         assert_eq!(told, nobody, "{block:?}");
     }
+}
+
+#[test]
+fn a_request_whose_message_makes_room_for_newer_ones_ends_at_once() {
+    let mut dropping = config();
+    dropping.pending_policy = PendingPolicy::DropOldest;
+    dropping.pending_limit = 200;
+    let mut wire = Wire::connected(dropping);
+    wire.cut();
+    let payload = Bytes::from_static(b"q");
+    let deadline = wire.now + Duration::from_secs(10);
+    let ask = |wire: &mut Wire| {
+        wire.connection.request(Outgoing::new("svc", &payload), deadline).expect("room")
+    };
+    // Each takes 40 bytes or so. The sixth makes room for itself, and takes no place of one that goes.
+    let ids: Vec<RequestId> = (0..6).map(|_| ask(&mut wire)).collect();
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 6);
+    let failed = |wire: &mut Wire| -> Vec<RequestId> {
+        let events = wire.events();
+        let failed = events.iter().filter_map(|event| match event {
+            Event::RequestFailed { request, error: RequestError::Dropped } => Some(*request),
+            Event::Dropped { .. } => None,
+            other => panic!("{other:?}"),
+        });
+        failed.collect()
+    };
+    let gone = failed(&mut wire);
+    assert_eq!(gone.len() as u64, wire.statistics().dropped);
+    assert_eq!(gone, ids[..gone.len()]);
+    assert!(!gone.is_empty());
+    assert_eq!(wire.connection.pending_requests(), 6 - gone.len());
+    while wire.connection.pending_requests() > 0 {
+        wire.publish("a", "x").expect("room");
+    }
+    assert_eq!(failed(&mut wire).last(), ids.last());
+    // The places are free again, each once.
+    let again: Vec<usize> = (0..4).map(|_| ask(&mut wire).index()).collect();
+    assert_eq!(again.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+    wire.connect();
+    wire.pass(Duration::from_secs(10));
+    assert_eq!(wire.connection.pending_requests(), 0);
+}
+
+#[test]
+fn a_request_that_the_next_server_would_not_take_ends_at_once() {
+    let mut headers = HeaderMap::new();
+    headers.insert("A", "b");
+    for (info, small) in [
+        (r#"INFO {"headers":true,"max_payload":4}"#, true),
+        (r#"INFO {"headers":false,"max_payload":1000}"#, false),
+    ] {
+        let mut wire = Wire::connected(config());
+        wire.cut();
+        let deadline = wire.now + Duration::from_secs(10);
+        let (few, many) = (Bytes::from_static(b"1234"), Bytes::from_static(b"12345"));
+        let mut message = Outgoing::new("svc", &many);
+        if !small {
+            message.headers = Some(&headers);
+        }
+        let unsent = wire.connection.request(message, deadline).expect("room");
+        let sent = wire.connection.request(Outgoing::new("svc", &few), deadline).expect("room");
+        wire.dialled();
+        wire.accept();
+        wire.feed(format!("{info}\r\nPONG\r\n"));
+        let events = wire.events();
+        let failed: Vec<_> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::RequestFailed { request, error } => Some((*request, *error)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(failed, [(unsent, RequestError::Dropped)], "{info}");
+        assert_eq!(wire.connection.pending_requests(), 1);
+        wire.connection.cancel_request(sent);
+    }
+}
+
+/// The end waits for replies, and none is missing any more.
+#[test]
+fn an_end_does_not_wait_for_a_request_that_is_not_sent() {
+    let mut dropping = config();
+    dropping.pending_policy = PendingPolicy::DropOldest;
+    dropping.pending_limit = 100;
+    dropping.send_limit = 0;
+    let mut wire = Wire::connected(dropping);
+    wire.feed("-ERR 'Stale Connection'\r\n");
+    let payload = Bytes::from_static(&[b'q'; 20]);
+    let deadline = wire.now + Duration::from_secs(100);
+    wire.connection.request(Outgoing::new("svc", &payload), deadline).expect("room");
+    wire.publish("a", &"x".repeat(60)).expect("room");
+    wire.connection.drain(wire.now);
+    wire.connection.handle_drained(wire.now);
+    wire.hang_up();
+    assert_eq!(wire.connection.pending_requests(), 0);
+    wire.connect();
+    assert!(wire.written().ends_with("PING\r\n"), "the last flush");
+    wire.feed("PONG\r\n");
+    wire.hang_up();
+    assert_eq!(wire.connection.state(), nats_proto::State::Closed);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! counters are checked against.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -127,6 +127,10 @@ pub(super) struct Books {
     unordered: u64,
     /// How many became uncertain with the last link.
     pub(super) lost_last: u64,
+    /// The last publish that was ever written: what stands before it and is not written has been given up.
+    last_written: Option<usize>,
+    /// Requests that are said to have been given up.
+    given_up: BTreeSet<Stamp>,
 }
 
 /// What the server of the link was told, and has said.
@@ -158,6 +162,8 @@ impl Books {
             strictest: usize::MAX,
             unordered: 0,
             lost_last: 0,
+            last_written: None,
+            given_up: BTreeSet::new(),
         }
     }
 
@@ -187,6 +193,7 @@ impl Books {
                     let index = stamp.seq as usize;
                     let entry = self.entries.get_mut(index).expect("accepted before it is written");
                     assert_eq!(entry.fate, Fate::Kept, "{stamp:?} is written again");
+                    assert!(!self.given_up.contains(&stamp), "{stamp:?} was to be given up");
                     entry.fate = Fate::Written;
                     let size = frame.payload.len as usize;
                     let limit = self.server.max_payload;
@@ -222,6 +229,25 @@ impl Books {
             }
         }
         self.written.push(index);
+        self.last_written = self.last_written.max(Some(index));
+    }
+
+    /// A request is told that it is not sent: because others took its place, if they may, or as it is too large.
+    pub(super) fn given_up(&mut self, stamp: Stamp, may_be_pushed_out: bool) {
+        let entry = &self.entries[stamp.seq as usize];
+        assert_eq!(entry.fate, Fate::Kept, "{stamp:?} is given up and was written");
+        assert!(
+            may_be_pushed_out || entry.len > self.strictest,
+            "{stamp:?} is given up for nothing"
+        );
+        self.given_up.insert(stamp);
+    }
+
+    /// Checks that a request that got no reply in time was not given up before: that would have been to be told at once.
+    pub(super) fn check_not_left_out(&self, stamp: Stamp) {
+        let index = stamp.seq as usize;
+        let left_out = self.entries[index].fate == Fate::Kept && Some(index) < self.last_written;
+        assert!(!left_out, "{stamp:?} was given up and waited");
     }
 
     /// Checks that a subscription may be called drained: the server has confirmed that nothing more comes, or is gone.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use nats_proto::connection::{
-    DisconnectReason, EndReason, FlushError, PublishError, RequestError, SubscribeError,
+    DisconnectReason, EndReason, FlushError, PendingPolicy, PublishError, RequestError,
+    SubscribeError,
 };
 use nats_proto::{
     Connection, Event, FlushId, Instant, Message, Outgoing, RequestId, Rng, State, SubscriptionId,
@@ -456,7 +457,14 @@ impl Application for Restless {
                 };
                 assert!(self.is_on_time(now, asked.deadline), "{request:?} ends too late");
                 match error {
-                    RequestError::TimedOut => assert!(asked.deadline <= now, "too early"),
+                    RequestError::TimedOut => {
+                        assert!(asked.deadline <= now, "too early");
+                        self.books.check_not_left_out(asked.stamp);
+                    }
+                    RequestError::Dropped => {
+                        let policy = connection.config().pending_policy;
+                        self.books.given_up(asked.stamp, policy == PendingPolicy::DropOldest);
+                    }
                     RequestError::NoResponders => {}
                     RequestError::Closed => assert!(self.is_ending()),
                     error => panic!("{request:?} fails: {error}"),
