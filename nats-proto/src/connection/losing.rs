@@ -72,6 +72,10 @@ impl Connection {
         self.events.retain(|event| !matches!(event, Event::Hangup));
         self.take_back_asks();
         let lost = self.break_link(unsent);
+        if error.is_none() {
+            // What was handed out before the server named its limit is back, and might cost the next link as well.
+            self.recheck_queued();
+        }
         if let Some(came_back) = came_back {
             self.make_room_afterwards(came_back);
         }

@@ -509,6 +509,29 @@ fn what_a_server_no_longer_takes_is_given_up_before_it_is_written() {
     assert_eq!(wire.written(), "PUB b 1\r\nx\r\n");
 }
 
+/// A server names the limit of the account behind the first PONG, when what was kept may be under way already. It ends
+/// the link then, and the next one begins with the larger limit again.
+#[test]
+fn what_comes_back_from_a_link_is_checked_against_the_limit_that_it_named_last() {
+    let mut wire = Wire::new(config());
+    wire.publish("a", &"x".repeat(200)).expect("room");
+    wire.publish("a", "x").expect("room");
+    wire.connect();
+    let mut out = OutBuf::new();
+    assert!(wire.connection.poll_transmit(&mut out));
+    // The server has read the line, and that is enough for it.
+    out.advance(20);
+    wire.feed("INFO {\"max_payload\":100}\r\n-ERR 'Maximum Payload Violation'\r\n");
+    let mut events = wire.events();
+    assert!(wire.was_told_to_hang_up());
+    events.extend(wire.disconnect(out));
+    assert!(events.iter().any(|event| matches!(event, Event::Dropped { count: 1 })), "{events:?}");
+    let statistics = wire.statistics();
+    assert_eq!((statistics.dropped, statistics.uncertain, statistics.pending), (1, 0, 1));
+    wire.connect();
+    assert_eq!(wire.written(), "PUB a 1\r\nx\r\n");
+}
+
 #[test]
 fn of_several_limits_in_one_read_the_last_one_counts_for_what_is_queued() {
     let mut wire = Wire::connected(config());
