@@ -90,6 +90,10 @@ impl Subscriber {
     /// Ends the subscription when it has got `count` messages in all, those before this call among them; at
     /// once if it has got as many already.
     ///
+    /// To raise a count that was set before is safe only while the subscription is far from that: a server that has sent the
+    /// last message has ended the subscription. If it learns too late of a greater count, messages come again only with the
+    /// next connection.
+    ///
     /// # Errors
     ///
     /// The client is closed.

@@ -242,8 +242,20 @@ impl Connection {
         self.messages_in = self.messages_in.saturating_add(1);
         deliver(self, chunk, Route::Subscription(id));
         if is_full {
-            self.end_subscription(id, EndReason::MaxReached);
+            self.reached_max(id);
         }
+    }
+
+    /// A subscription has got all that it asked for.
+    #[inline(never)]
+    fn reached_max(&mut self, id: SubscriptionId) {
+        // A server that could not be told of the maximum is told of the end.
+        let told = self.subscriptions.get_mut(id).is_none_or(|known| known.max_on_wire().is_some());
+        if !told {
+            encoder::unsubscribe(&mut self.outgoing, id.sid, None);
+            self.wake.transmit();
+        }
+        self.end_subscription(id, EndReason::MaxReached);
     }
 
     #[inline(never)]

@@ -12,7 +12,7 @@ use super::queued::Queued;
 use super::requests;
 use super::room::Load;
 use super::state::Link;
-use super::subscriptions::Phase;
+use super::subscriptions::{LARGEST_MAX, Phase};
 use super::{Connection, FlushError, PublishError, SubscribeError, UnknownSubscription};
 use crate::faults::fault;
 use crate::wire::{OutBuf, encoder};
@@ -322,6 +322,11 @@ impl Connection {
     /// Ends a subscription after it has got `max` messages in all, over all links: at once if it has.
     /// [`Event::SubscriptionEnded`] follows.
     ///
+    /// A maximum can be changed as long as it is not reached. But a server that has sent the last message of a smaller one
+    /// has ended the subscription, and says nothing of it: learns it too late of a larger one, messages come again only with
+    /// the next link. So it does at 999,999,999 messages of a link, the most that it can be told, where a smaller maximum was
+    /// told before on this link.
+    ///
     /// # Errors
     ///
     /// It has ended already.
@@ -332,10 +337,12 @@ impl Connection {
     ) -> Result<(), UnknownSubscription> {
         let connected = self.is_up();
         let subscription = self.subscriptions.get_mut(id).ok_or(UnknownSubscription)?;
+        // The server would end it at a maximum that it was told.
+        let told = subscription.max_on_wire().map(|_| LARGEST_MAX);
         subscription.max = Some(max);
         let done = subscription.delivered >= max;
-        let on_wire = subscription.max_on_wire();
-        if connected && subscription.phase != Phase::Draining {
+        let on_wire = subscription.max_on_wire().or(told);
+        if connected && subscription.phase != Phase::Draining && (done || on_wire.is_some()) {
             let max = on_wire.filter(|_| !done);
             encoder::unsubscribe(&mut self.outgoing, id.sid, max);
             self.wake.transmit();

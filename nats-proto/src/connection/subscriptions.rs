@@ -10,6 +10,9 @@ use super::event::SubscriptionId;
 use crate::faults::fault;
 use crate::wire::{OutBuf, encoder};
 
+/// The largest maximum that a server can be told: one of more than nine digits ends the subscription at once.
+pub(super) const LARGEST_MAX: u64 = 999_999_999;
+
 /// How far a subscription has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -49,15 +52,15 @@ impl Subscription {
         }
     }
 
-    /// The maximum as the server is told it: the server counts the deliveries from the SUB of this link, and
-    /// takes a number of more than nine digits for none at all.
+    /// The maximum as the server is told it, which counts the deliveries from the SUB of this link. `None` also if it could
+    /// not read it: then the server goes on, and we count alone.
     pub(super) fn max_on_wire(&self) -> Option<u64> {
-        const LARGEST: u64 = 999_999_999;
         let again = self.delivered_before > 0;
         let more = u64::from(again && fault!(MaximumIsOneMore));
         let less = u64::from(again && fault!(MaximumIsOneLess));
         let left = |max: u64| max.saturating_add(more).saturating_sub(self.delivered_before);
-        self.max.map(|max| left(max).saturating_sub(less).min(LARGEST))
+        let max = self.max.map(|max| left(max).saturating_sub(less));
+        max.filter(|max| *max <= LARGEST_MAX)
     }
 }
 
@@ -188,6 +191,9 @@ impl Subscriptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Connection;
+    use crate::connection::state::Link;
+    use crate::{Config, Instant};
 
     #[test]
     fn places_are_used_again_and_numbers_are_not() {
@@ -203,6 +209,29 @@ mod tests {
         assert_eq!(table.by_sid_mut(c.sid()).map(|s| &*s.subject), Some("c"));
         assert!(table.get_mut(a).is_none());
         assert_eq!(table.len(), 2);
+    }
+
+    /// Here, as nobody waits for so many messages.
+    #[test]
+    fn a_server_that_could_not_be_told_of_a_maximum_is_told_of_the_end() {
+        for (max, end) in [(7, ""), (LARGEST_MAX, ""), (LARGEST_MAX + 1, "UNSUB 1\r\n")] {
+            let config = Config::new(alloc::vec!["a".parse().expect("an address")]);
+            let mut connection =
+                Connection::new(config.into(), [1; 32], Instant::ZERO).expect("valid settings");
+            connection.link = Link::Connected;
+            let id = connection.subscribe("a", None).expect("open");
+            connection.unsubscribe_after(id, max).expect("it exists");
+            let mut out = OutBuf::new();
+            connection.poll_transmit(&mut out);
+            out.clear();
+            connection.subscriptions.get_mut(id).expect("it exists").delivered = max - 2;
+            for (left, end) in [(1, ""), (0, end)] {
+                connection.receive(Instant::ZERO, &mut "MSG a 1 0\r\n\r\n".into());
+                connection.poll_transmit(&mut out);
+                assert_eq!(out.chunks().collect::<Vec<_>>().concat(), end.as_bytes());
+                assert_eq!(connection.subscriptions(), left);
+            }
+        }
     }
 
     #[test]

@@ -154,12 +154,24 @@ fn ten_thousand_subscriptions_do_not_make_an_idle_poll_slower() {
     assert!(wire.connection.poll_event().is_none());
 }
 
+/// One digit more would end the subscription at once, and a smaller number before its time.
 #[test]
 fn a_maximum_that_no_server_can_read_is_not_sent() {
     let mut wire = Wire::connected(config());
     let id = wire.connection.subscribe("a", None).expect("a subscription");
     wire.written();
-    wire.connection.unsubscribe_after(id, u64::MAX).expect("it exists");
-    // One digit more would end the subscription at once.
+    wire.connection.unsubscribe_after(id, 1_000_000_000).expect("it exists");
+    assert_eq!(wire.written(), "");
+    // Once the server has been told of one, the largest is the best that it can be told.
+    wire.connection.unsubscribe_after(id, 999_999_999).expect("it exists");
     assert_eq!(wire.written(), "UNSUB 1 999999999\r\n");
+    wire.connection.unsubscribe_after(id, 7).expect("it exists");
+    wire.connection.unsubscribe_after(id, u64::MAX).expect("it exists");
+    assert_eq!(wire.written(), "UNSUB 1 7\r\nUNSUB 1 999999999\r\n");
+    // The next one has not been told of any.
+    wire.cut();
+    wire.connect();
+    assert_eq!(wire.written(), "SUB a 1\r\n");
+    wire.connection.unsubscribe_after(id, 2).expect("it exists");
+    assert_eq!(wire.written(), "UNSUB 1 2\r\n");
 }
