@@ -19,6 +19,7 @@ use crate::{
 };
 use rig::Rig;
 
+mod dialling;
 mod ends;
 mod holding_up;
 mod keeping_nothing;

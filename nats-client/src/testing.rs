@@ -298,6 +298,12 @@ impl FakeServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// The URL of a name whose addresses are those of these servers.
+    pub(crate) fn url_of_all(servers: &[&Self]) -> String {
+        let ports = servers.iter().map(|server| format!("-{}", server.port));
+        format!("nats://ports{}", ports.collect::<String>())
+    }
+
     /// The next connection.
     pub(crate) fn accept(&self) -> Peer {
         self.peers.lock().unwrap().recv().expect("a connection")
@@ -349,6 +355,11 @@ impl Runtime for Fake {
     }
 
     async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Some(ports) = host.strip_prefix("ports-") {
+            // Several addresses: ports of this one.
+            let ports = ports.split('-').map(|port| port.parse().expect("a port"));
+            return Ok(ports.map(|port| SocketAddr::new([127, 0, 0, 1].into(), port)).collect());
+        }
         let ip = host.parse().map_err(|_| io::ErrorKind::NotFound)?;
         Ok(vec![SocketAddr::new(ip, port)])
     }

@@ -59,7 +59,17 @@ impl Rig {
     /// A client that has not begun to connect, and whose time is that of `now`.
     pub(super) fn with_clock(options: ConnectOptions<Fake>, now: fn() -> Instant) -> Self {
         let server = FakeServer::new();
-        let addr = server.url().parse().expect("a valid address");
+        Self::with_url(options, now, &server.url(), server)
+    }
+
+    /// A client of a server with this URL.
+    pub(super) fn with_url(
+        options: ConnectOptions<Fake>,
+        now: fn() -> Instant,
+        url: &str,
+        server: FakeServer,
+    ) -> Self {
+        let addr = url.parse().expect("a valid address");
         let parts = options.into_parts(vec![addr]);
         let conn =
             nats_proto::Connection::new(parts.config.into(), [1; 32], nats_proto::Instant::ZERO)

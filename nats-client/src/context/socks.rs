@@ -6,7 +6,7 @@ use nats_proto::{ServerAddr, ServerAddrError};
 use tokio_socks::io::Compat;
 use tokio_socks::tcp::Socks5Stream;
 
-use crate::driver;
+use crate::driver::{self, First};
 use crate::link::Stream;
 use crate::runtime::Runtime;
 
@@ -45,7 +45,8 @@ impl Proxy {
             let (host, port) = (proxy.host(), proxy.port());
             io::Error::other(format!("SOCKS proxy {host}, port {port}: {error}"))
         };
-        let stream = driver::open::<R>(proxy, None, None).await.map_err(|error| failed(&error))?;
+        let stream =
+            driver::open::<R>(proxy, None, First::At(0)).await.map_err(|error| failed(&error))?;
         let (stream, target) = (Compat::new(stream), (server.host(), server.port()));
         let through = match (proxy.username(), proxy.password()) {
             (None, None) => Socks5Stream::connect_with_socket(stream, target).await,

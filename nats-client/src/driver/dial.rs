@@ -9,9 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use nats_proto::connection::DialError;
-use nats_proto::{DialId, Rng, ServerAddr};
+use nats_proto::{Connection, DialId, Rng, ServerAddr};
 
-use super::race::{Failure, Order, in_order, race};
+use super::race::{Failure, First, Order, in_order, race};
 use crate::link::Stream;
 use crate::panics::{Panicked, caught};
 use crate::runtime::Runtime;
@@ -27,30 +27,44 @@ pub(super) struct Dial {
 type Attempt = Pin<Box<dyn Future<Output = Result<Box<dyn Stream>, DialError>> + Send>>;
 
 impl Dial {
-    /// Opens a stream. `rng` puts the addresses of a name into a random order; without one, they are tried in the
-    /// resolver's.
+    /// Opens a stream. Of the addresses of a name, `first` is tried first.
     pub(super) fn new<R: Runtime>(
         id: DialId,
         server: ServerAddr,
         transport: Arc<Transport>,
-        rng: Option<Rng>,
+        first: First,
     ) -> Self {
-        let attempt = caught(move || dial::<R>(server, transport, rng));
+        let attempt = caught(move || dial::<R>(server, transport, first));
         let attempt = async { attempt.await.unwrap_or_else(|panicked| Err(failed(&panicked))) };
         Self { id, attempt: Box::pin(attempt) }
     }
 }
 
+/// Which address of a server the next attempt begins with.
+pub(super) fn first_address(
+    rng: Option<&mut Rng>,
+    connection: &Connection,
+    server: &ServerAddr,
+) -> First {
+    if let Some(rng) = rng {
+        rng.next_u64();
+        return First::Any(rng.clone());
+    }
+    let pool = connection.server_pool();
+    let known = pool.iter().find(|known| known.addr == *server);
+    First::At(known.map_or(0, |known| known.failed_attempts))
+}
+
 async fn dial<R: Runtime>(
     server: ServerAddr,
     transport: Arc<Transport>,
-    rng: Option<Rng>,
+    first: First,
 ) -> Result<Box<dyn Stream>, DialError> {
     trace::dialling(&server);
     transport.supports(&server)?;
     let stream = match &transport.dialer {
         Some(dialer) => dialer(server.clone()).await.map_err(io_error)?,
-        None => open::<R>(&server, transport.local_address, rng).await?,
+        None => open::<R>(&server, transport.local_address, first).await?,
     };
     let stream = if transport.tls.is_first(&server) {
         let tls = Arc::clone(&transport.tls);
@@ -65,12 +79,12 @@ async fn dial<R: Runtime>(
 pub(crate) async fn open<R: Runtime>(
     server: &ServerAddr,
     local: Option<SocketAddr>,
-    rng: Option<Rng>,
+    first: First,
 ) -> Result<Box<dyn Stream>, DialError> {
     let addrs = R::resolve(server.host(), server.port())
         .await
         .map_err(|error| DialError::Resolve(error.to_string()))?;
-    let Order { addrs, mut skipped } = in_order(addrs, local, rng);
+    let Order { addrs, mut skipped } = in_order(addrs, local, first);
     match race::<R, _, _>(addrs, |addr| R::connect(addr, local)).await {
         Ok(stream) => Ok(Box::new(stream)),
         Err(mut failures) => {

@@ -36,10 +36,12 @@ use crate::shared::{Core, Shared, wake_all};
 use crate::transport::Transport;
 use ask::{Answer, Question};
 pub(crate) use ask::{AuthCallback, Hooks};
-use dial::Dial;
 #[cfg(feature = "context")]
 pub(crate) use dial::open;
+use dial::{Dial, first_address};
 use dispatch::{Router, Slow};
+#[cfg(feature = "context")]
+pub(crate) use race::First;
 use read::Reader;
 use replies::Replies;
 use secure::Handshake;
@@ -301,12 +303,10 @@ impl<R: Runtime> Driver<R> {
         while let Some(event) = core.conn.poll_event() {
             match event {
                 CoreEvent::Dial { id, server } => {
-                    if let Some(rng) = &mut self.rng {
-                        rng.next_u64();
-                    }
+                    let first = first_address(self.rng.as_mut(), &core.conn, &server);
                     self.give_up(link, &mut garbage);
                     let transport = Arc::clone(&self.transport);
-                    self.dial = Some(Dial::new::<R>(id, server, transport, self.rng.clone()));
+                    self.dial = Some(Dial::new::<R>(id, server, transport, first));
                     self.begun = true;
                 }
                 CoreEvent::StartTls { id, server } => {

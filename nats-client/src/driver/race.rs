@@ -28,30 +28,42 @@ pub(super) struct Order {
     pub(super) skipped: Vec<Failure>,
 }
 
+/// Which of the addresses of one name comes first.
+#[derive(Clone, Debug)]
+pub(crate) enum First {
+    /// The one at this place of the resolver's order, and around again: where attempts have failed, the next one begins
+    /// behind those that they began with. An address may take connections and never say a word.
+    At(usize),
+    /// Any.
+    Any(Rng),
+}
+
 /// Puts the addresses of one name into the order of trying: the families take turns, beginning with the one that the
-/// resolver likes best. `rng` shuffles each family. What a socket bound to `local` cannot reach is left out.
-pub(super) fn in_order(
-    addrs: Vec<SocketAddr>,
-    local: Option<SocketAddr>,
-    rng: Option<Rng>,
-) -> Order {
+/// resolver likes best. What a socket bound to `local` cannot reach is left out.
+pub(super) fn in_order(addrs: Vec<SocketAddr>, local: Option<SocketAddr>, chosen: First) -> Order {
     let reachable = |addr: &SocketAddr| local.is_none_or(|local| local.is_ipv4() == addr.is_ipv4());
     let (addrs, others): (Vec<_>, Vec<_>) = addrs.into_iter().partition(reachable);
     let skipped = others.into_iter().map(|addr| Failure { addr, error: other_family(local) });
     let ipv4_first = addrs.first().is_some_and(SocketAddr::is_ipv4);
     let (mut first, mut second): (Vec<_>, Vec<_>) =
         addrs.into_iter().partition(|addr| addr.is_ipv4() == ipv4_first);
-    // ADR-11: the addresses of one name share the load.
-    if let Some(mut rng) = rng {
-        rng.shuffle(&mut first);
-        rng.shuffle(&mut second);
-    }
+    let place = match chosen {
+        First::At(place) => place,
+        // ADR-11: the addresses of one name share the load.
+        First::Any(mut rng) => {
+            rng.shuffle(&mut first);
+            rng.shuffle(&mut second);
+            0
+        }
+    };
     let mut addrs = Vec::with_capacity(first.len() + second.len());
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
     while first.len() + second.len() > 0 {
         addrs.extend(first.next());
         addrs.extend(second.next());
     }
+    let place = place.checked_rem(addrs.len()).unwrap_or_default();
+    addrs.rotate_left(place);
     Order { addrs, skipped: skipped.collect() }
 }
 
@@ -164,13 +176,24 @@ mod tests {
     #[test]
     fn the_families_take_turns_beginning_with_the_resolvers_favourite() {
         let given = addrs(&["[::1]:1", "[::1]:2", "[::1]:3", "1.1.1.1:4", "1.1.1.1:5"]);
-        let order = in_order(given, None, None);
+        let order = in_order(given, None, First::At(0));
         let ports: Vec<u16> = order.addrs.iter().map(SocketAddr::port).collect();
         assert_eq!(ports, [1, 4, 2, 5, 3]);
         assert!(order.skipped.is_empty());
-        let order = in_order(addrs(&["1.1.1.1:1", "[::1]:2", "1.1.1.1:3"]), None, None);
+        let order = in_order(addrs(&["1.1.1.1:1", "[::1]:2", "1.1.1.1:3"]), None, First::At(0));
         let ports: Vec<u16> = order.addrs.iter().map(SocketAddr::port).collect();
         assert_eq!(ports, [1, 2, 3]);
+    }
+
+    #[test]
+    fn each_address_comes_first_in_its_turn() {
+        let given = addrs(&["[::1]:1", "[::1]:2", "1.1.1.1:3"]);
+        let ports = |place| {
+            let order = in_order(given.clone(), None, First::At(place));
+            order.addrs.iter().map(SocketAddr::port).collect::<Vec<_>>()
+        };
+        assert_eq!([0, 1, 2, 3].map(ports), [[1, 3, 2], [3, 2, 1], [2, 1, 3], [1, 3, 2]]);
+        assert!(in_order(Vec::new(), None, First::At(1)).addrs.is_empty());
     }
 
     #[test]
@@ -178,7 +201,7 @@ mod tests {
         let given = addrs(&["[::1]:1", "1.1.1.1:2", "[::1]:3", "1.1.1.1:4", "[::1]:5", "[::1]:7"]);
         let mut seen = std::collections::HashSet::new();
         for seed in 0..64 {
-            let order = in_order(given.clone(), None, Some(Rng::from_seed([seed; 32])));
+            let order = in_order(given.clone(), None, First::Any(Rng::from_seed([seed; 32])));
             let families: Vec<bool> = order.addrs.iter().map(SocketAddr::is_ipv4).collect();
             assert_eq!(families, [false, true, false, true, false, false]);
             seen.insert(order.addrs);
@@ -189,7 +212,7 @@ mod tests {
     #[test]
     fn what_the_local_address_cannot_reach_is_left_out_and_named() {
         let local = Some("127.0.0.2:0".parse().expect("an address"));
-        let order = in_order(addrs(&["[::1]:1", "1.1.1.1:2"]), local, None);
+        let order = in_order(addrs(&["[::1]:1", "1.1.1.1:2"]), local, First::At(0));
         assert_eq!(order.addrs, addrs(&["1.1.1.1:2"]));
         let [skipped] = &order.skipped[..] else { panic!("{order:?}") };
         assert_eq!(skipped.addr, addrs(&["[::1]:1"])[0]);

@@ -120,7 +120,8 @@ impl<R> ConnectOptions<R> {
         self
     }
 
-    /// Tries servers, and the addresses of one host name, in the given order. Default: a random order.
+    /// Tries servers, and the addresses of one host name, in the given order; where an attempt at a server has failed, the
+    /// next one begins with its next address. Default: a random order.
     pub fn retain_servers_order(mut self) -> Self {
         self.config.retain_servers_order = true;
         self
