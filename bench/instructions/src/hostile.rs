@@ -22,6 +22,12 @@ pub(super) const WORK: &[(&str, Work)] = &[
     }),
     ("hostile: one PING after the other", |count| feed("PING\r\n", count)),
     ("hostile: one -ERR after the other", |count| feed("-ERR 'Unknown Error'\r\n", count)),
+    ("hostile: -ERR about others than as many subscriptions", |count| {
+        refusals(count, |n| format!("b.{n}"));
+    }),
+    ("hostile: -ERR about each of the subscriptions", |count| {
+        refusals(count, |n| format!("a.{n}"));
+    }),
     ("hostile: messages for nobody", |count| feed("MSG a 99 2\r\nhi\r\n", count)),
     ("hostile: headers of different names", |count| headers(count, |n| format!("Name-{n}: v"))),
     ("hostile: headers of one name", |count| headers(count, |_| "Name: v".into())),
@@ -46,6 +52,19 @@ fn receive(connection: &mut Connection, text: &str) {
     while let Some(event) = connection.poll_event() {
         black_box(event);
     }
+}
+
+/// There are subscriptions to `a.0`, `a.1` and so on.
+fn refusals(count: usize, subject: impl Fn(usize) -> String) {
+    let mut connection = connected();
+    for number in 0..count {
+        connection.subscribe(&format!("a.{number}"), None).expect("open");
+    }
+    let refusal = |number| {
+        let subject = subject(number);
+        format!("-ERR 'Permissions Violation for Subscription to \"{subject}\"'\r\n")
+    };
+    receive(&mut connection, &(0..count).map(refusal).collect::<String>());
 }
 
 fn addresses(count: usize) {

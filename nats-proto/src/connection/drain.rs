@@ -192,7 +192,7 @@ impl Connection {
     }
 
     pub(super) fn end_all_subscriptions(&mut self, reason: EndReason) {
-        for subscription in self.subscriptions.remove_if(|_| true) {
+        for subscription in self.subscriptions.take_all() {
             self.emit(Event::SubscriptionEnded { subscription, reason: reason.clone() });
         }
     }

@@ -310,14 +310,9 @@ impl Connection {
                 known.into_iter().filter(|id| self.subscriptions.remove(*id).is_some()).collect()
             }
             ServerError::PermissionsViolation(Target { subject, queue, .. }) => {
-                self.subscriptions.remove_if(|subscription| {
-                    *subscription.subject == **subject
-                        && subscription.queue.as_deref() == queue.as_deref()
-                })
+                self.subscriptions.remove_named(subject, queue.as_deref())
             }
-            ServerError::TooManyTokens { subject } => {
-                self.subscriptions.remove_if(|subscription| *subscription.subject == **subject)
-            }
+            ServerError::TooManyTokens { subject } => self.subscriptions.remove_subject(subject),
             // These name no subscription. Only of one that is to be confirmed it is known that they are about it.
             ServerError::MaximumSubscriptionsExceeded | ServerError::InvalidSubject => {
                 let Some(Purpose::Confirm(_, id)) = self.fences.front() else {

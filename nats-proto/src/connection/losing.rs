@@ -208,7 +208,7 @@ impl Connection {
         for flush in self.fences.take_flushes() {
             self.emit(Event::Flushed { flush, result: Err(FlushError::Closed) });
         }
-        for subscription in self.subscriptions.remove_if(|_| true) {
+        for subscription in self.subscriptions.take_all() {
             self.emit(Event::SubscriptionEnded { subscription, reason: EndReason::Closed });
         }
         self.emit(Event::Closed { error, unfinished: Unfinished { unsent, uncertain } });

@@ -1,6 +1,8 @@
 //! The table of subscriptions.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::hash::{BuildHasherDefault, Hasher};
 
@@ -94,6 +96,17 @@ pub(super) struct Subscriptions {
     last_sid: u64,
     /// What was looked up last: messages come in runs for the same subscription.
     recent: (u64, u32),
+    by_name: Option<ByName>,
+}
+
+/// Subscriptions by subject, and by queue group behind a space if they have one.
+///
+/// Made when a server names one in that way, and kept until there is another subscription: a server may do so as often as it
+/// likes, and there may be tens of thousands. Those that have ended meanwhile are still there.
+type ByName = BTreeMap<String, Vec<SubscriptionId>>;
+
+fn name(subject: &str, queue: Option<&str>) -> String {
+    queue.map_or_else(|| subject.into(), |queue| [subject, queue].join(" "))
 }
 
 impl Subscriptions {
@@ -126,6 +139,7 @@ impl Subscriptions {
             });
         }
         self.by_sid.insert(sid, index);
+        self.by_name = None;
         id
     }
 
@@ -159,16 +173,54 @@ impl Subscriptions {
         self.slots.get_mut(id.index())?.take()
     }
 
-    /// Takes out all that `which` says yes to.
-    pub(super) fn remove_if(
+    /// Takes out all.
+    pub(super) fn take_all(&mut self) -> Vec<SubscriptionId> {
+        let ids: Vec<SubscriptionId> = self.iter().map(|subscription| subscription.id).collect();
+        self.remove_each(ids)
+    }
+
+    /// Takes out all to a subject in this queue group, or in none.
+    pub(super) fn remove_named(
         &mut self,
-        which: impl Fn(&Subscription) -> bool,
+        subject: &str,
+        queue: Option<&str>,
     ) -> Vec<SubscriptionId> {
-        let ids: Vec<SubscriptionId> = self.iter().filter(|s| which(s)).map(|s| s.id).collect();
-        for id in &ids {
-            self.remove(*id);
+        let named = self.by_name().remove(&name(subject, queue));
+        self.remove_each(named.into_iter().flatten())
+    }
+
+    /// Takes out all to a subject, in whatever queue group.
+    pub(super) fn remove_subject(&mut self, subject: &str) -> Vec<SubscriptionId> {
+        let by_name = self.by_name();
+        let mut named = by_name.remove(subject).unwrap_or_default();
+        let queues = name(subject, Some(""));
+        while let Some((found, _)) = by_name.range(queues.clone()..).next()
+            && found.starts_with(&queues)
+        {
+            let found = found.clone();
+            named.extend(by_name.remove(&found).unwrap_or_default());
         }
-        ids
+        self.remove_each(named)
+    }
+
+    /// Those of them that have not ended.
+    fn remove_each(
+        &mut self,
+        ids: impl IntoIterator<Item = SubscriptionId>,
+    ) -> Vec<SubscriptionId> {
+        ids.into_iter().filter(|id| self.remove(*id).is_some()).collect()
+    }
+
+    fn by_name(&mut self) -> &mut ByName {
+        let slots = &self.slots;
+        self.by_name.get_or_insert_with(|| {
+            let mut by_name = ByName::new();
+            for subscription in slots.iter().flatten() {
+                let name = name(&subscription.subject, subscription.queue.as_deref());
+                by_name.entry(name).or_default().push(subscription.id);
+            }
+            by_name
+        })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Subscription> {
@@ -232,6 +284,25 @@ mod tests {
                 assert_eq!(connection.subscriptions(), left);
             }
         }
+    }
+
+    #[test]
+    fn subscriptions_are_found_by_their_names_until_they_end() {
+        let mut table = Subscriptions::default();
+        let plain = [table.insert("a", None), table.insert("a", None)];
+        let queued = [table.insert("a", Some("q")), table.insert("a", Some("q!"))];
+        let others = [table.insert("a.b", None), table.insert("a!", None)];
+        for nobody in [("b", None), ("a", Some("")), ("a", Some("p")), ("", None)] {
+            assert_eq!(table.remove_named(nobody.0, nobody.1), []);
+        }
+        table.remove(plain[0]);
+        let later = table.insert("a", None);
+        assert_eq!(table.remove_named("a", None), [later, plain[1]]);
+        assert_eq!(table.remove_named("a", None), []);
+        let again = table.insert("a", None);
+        assert_eq!(table.remove_subject("a"), [again, queued[0], queued[1]]);
+        assert_eq!(table.remove_subject("a"), []);
+        assert_eq!(table.len(), others.len());
     }
 
     #[test]
