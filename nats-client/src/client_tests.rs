@@ -19,6 +19,7 @@ use crate::{
 };
 use rig::Rig;
 
+mod breaking;
 mod dialling;
 mod ends;
 mod holding_up;
@@ -30,6 +31,7 @@ mod publishing;
 mod rig;
 #[cfg(all(feature = "tls", feature = "websocket"))]
 mod securing;
+mod sinks;
 mod subscribing;
 mod texts;
 

@@ -1,6 +1,5 @@
 //! Publishers: those that wait, those that write by themselves, and what the driver does with what they leave.
 
-use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -20,7 +19,7 @@ use crate::{Client, PendingPolicy, Subscriber};
 const MORE_THAN_A_TURN: usize = 2 * 1024 * 1024;
 
 /// What has become of everything that was published.
-fn accounts(client: &Client) -> connection::Statistics {
+pub(super) fn accounts(client: &Client) -> connection::Statistics {
     let statistics = client.delivery_statistics();
     let connection::Statistics { published, confirmed, uncertain, dropped, pending, .. } =
         statistics;
@@ -52,29 +51,6 @@ fn a_publisher_waits_for_a_connection_when_the_buffer_is_full() {
         assert!(!peer.expect("PUB b ").contains("given.up"));
         waiting.join().expect("no panic").expect("published");
     });
-}
-
-#[test]
-fn a_sink_keeps_the_message_that_does_not_fit() {
-    let server = FakeServer::new();
-    let options = options().retry_on_initial_connect().pending_limit(64);
-    let mut sink = block_on(options.connect(server.url())).expect("a handle at once");
-    let mut cx = Context::from_waker(Waker::noop());
-    for number in 0..2 {
-        assert!(Pin::new(&mut sink).poll_ready(&mut cx).is_ready());
-        let message = nats_proto::OutboundMessage {
-            subject: "a".into(),
-            reply: None,
-            payload: Bytes::from(format!("{number:040}")),
-            headers: None,
-        };
-        Pin::new(&mut sink).start_send(message).expect("taken");
-    }
-    assert!(Pin::new(&mut sink).poll_flush(&mut cx).is_pending());
-    let mut peer = server.accept();
-    peer.greet();
-    block_on(poll_fn(|cx| Pin::new(&mut sink).poll_flush(cx))).expect("room");
-    peer.expect(&format!("{:040}", 1));
 }
 
 #[test]
@@ -115,34 +91,6 @@ fn what_the_stream_does_not_take_is_finished_by_the_driver() {
     assert!(rig.bell.rung() > 0, "told of room");
     rig.drive();
     expect_numbers(&mut peer, 0..count);
-}
-
-#[test]
-fn an_error_that_a_publisher_meets_is_told_by_the_driver_and_nothing_is_lost() {
-    let (rig, peer) = Rig::connected(options());
-    drop(peer);
-    let count = rig.publish_up_to(1_000, 100);
-    assert!(rig.bell.rung() > 0, "told of the error");
-    assert_eq!(rig.client.connection_state(), State::Connected, "nobody has looked");
-    let mut peer = rig.connect();
-    let accounts = accounts(&rig.client);
-    assert_eq!((accounts.connects, accounts.uncertain), (2, 0));
-    assert_eq!((accounts.replayed, accounts.pending), (count as u64, count as u64));
-    expect_numbers(&mut peer, 0..count);
-}
-
-#[test]
-fn what_went_out_whole_before_an_error_is_uncertain_and_the_rest_is_kept() {
-    let (rig, mut peer) = Rig::connected(options());
-    // Frames of 112 bytes: ten, and a part of the next.
-    peer.take(10 * 112 + 50);
-    let count = rig.publish_up_to(1_000, 100);
-    expect_numbers(&mut peer, 0..10);
-    drop(peer);
-    let mut peer = rig.connect();
-    let accounts = accounts(&rig.client);
-    assert_eq!((accounts.uncertain, accounts.pending), (10, count as u64 - 10));
-    expect_numbers(&mut peer, 10..count);
 }
 
 #[test]
