@@ -27,7 +27,7 @@ const COLLISIONS: usize = 16;
 const COLLISIONS_AMONG_MANY: usize = 3;
 
 /// After so many publishes in a row that did not go the short way, and did not wait for a turn, a task lets others run.
-const ROW: usize = 512;
+pub(crate) const ROW: usize = 512;
 
 /// How long a turn is kept for somebody who is not heard of while others wait. A future need not be polled when it is
 /// woken: it may wait in a `select!` whose task does something else, such as publishing.

@@ -69,8 +69,8 @@ const DEFAULT_MAX_PAYLOAD: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct Client {
     handle: Handle,
-    /// What this handle, used as a sink, has not got rid of.
-    waiting: Option<Box<sink::Waiting>>,
+    /// What this handle, used as a sink, is at.
+    sending: sink::Sending,
 }
 
 impl Clone for Client {
@@ -82,7 +82,7 @@ impl Clone for Client {
 /// Publishing.
 impl Client {
     pub(crate) fn new(handle: Handle) -> Self {
-        Self { handle, waiting: None }
+        Self { handle, sending: sink::Sending::default() }
     }
 
     /// Publishes a message: returns when it is in the buffer. Waits while the buffer is full, and from time to time

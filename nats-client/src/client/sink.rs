@@ -9,16 +9,48 @@ use nats_proto::{OutboundMessage, Outgoing};
 use super::publish::{Place, Reason};
 use super::{Client, PublishError};
 use crate::handle::Handle;
+use crate::turns::ROW;
 
 /// A message that waits for room.
 #[derive(Debug)]
-pub(super) struct Waiting {
+struct Waiting {
     message: OutboundMessage,
     place: Place<Handle>,
 }
 
+/// What a client is at as a sink.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    /// The message that it has not got rid of.
+    waiting: Option<Box<Waiting>>,
+    /// Messages taken since it last waited or rested.
+    in_a_row: usize,
+}
+
+impl Client {
+    /// Gets rid of the message that waits for room.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PublishError>> {
+        let Some(waiting) = &mut self.sending.waiting else {
+            return Poll::Ready(Ok(()));
+        };
+        match waiting.place.poll(Outgoing::from(&waiting.message), cx.waker()) {
+            Poll::Pending => {
+                self.sending.in_a_row = 0;
+                Poll::Pending
+            }
+            Poll::Ready(result) => {
+                self.sending.waiting = None;
+                Poll::Ready(result)
+            }
+        }
+    }
+}
+
 /// Every clone of a client is a sink of its own. Flushing a sink means that the connection has accepted its
 /// messages, as [`Client::publish`] does; only [`Client::flush`] waits for the server.
+///
+/// A sink that never has to wait for room lets other tasks run now and then: what is forwarded to it may come from a
+/// stream that never ends and always has more.
 impl Sink<OutboundMessage> for Client {
     type Error = PublishError;
 
@@ -26,36 +58,39 @@ impl Sink<OutboundMessage> for Client {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), PublishError>> {
-        let Some(waiting) = &mut self.waiting else {
-            return Poll::Ready(Ok(()));
-        };
-        match waiting.place.poll(Outgoing::from(&waiting.message), cx.waker()) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(result) => {
-                self.waiting = None;
-                Poll::Ready(result)
-            }
+        if self.sending.in_a_row >= ROW {
+            self.sending.in_a_row = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        self.poll_waiting(cx)
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: OutboundMessage) -> Result<(), PublishError> {
+        self.sending.in_a_row = self.sending.in_a_row.saturating_add(1);
         match self.handle.publish(Outgoing::from(&message)) {
             Ok(()) => Ok(()),
             // Only a caller that skipped `poll_ready` has one waiting already; it must not be overtaken.
-            Err(error) if self.handle.waits(&error) && self.waiting.is_none() => {
+            Err(error) if self.handle.waits(&error) && self.sending.waiting.is_none() => {
                 let place = Place::new(self.handle.clone(), Reason::Full);
-                self.waiting = Some(Box::new(Waiting { message, place }));
+                self.sending.waiting = Some(Box::new(Waiting { message, place }));
                 Ok(())
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), PublishError>> {
-        self.poll_ready(cx)
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), PublishError>> {
+        self.poll_waiting(cx)
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), PublishError>> {
-        self.poll_ready(cx)
+    fn poll_close(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), PublishError>> {
+        self.poll_waiting(cx)
     }
 }
