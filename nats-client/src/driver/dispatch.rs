@@ -21,8 +21,8 @@ pub(super) struct Router {
     replaced: BTreeMap<u64, Arc<Mailbox>>,
     /// Mailboxes of ended subscriptions from which something is still to be taken.
     finishing: Finishing<Arc<Mailbox>>,
-    /// Mailboxes for which nothing is read.
-    blocking: Vec<Arc<Mailbox>>,
+    /// Mailboxes for which nothing is read, unless their subscriptions have ended.
+    blocking: Vec<(SubscriptionId, Arc<Mailbox>)>,
 }
 
 /// What has ended and is not consumed. Of what is consumed meanwhile, it keeps at most as much again, or [`FEW`].
@@ -79,15 +79,17 @@ impl Router {
             match mailbox.push(&ops.chunk, run, wakers) {
                 Pushed::Done => {}
                 Pushed::Slow => slow.push((id.sid(), Arc::clone(mailbox))),
-                Pushed::Blocks => self.blocking.push(Arc::clone(mailbox)),
+                Pushed::Blocks => self.blocking.push((id, Arc::clone(mailbox))),
             }
         }
     }
 
     /// Whether nothing is to be read, because some subscriber must catch up first.
     pub(super) fn is_blocking(&mut self) -> bool {
-        self.blocking.retain(|mailbox| mailbox.is_blocking());
-        !self.blocking.is_empty()
+        let mailboxes = &self.mailboxes;
+        any_blocks(&mut self.blocking, |(id, blocking)| {
+            mailbox(mailboxes, *id).is_some() && blocking.is_blocking()
+        })
     }
 
     /// Tells a subscriber that nothing more comes. Gives the number of messages dropped in an episode that ends
@@ -138,13 +140,23 @@ impl Router {
 
     fn remove(&mut self, id: SubscriptionId) -> Option<Arc<Mailbox>> {
         let place = self.mailboxes.get_mut(id.index())?;
-        let mailbox = match place.take_if(|(sid, _)| *sid == id.sid()) {
-            Some((_, mailbox)) => mailbox,
-            None => self.replaced.remove(&id.sid())?,
-        };
-        self.blocking.retain(|blocking| !Arc::ptr_eq(blocking, &mailbox));
-        Some(mailbox)
+        match place.take_if(|(sid, _)| *sid == id.sid()) {
+            Some((_, mailbox)) => Some(mailbox),
+            None => self.replaced.remove(&id.sid()),
+        }
     }
+}
+
+/// Whether one of those that blocked still does. Forgets those at the end that do not: nothing is read until none does,
+/// so that each is looked at a few times, however many they are and in whatever order they catch up or end.
+fn any_blocks<T>(blocking: &mut Vec<T>, blocks: impl Fn(&T) -> bool) -> bool {
+    while let Some(last) = blocking.last() {
+        if blocks(last) {
+            return true;
+        }
+        blocking.pop();
+    }
+    false
 }
 
 fn mailbox(mailboxes: &[Option<(u64, Arc<Mailbox>)>], id: SubscriptionId) -> Option<&Arc<Mailbox>> {
@@ -182,6 +194,22 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+
+    #[test]
+    fn each_that_does_not_block_any_more_costs_a_few_looks_however_many_do() {
+        const MANY: usize = 10_000;
+        let looks = Cell::new(0);
+        let mut blocking: Vec<usize> = (0..MANY).collect();
+        for eased in 0..MANY {
+            let blocks = any_blocks(&mut blocking, |number| {
+                looks.set(looks.get() + 1);
+                *number > eased
+            });
+            assert_eq!(blocks, eased + 1 < MANY);
+        }
+        assert!(blocking.is_empty());
+        assert!(looks.get() <= 2 * MANY, "{looks:?}");
+    }
 
     #[test]
     fn each_end_costs_a_few_looks_however_many_are_not_consumed() {
