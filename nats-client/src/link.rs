@@ -14,6 +14,10 @@ use crate::tls;
 /// two.
 const SLICES: usize = 64;
 
+/// Bytes that are read at most from a stream to which nothing can be written any more: more than the buffers of a socket
+/// hold, which is where what the server said before it closed the stream is.
+pub(crate) const LAST_WORDS: usize = 8 * 1024 * 1024;
+
 /// The stream of any runtime.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -32,6 +36,8 @@ pub(crate) struct Link {
     unflushed: bool,
     /// A write failed; what the server may have said before is read first.
     pub(crate) broken: Option<DisconnectReason>,
+    /// Bytes read since then.
+    heard: usize,
 }
 
 impl Link {
@@ -54,7 +60,16 @@ impl Link {
     pub(crate) fn close(&mut self) -> Option<Box<dyn Stream>> {
         self.unflushed = false;
         self.broken = None;
+        self.heard = 0;
         self.stream.take()
+    }
+
+    /// Notes that so many bytes were read. Gives why a write has failed, if the server has said all since then that is
+    /// waited for: one that can never be answered must not keep the link by talking on.
+    pub(crate) fn hear(&mut self, count: usize) -> Option<DisconnectReason> {
+        self.broken.as_ref()?;
+        self.heard = self.heard.saturating_add(count);
+        if self.heard > LAST_WORDS { self.broken.take() } else { None }
     }
 
     /// Writes once, notes what is written, and flushes the stream when nothing is left. True if there may be more

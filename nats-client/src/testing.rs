@@ -243,6 +243,16 @@ impl Peer {
         self.input.change(|lane| lane.room = bytes);
     }
 
+    /// Takes nothing more from the client, whose writes fail from now on.
+    pub(crate) fn refuse(&self) {
+        self.input.close();
+    }
+
+    /// Bytes for the client that it has not read.
+    pub(crate) fn unread(&self) -> usize {
+        self.output.0.0.lock().unwrap().bytes.len()
+    }
+
     /// Makes the client's end panic when it is written to.
     pub(crate) fn rot(&self) {
         self.input.0.0.lock().unwrap().rotten = true;

@@ -3,6 +3,7 @@
 use super::publishing::accounts;
 use super::rig::{Rig, expect_numbers};
 use crate::connection::State;
+use crate::link::LAST_WORDS;
 use crate::testing::options;
 
 #[test]
@@ -17,6 +18,23 @@ fn an_error_that_a_publisher_meets_is_told_by_the_driver_and_nothing_is_lost() {
     assert_eq!((accounts.connects, accounts.uncertain), (2, 0));
     assert_eq!((accounts.replayed, accounts.pending), (count as u64, count as u64));
     expect_numbers(&mut peer, 0..count);
+}
+
+#[test]
+fn a_stream_that_takes_nothing_is_given_up_however_much_comes_from_it() {
+    let (rig, peer) = Rig::connected(options());
+    peer.refuse();
+    // What a server has said before it closed the stream comes first, as far as that goes.
+    let message = format!("MSG a 1 10000\r\n{}\r\n", "x".repeat(10_000));
+    peer.send(&message.repeat(2 * LAST_WORDS / message.len()));
+    let sent = peer.unread();
+    let count = rig.publish_up_to(1_000, 100);
+    let mut next = rig.connect();
+    assert!(peer.unread() > 0, "all was read");
+    assert!(sent - peer.unread() >= LAST_WORDS, "{} of {sent} bytes left", peer.unread());
+    let accounts = accounts(&rig.client);
+    assert_eq!((accounts.connects, accounts.pending), (2, count as u64));
+    expect_numbers(&mut next, 0..count);
 }
 
 #[test]

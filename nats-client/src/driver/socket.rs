@@ -80,7 +80,10 @@ impl<R: Runtime> Driver<R> {
             Poll::Ready(Ok(count)) => {
                 self.news.inbound = count;
                 self.news.decode_error = self.reader.decode(&mut self.batch.ops).err();
-                return true;
+                match link.hear(count) {
+                    Some(broken) => broken,
+                    None => return true,
+                }
             }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => return true,
             Poll::Ready(Err(error)) => tls::lost(&error),
