@@ -75,7 +75,10 @@ impl<R: Runtime> Driver<R> {
         let Some(stream) = &mut link.stream else {
             return false;
         };
-        let lost = match self.reader.poll_fill(stream, cx) {
+        let read = self.reader.poll_fill(stream, cx);
+        // TLS and WebSockets know more of the end than that a write failed.
+        let is_told = matches!(&read, Poll::Ready(Err(error)) if error.get_ref().is_some());
+        let lost = match read {
             Poll::Ready(Ok(0)) => DisconnectReason::Eof,
             Poll::Ready(Ok(count)) => {
                 self.news.inbound = count;
@@ -94,7 +97,7 @@ impl<R: Runtime> Driver<R> {
         };
         self.news.lost = Some(match link.broken.take() {
             // Why a write failed is mostly said by what can still be read.
-            Some(broken) if !matches!(lost, DisconnectReason::Tls(_)) => broken,
+            Some(broken) if !is_told => broken,
             _ => lost,
         });
         self.closed = link.close();

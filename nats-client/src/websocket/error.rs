@@ -27,15 +27,30 @@ pub(crate) enum WebSocketError {
     },
     /// A compressed message is not what it claims to be.
     Corrupt,
+    /// The server said good-bye, and why.
+    Closed {
+        /// By RFC 6455, 7.4.
+        code: u16,
+        /// In its words, of 123 bytes at most; often none.
+        reason: String,
+    },
 }
 
 impl WebSocketError {
+    /// Why the server closes, by the payload of its close frame; `None` if it does not say.
+    pub(super) fn of_close(payload: &[u8]) -> Option<Self> {
+        let (code, reason) = payload.split_first_chunk()?;
+        let reason = String::from_utf8_lossy(reason).into_owned();
+        Some(Self::Closed { code: u16::from_be_bytes(*code), reason })
+    }
+
     /// The code of the close frame that tells the server.
     pub(super) fn close_code(&self) -> u16 {
         match self {
             Self::Text => 1003,
             Self::Corrupt => 1007,
             Self::TooLarge { .. } => 1009,
+            Self::Closed { code, .. } => *code,
             _ => 1002,
         }
     }
@@ -63,6 +78,13 @@ impl fmt::Display for WebSocketError {
                 write!(f, "a WebSocket message has {size} bytes or more, at most {limit} are taken")
             }
             Self::Corrupt => f.write_str("a compressed WebSocket message is corrupt"),
+            Self::Closed { code, reason } if reason.is_empty() => {
+                write!(f, "the server closed the WebSocket with code {code}")
+            }
+            // Quoted, so that whatever it holds can be shown.
+            Self::Closed { code, reason } => {
+                write!(f, "the server closed the WebSocket with code {code}: {reason:?}")
+            }
         }
     }
 }
@@ -71,6 +93,10 @@ impl std::error::Error for WebSocketError {}
 
 impl From<WebSocketError> for io::Error {
     fn from(error: WebSocketError) -> Self {
-        Self::new(io::ErrorKind::InvalidData, error)
+        let kind = match error {
+            WebSocketError::Closed { .. } => io::ErrorKind::ConnectionAborted,
+            _ => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct WebSocket<S> {
 
 #[derive(Clone, Debug)]
 enum End {
-    /// The server said good-bye.
+    /// The server said good-bye, and not why.
     Closed,
     Failed(WebSocketError),
 }
@@ -112,8 +112,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                     self.answer(cx);
                 }
                 Ok(Found::Close(mut payload)) => {
+                    let end = WebSocketError::of_close(&payload).map_or(End::Closed, End::Failed);
                     payload.truncate(2);
-                    self.finish(End::Closed, payload, cx);
+                    self.finish(end, payload, cx);
                 }
                 Ok(Found::Nothing) => {
                     if in_vain >= IN_VAIN {

@@ -164,14 +164,37 @@ fn lengths_beyond_the_limit_are_refused_before_their_bytes_come() {
 
 #[test]
 fn a_close_frame_is_the_end_and_is_answered_with_its_code() {
-    let mut rig = rig(0);
-    rig.feed(&frame(BINARY, b"last"));
-    rig.feed(&frame(CLOSE, b"\x03\xe9going away"));
-    assert_eq!(rig.read(100).unwrap(), b"last");
-    assert_eq!(rig.sent(), [(CLOSE, b"\x03\xe9".to_vec())]);
-    let mut cx = Context::from_waker(Waker::noop());
-    let result = Pin::new(&mut rig.socket).poll_write(&mut cx, b"late");
-    assert!(matches!(result, Poll::Ready(Err(_))), "{result:?}");
+    for payload in [&b""[..], b"\x03\xe9", b"\x03\xe9going away"] {
+        let mut rig = rig(0);
+        rig.feed(&frame(BINARY, b"last"));
+        rig.feed(&frame(CLOSE, payload));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut buf = [0; 100];
+        let read = Pin::new(&mut rig.socket).poll_read(&mut cx, &mut buf);
+        assert!(matches!(read, Poll::Ready(Ok(4))), "{read:?}");
+        let end = rig.read(100);
+        assert_eq!(end.is_ok(), payload.is_empty(), "{end:?}");
+        assert_eq!(rig.sent(), [(CLOSE, payload[..payload.len().min(2)].to_vec())]);
+        let result = Pin::new(&mut rig.socket).poll_write(&mut cx, b"late");
+        assert!(matches!(result, Poll::Ready(Err(_))), "{result:?}");
+    }
+}
+
+#[test]
+fn why_a_server_closes_is_told_in_its_words() {
+    for (payload, text) in [
+        (&b"\x03\xe9"[..], "the server closed the WebSocket with code 1001"),
+        (b"\x03\xf0slow", "the server closed the WebSocket with code 1008: \"slow\""),
+        // Nobody's terminal is cleared.
+        (
+            b"\x03\xf0\x1b[2J\xff",
+            "the server closed the WebSocket with code 1008: \"\\u{1b}[2J\u{fffd}\"",
+        ),
+    ] {
+        let (error, code) = rig(0).refused(&frame(CLOSE, payload));
+        assert_eq!(error.to_string(), text);
+        assert_eq!(code.to_be_bytes(), payload[..2]);
+    }
 }
 
 #[test]

@@ -300,6 +300,7 @@ macro_rules! on_every_process {
                     large_payloads_arrive_whole,
                     a_reconnect_goes_through_the_websocket_again,
                     pings_of_the_protocol_and_many_small_messages_pass,
+                    a_server_that_stops_says_so_in_its_close_frame,
                 }
                 permissions {
                     a_refused_subscription_ends_and_says_why,

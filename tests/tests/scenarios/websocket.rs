@@ -203,6 +203,24 @@ pub(crate) async fn the_end_of_a_client_is_a_close_frame<R: Rt>(env: Env<R, ()>)
     server.join().unwrap();
 }
 
+pub(crate) async fn a_server_that_stops_says_so_in_its_close_frame<R: Rt>(env: Env<R, Release>) {
+    let mut server = RealServer::start(env.kind, &Options::new().websocket(false));
+    let (options, mut events) = Events::in_detail(env.options());
+    let client = options.connect(server.websocket_url()).await.unwrap();
+    client.flush().await.unwrap();
+    server.stop();
+    let told = "the server closed the WebSocket with code 1001: \"Server Shutdown\"";
+    events
+        .until(|event| match event {
+            Notice::Disconnected { reason } => {
+                assert_eq!(reason.to_string(), told);
+                true
+            }
+            _ => false,
+        })
+        .await;
+}
+
 pub(crate) async fn a_refused_request_is_told_with_its_status<R: Rt>(env: Env<R, ()>) {
     let (listener, url) = listen();
     let server = thread::spawn(move || {
