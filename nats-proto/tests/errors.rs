@@ -16,6 +16,10 @@ fn says(error: impl std::error::Error, text: &str) {
 fn errors_of_connecting() {
     let handshake = TlsError::Handshake("unknown issuer".into());
     says(TlsError::EarlyData, "plain bytes came behind INFO, before the TLS handshake");
+    says(
+        TlsError::EarlyError("no\u{1b}".into()),
+        "an -ERR came in plain text, before the TLS handshake: \"no\\u{1b}\"",
+    );
     says(TlsError::Setup("no key".into()), "TLS is not set up: no key");
     says(handshake.clone(), "the TLS handshake failed: unknown issuer");
     says(

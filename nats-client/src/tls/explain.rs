@@ -5,9 +5,18 @@ use std::io;
 use nats_proto::connection::DisconnectReason;
 use rustls::{AlertDescription, CertificateError, Error};
 
-/// Why a handshake failed.
-pub(super) fn failure(error: &io::Error) -> String {
+/// Why a handshake failed for which `beginning` came first.
+pub(super) fn failure(error: &io::Error, beginning: &[u8]) -> String {
     match of_rustls(error) {
+        Some(error @ Error::InvalidMessage(_)) => match line(beginning) {
+            // A server that has too many connections, for one, says so right behind its INFO. So may anybody on the way:
+            // it is shown, and nothing else.
+            Some(line) => format!(
+                "what came is not TLS but the plain text {line:?}: the server may refuse the connection, or not offer \
+                 TLS, or with tls_first not from the beginning"
+            ),
+            None => told(error),
+        },
         Some(error) => told(error),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             "the server closed the stream: see its log for the reason".to_owned()
@@ -24,6 +33,13 @@ pub(crate) fn lost(error: &io::Error) -> DisconnectReason {
         None if error.kind() == io::ErrorKind::UnexpectedEof => DisconnectReason::Eof,
         None => DisconnectReason::Io(error.to_string()),
     }
+}
+
+/// The first line of what came, if it is text: no record of TLS begins with a letter or a sign.
+fn line(bytes: &[u8]) -> Option<String> {
+    bytes.first().filter(|first| first.is_ascii_graphic())?;
+    let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    Some(String::from_utf8_lossy(line).into_owned())
 }
 
 fn of_rustls(error: &io::Error) -> Option<&Error> {

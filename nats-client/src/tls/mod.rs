@@ -99,9 +99,11 @@ impl TlsSettings {
         let config = self.config().await?;
         let stream = Paced::new(stream);
         // Who checks certificates may be of the program's own.
-        match caught(|| TlsConnector::from(config).connect(name, stream)).await {
+        match caught(|| TlsConnector::from(config).connect(name, stream).into_fallible()).await {
             Ok(Ok(stream)) => Ok(Box::new(stream)),
-            Ok(Err(error)) => Err(TlsError::Handshake(explain::failure(&error))),
+            Ok(Err((error, stream))) => {
+                Err(TlsError::Handshake(explain::failure(&error, stream.beginning())))
+            }
             Err(panicked) => Err(TlsError::Handshake(format!("the configuration {panicked}"))),
         }
     }

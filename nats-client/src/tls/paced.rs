@@ -8,6 +8,9 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::driver::TURN;
 
+/// Bytes that are kept of what came first: what a server says in a line, and not much of anything else.
+const BEGINNING: usize = 128;
+
 /// The stream below TLS. Reading goes on while there are only records that say nothing to the application: a server may
 /// send tickets for later connections as many as it likes, as fast as they are read. The one who polls must still get to
 /// look at its clock.
@@ -15,11 +18,17 @@ pub(super) struct Paced<S> {
     stream: S,
     /// Bytes since the reader was last told to come back later.
     read: usize,
+    beginning: Vec<u8>,
 }
 
 impl<S> Paced<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, read: 0 }
+        Self { stream, read: 0, beginning: Vec::new() }
+    }
+
+    /// The first bytes that were read.
+    pub(super) fn beginning(&self) -> &[u8] {
+        &self.beginning
     }
 }
 
@@ -37,6 +46,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Ready(Ok(count)) => {
                 self.read = self.read.saturating_add(count);
+                let more = BEGINNING.saturating_sub(self.beginning.len()).min(count);
+                self.beginning.extend_from_slice(buf.get(..more).unwrap_or_default());
                 Poll::Ready(Ok(count))
             }
             other => {

@@ -25,6 +25,7 @@ use rustls::{
 use super::{Certificates, Identity, Key, TlsSettings, lost};
 use crate::driver::TURN;
 use crate::link::Stream;
+use crate::testing::block_on;
 
 /// What the two ends of a stream share.
 #[derive(Default)]
@@ -206,6 +207,24 @@ fn read(stream: &mut Box<dyn Stream>, task: &Arc<Task>) -> Poll<String> {
     let mut buf = [0; 1_000];
     let read = Pin::new(stream).poll_read(&mut Context::from_waker(&waker), &mut buf);
     read.map(|count| String::from_utf8_lossy(&buf[..count.unwrap()]).into_owned())
+}
+
+#[test]
+fn plain_text_instead_of_a_handshake_is_shown_in_part_and_as_it_is() {
+    let long = format!("-ERR '{}'\r\n", "x".repeat(1_000));
+    for (came, shown) in [
+        ("-ERR 'maximum connections exceeded'\r\n", "\"-ERR 'maximum connections exceeded'\""),
+        ("INFO \u{1b}[2J\nPING\r\n", r#""INFO \u{1b}[2J""#),
+        (&*long, &*format!("\"{}\"", &long[..128])),
+    ] {
+        let (server, root) = server();
+        server.end.0.lock().unwrap().to_client.extend(came.bytes());
+        let settings = TlsSettings { roots: vec![root], ..TlsSettings::new() };
+        let address = "localhost".parse().unwrap();
+        let attempt = Arc::new(settings).encrypt(Box::new(server.end.clone()), address);
+        let Err(TlsError::Handshake(text)) = block_on(attempt) else { panic!("it is not TLS") };
+        assert!(text.contains(&format!("not TLS but the plain text {shown}:")), "{text}");
+    }
 }
 
 #[test]

@@ -56,6 +56,9 @@ pub enum ConnectError {
 pub enum TlsError {
     /// Bytes came behind INFO, before the handshake. They may be anybody's: the stream cannot be trusted.
     EarlyData,
+    /// An -ERR came behind INFO, before the handshake, with this text: a server that has as many connections as it allows
+    /// sends one, and anybody on the way may have. It is shown, and nothing else is done about it.
+    EarlyError(String),
     /// The handshake could not begin: a certificate or key cannot be read or used, or the host is not a name that a
     /// certificate can be for.
     Setup(String),
@@ -68,6 +71,10 @@ impl fmt::Display for TlsError {
         match self {
             Self::EarlyData => {
                 f.write_str("plain bytes came behind INFO, before the TLS handshake")
+            }
+            // Quoted, so that whatever it holds can be shown.
+            Self::EarlyError(text) => {
+                write!(f, "an -ERR came in plain text, before the TLS handshake: {text:?}")
             }
             Self::Setup(reason) => write!(f, "TLS is not set up: {reason}"),
             Self::Handshake(reason) => write!(f, "the TLS handshake failed: {reason}"),

@@ -15,6 +15,9 @@ use crate::faults::fault;
 use crate::wire::{Chunk, Limits, MessageFrame, ServerDecoder, ServerOp, ServerOps, encoder};
 use crate::{DecodeError, Instant, Message, PermissionTarget, ServerError, StatusCode, header};
 
+/// Characters of an -ERR before the TLS handshake that are shown: what servers say, and not all that anybody may.
+const SHOWN: usize = 128;
+
 /// The decoder of [`Connection::receive`], made when it is first used.
 #[derive(Debug, Default)]
 pub(super) struct Input {
@@ -159,7 +162,12 @@ impl Connection {
         match &self.link {
             // What comes now was not encrypted.
             Link::AwaitTls { .. } if !fault!(PlainBytesAreTaken) => {
-                self.refuse(ConnectError::Tls(TlsError::EarlyData));
+                self.refuse(ConnectError::Tls(match op {
+                    ServerOp::Err(error) => {
+                        TlsError::EarlyError(error.text().chars().take(SHOWN).collect())
+                    }
+                    _ => TlsError::EarlyData,
+                }));
             }
             Link::AwaitInfo { .. }
             | Link::AwaitAuth { .. }

@@ -115,6 +115,24 @@ fn bytes_between_info_and_the_handshake_are_an_attack() {
 }
 
 #[test]
+fn an_error_between_info_and_the_handshake_is_told_and_not_believed() {
+    let long = "x".repeat(1_000);
+    for (said, told) in [
+        ("maximum connections exceeded", "maximum connections exceeded"),
+        // Of this one a client that trusts it would not come back.
+        ("Authorization Violation", "Authorization Violation"),
+        (&*long, &long[..128]),
+    ] {
+        let mut wire = Wire::new(with(TlsMode::Available, "nats://a"));
+        wire.dialled();
+        wire.accept();
+        wire.feed(format!("{TLS_INFO}\r\n-ERR '{said}'\r\n"));
+        let told = TlsError::EarlyError(told.to_owned());
+        assert_eq!(refusal(&mut wire), ConnectError::Tls(told));
+    }
+}
+
+#[test]
 fn a_failed_handshake_is_told_and_a_late_answer_ignored() {
     let (mut wire, events) = after_info(with(TlsMode::Available, "nats://a"), TLS_INFO);
     let id = tls_id(&events);

@@ -85,6 +85,21 @@ pub(crate) async fn a_server_without_tls_if_it_is_required<R: Rt>(env: Env<R, Re
     refused(options().tls_first(), &url("nats", "localhost", &server), "is not TLS").await;
 }
 
+pub(crate) async fn a_server_that_is_full_is_quoted_and_not_believed<R: Rt>(env: Env<R, Release>) {
+    let setup = Setup::new();
+    let server = RealServer::start(env.kind, &setup.options("").extra("max_connections: 1"));
+    let url = url("tls", "localhost", &server);
+    // The harness has asked the server whether it is there; that connection may count for a moment.
+    let options = setup.trusting(&env).retry_on_initial_connect();
+    let first = options.connect(&url).await.unwrap();
+    env.connected(&first, 1).await;
+    // Sometimes right behind INFO, sometimes when the handshake has begun.
+    for _ in 0..20 {
+        refused(setup.trusting(&env), &url, "maximum connections exceeded").await;
+    }
+    first.flush().await.unwrap();
+}
+
 pub(crate) async fn a_server_that_wants_tls_first_from_a_client_that_waits<R: Rt>(
     env: Env<R, Release>,
 ) {
