@@ -19,7 +19,7 @@
 //! given out, into blocks of 4 KiB; larger ones are slices of the read buffer. So a message that is kept for
 //! long keeps 4 KiB alive if it is small, and otherwise at most the buffer it came in: twice
 //! [`ConnectOptions::read_buffer_capacity`], which is 64 KiB, or one and a half times what the largest message in it
-//! needed. A small reply to a request is copied if it comes alone, and a slice otherwise. Messages that wait for a
+//! needed. The same goes for replies to requests, which are copied when they come. Messages that wait for a
 //! subscriber that lags behind are bounded in number and bytes, and are moved out of buffers that are mostly others'.
 //!
 //! Read buffers are used again when there are no messages in them any more. For that at most eight are kept, of 4 MiB

@@ -43,7 +43,7 @@ use dispatch::{Router, Slow};
 #[cfg(feature = "context")]
 pub(crate) use race::First;
 use read::Reader;
-use replies::Replies;
+use replies::{Company, Replies};
 use secure::Handshake;
 use socket::{Garbage, take_leave};
 
@@ -277,12 +277,12 @@ impl<R: Runtime> Driver<R> {
         }
         if !batch.ops.is_empty() {
             conn.handle_ops(now, &mut batch.ops, &mut batch.deliveries);
+            let mut company = Company::of_first(batch.deliveries.len());
             for Delivery { route, messages } in &batch.deliveries {
                 if let Route::Request(id) = *route
                     && let Some(frame) = batch.ops.messages(messages.clone()).next()
                 {
-                    let is_lone = batch.deliveries.len() == 1;
-                    let reply = self.replies.take(&batch.ops.chunk, frame, is_lone);
+                    let reply = self.replies.take(&batch.ops.chunk, frame, &mut company);
                     batch.wakers.extend(core.requests.complete(id, Ok(reply)));
                 }
             }

@@ -6,33 +6,65 @@ use nats_proto::wire::{Chunk, MessageFrame};
 use crate::awaited::Reply;
 use crate::frames::{COPIED, PAGE, extent, moved};
 
-/// Copies small replies that come alone: they cost no allocation, and whoever keeps one does not keep the read buffer.
-///
-/// Several at a time share the read buffer. Their readers, on other threads, would fight for the reference count of a page
-/// that is being filled, which takes far longer than all of the rest.
+/// Copies small replies, so that whoever keeps one does not keep the read buffer. One that comes alone costs no
+/// allocation.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     page: BytesMut,
-    /// The last reply. One at a time is kept in the same memory again and again.
+    /// The last lone reply. One at a time is kept in the same memory again and again.
     last: Chunk,
 }
 
+/// What else came with a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Company {
+    /// Nothing.
+    Alone,
+    /// Others, of which it is the first that is copied.
+    First,
+    /// Others, some of which are copied.
+    Later,
+}
+
+impl Company {
+    /// Of the first reply among so many runs of messages.
+    pub(super) fn of_first(runs: usize) -> Self {
+        if runs == 1 { Self::Alone } else { Self::First }
+    }
+}
+
 impl Replies {
-    /// The reply that `frame` describes in `chunk`; `is_lone` says that nothing else came with it.
-    pub(super) fn take(&mut self, chunk: &Bytes, frame: &MessageFrame, is_lone: bool) -> Reply {
+    /// The reply that `frame` describes in `chunk`.
+    pub(super) fn take(
+        &mut self,
+        chunk: &Bytes,
+        frame: &MessageFrame,
+        company: &mut Company,
+    ) -> Reply {
         let (start, end) = extent(frame, frame);
         let bytes = chunk.get(start..end).unwrap_or_default();
-        if !is_lone || bytes.len() > COPIED {
+        if bytes.len() > COPIED {
             return Reply { chunk: chunk.clone().into(), frame: *frame };
         }
-        if self.page.capacity() < bytes.len() {
+        // Several are copied before any of their readers runs. Those of the last ones, on other threads, still hold on to
+        // what those are in: to fight with them for its reference count would take far longer than all of the rest.
+        if self.page.capacity() < bytes.len() || *company == Company::First {
             // The page is used again if nobody else has a part of it.
             self.last.refill(Bytes::new());
-            self.page.reserve(PAGE);
+            if !self.page.try_reclaim(PAGE) {
+                self.page = BytesMut::with_capacity(PAGE);
+            }
         }
         self.page.extend_from_slice(bytes);
-        self.last.refill(self.page.split().freeze());
-        Reply { chunk: self.last.clone(), frame: moved(frame, start, 0) }
+        let copy = self.page.split().freeze();
+        let frame = moved(frame, start, 0);
+        if *company == Company::Alone {
+            self.last.refill(copy);
+            return Reply { chunk: self.last.clone(), frame };
+        }
+        *company = Company::Later;
+        // What else its subject may cost, its reader spends.
+        Reply { chunk: copy.into(), frame }
     }
 }
 
@@ -56,13 +88,30 @@ mod tests {
     }
 
     fn message(replies: &mut Replies, payload: &str) -> (Bytes, Message) {
-        message_of(replies, payload, true)
+        let (chunk, frame) = reply(payload);
+        let Reply { chunk: mut copy, frame } =
+            replies.take(&chunk, &frame, &mut Company::of_first(1));
+        (chunk, Message::from_frame(&mut copy, &frame))
     }
 
-    fn message_of(replies: &mut Replies, payload: &str, is_lone: bool) -> (Bytes, Message) {
-        let (chunk, frame) = reply(payload);
-        let Reply { chunk: mut copy, frame } = replies.take(&chunk, &frame, is_lone);
-        (chunk, Message::from_frame(&mut copy, &frame))
+    /// What comes of so many replies in one batch, and where their payloads are.
+    fn batch(replies: &mut Replies, count: usize) -> Vec<Message> {
+        let mut company = Company::of_first(count);
+        let message = |number: usize| {
+            let payload = number.to_string();
+            let (chunk, frame) = reply(&payload);
+            let Reply { chunk: mut copy, frame } = replies.take(&chunk, &frame, &mut company);
+            assert!(chunk.is_unique(), "it keeps what was read");
+            let message = Message::from_frame(&mut copy, &frame);
+            assert_eq!(message.payload, payload);
+            assert_eq!(message.subject.as_str(), "_INBOX.0123456789012345678901.0-1");
+            message
+        };
+        (0..count).map(message).collect()
+    }
+
+    fn places(messages: &[Message]) -> BTreeSet<usize> {
+        messages.iter().map(|message| message.payload.as_ptr() as usize).collect()
     }
 
     #[test]
@@ -78,10 +127,36 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_among_others_is_not_copied() {
-        let (chunk, message) = message_of(&mut Replies::default(), "one", false);
-        assert_eq!(message.payload, "one");
-        assert!(!chunk.is_unique());
+    fn replies_that_come_together_are_copied_together() {
+        let messages = batch(&mut Replies::default(), 64);
+        let places = places(&messages);
+        let (first, last) = (places.first().expect("64"), places.last().expect("64"));
+        assert!(last - first < PAGE, "several pages");
+    }
+
+    #[test]
+    fn a_batch_shares_no_page_with_readers_of_the_last_one_and_uses_it_again_without_them() {
+        let mut replies = Replies::default();
+        let first = batch(&mut replies, 4);
+        let second = batch(&mut replies, 4);
+        let apart =
+            places(&first).first().expect("4").abs_diff(*places(&second).first().expect("4"));
+        assert!(apart >= PAGE, "the same page");
+        let at = places(&second);
+        drop(second);
+        assert_eq!(places(&batch(&mut replies, 4)), at);
+        assert_eq!(first[3].payload, "3");
+    }
+
+    #[test]
+    fn a_kept_reply_of_a_batch_keeps_one_page() {
+        let mut replies = Replies::default();
+        let kept = batch(&mut replies, 1_000).swap_remove(500);
+        let payload = kept.payload.clone();
+        drop((replies, kept));
+        // Nobody else has it: what there is of it is all that is there.
+        let page = payload.try_into_mut().expect("the only one");
+        assert!(page.capacity() <= PAGE, "{} bytes", page.capacity());
     }
 
     #[test]
