@@ -20,6 +20,7 @@ use crate::{
 use rig::Rig;
 
 mod breaking;
+mod crowd;
 mod dialling;
 mod ends;
 mod holding_up;

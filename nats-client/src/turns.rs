@@ -1,5 +1,8 @@
 //! Publishers and the driver take turns.
 
+#[cfg(test)]
+mod tests;
+
 use std::task::Waker;
 use std::time::Duration;
 
@@ -29,6 +32,10 @@ const COLLISIONS_AMONG_MANY: usize = 3;
 /// After so many publishes in a row that did not go the short way, and did not wait for a turn, a task lets others run.
 pub(crate) const ROW: usize = 512;
 
+/// So many of those who wait for room are told of it at a time: mostly more than it serves. To tell all would take, for
+/// each write, a time that grows with their number, and all but a few would wait again.
+const CROWD: usize = 256;
+
 /// How long a turn is kept for somebody who is not heard of while others wait. A future need not be polled when it is
 /// woken: it may wait in a `select!` whose task does something else, such as publishing.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -42,9 +49,10 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// itself, for the length of a turn. Who publishes now and then never waits.
 ///
 /// Nobody waits unless the driver is sure to come by: it is connected, and has something to write or is to be told
-/// that there is. Whoever is woken publishes, of which the driver is told, or [tells it][Place] that it does not, or is
-/// passed over [after a while](PATIENCE); so it comes by again for the next. Nobody waits while the stream takes nothing,
-/// either: who knows when it will, and the buffer is there for that.
+/// that there is. Whoever is woken publishes, of which the driver is told, or [tells it][Place] that it does not, or
+/// is passed over [after a while](PATIENCE); so it comes by again for the next. It is the same with those who wait
+/// for room, of whom a [crowd](CROWD) is woken at a time, those first who have waited for longest. Nobody waits while
+/// the stream takes nothing, either: who knows when it will, and the buffer is there for that.
 ///
 /// [Place]: crate::client::publish::Place
 #[derive(Debug, Default)]
@@ -60,6 +68,8 @@ pub(crate) struct Turns {
     in_a_row: usize,
     /// Somebody was given the turn at this time, and not heard of since.
     given: Option<Instant>,
+    /// Some were told of room at this time, while others wait for it.
+    offered: Option<Instant>,
     driver: Driver,
 }
 
@@ -142,11 +152,19 @@ impl Turns {
             // It has had its turn, and publishers have theirs again.
             self.spent = 0;
         }
+        // While something is left to write, the driver comes by when that is written.
+        self.offered = None;
         if bytes == 0 || self.is_spent() {
             self.give_to_next(now, wakers);
         } else if taken {
-            self.room.take_all(wakers);
+            self.offer_room(now, wakers);
         }
+    }
+
+    /// Tells some of those who wait that there is room.
+    fn offer_room(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
+        self.room.take_up_to(CROWD, wakers);
+        self.offered = (!self.room.is_empty()).then_some(now);
     }
 
     /// The driver is about to wait for the stream to take more. Moves those who wait for their turn to `wakers`.
@@ -162,7 +180,9 @@ impl Turns {
 
     /// When the driver is to come by for those who wait, even if nobody tells it anything.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.given.filter(|_| !self.turn.is_empty()).map(|given| given + PATIENCE)
+        let given = self.given.filter(|_| !self.turn.is_empty());
+        let offered = self.offered.filter(|_| !self.room.is_empty());
+        given.into_iter().chain(offered).min().map(|since| since + PATIENCE)
     }
 
     /// A new turn begins, of the one that has waited for longest; no other before that was heard of, or is overdue.
@@ -170,7 +190,7 @@ impl Turns {
         if !self.nobody_waits() {
             self.spent = 0;
         }
-        self.room.take_all(wakers);
+        self.offer_room(now, wakers);
         if self.given.is_some_and(|given| now < given + PATIENCE) {
             return;
         }
@@ -190,6 +210,7 @@ impl Turns {
         }
         self.collisions = 0;
         self.given = None;
+        self.offered = None;
         self.room.take_all(wakers);
         self.turn.take_all(wakers);
     }
@@ -198,181 +219,5 @@ impl Turns {
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.room.len() + self.turn.len()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Lets someone wait for their turn.
-    fn wait(turns: &mut Turns) {
-        let old = turns.turn.register(&mut None, Waker::noop());
-        assert!(old.is_none());
-    }
-
-    /// The driver comes by: how many may go on.
-    fn come_by(turns: &mut Turns, bytes: usize, taken: bool) -> usize {
-        come_by_at(turns, Instant::ZERO, bytes, taken)
-    }
-
-    fn come_by_at(turns: &mut Turns, now: Instant, bytes: usize, taken: bool) -> usize {
-        let mut wakers = Vec::new();
-        turns.come_by(now, bytes, taken, &mut wakers);
-        wakers.len()
-    }
-
-    #[test]
-    fn a_turn_ends_with_what_may_be_written_in_it_and_another_begins() {
-        let mut turns = Turns::default();
-        turns.spend(TURN - 1);
-        assert!(!turns.is_over(true, false));
-        turns.spend(1);
-        assert!(turns.is_over(true, false));
-        wait(&mut turns);
-        assert_eq!(come_by(&mut turns, 10, false), 1);
-        assert!(!turns.is_over(true, false));
-        assert_eq!(turns.waiting(), 0);
-    }
-
-    #[test]
-    fn turns_go_to_one_after_the_other_and_to_nobody_before_the_last_was_heard_of() {
-        let mut turns = Turns::default();
-        let mut keys = [None; 3];
-        for key in &mut keys {
-            assert!(turns.turn.register(key, Waker::noop()).is_none());
-        }
-        for key in &mut keys {
-            assert_eq!(come_by(&mut turns, 0, false), 1);
-            assert_eq!(come_by(&mut turns, 0, false), 0, "one has not been heard of");
-            assert!(turns.turn.remove(key).is_none(), "not the one that has waited for longest");
-            turns.taken();
-        }
-        assert_eq!(come_by(&mut turns, 0, false), 0);
-    }
-
-    #[test]
-    fn who_does_not_take_its_turn_is_passed_over() {
-        let mut turns = Turns::default();
-        wait(&mut turns);
-        assert_eq!(come_by(&mut turns, 0, false), 1);
-        assert_eq!(turns.deadline(), None, "nobody waits");
-        wait(&mut turns);
-        let deadline = Instant::ZERO + PATIENCE;
-        assert_eq!(turns.deadline(), Some(deadline));
-        assert_eq!(come_by(&mut turns, 0, false), 0);
-        assert_eq!(come_by_at(&mut turns, deadline, 0, false), 1);
-        assert_eq!(turns.waiting(), 0);
-    }
-
-    #[test]
-    fn turns_are_shorter_and_collisions_fewer_where_others_wait() {
-        let mut turns = Turns::default();
-        turns.spend(SHORTEST);
-        assert!(!turns.is_spent());
-        for _ in 0..TURN / SHORTEST {
-            wait(&mut turns);
-        }
-        assert!(turns.is_spent());
-        assert_eq!(come_by(&mut turns, 1, false), 1);
-        for _ in 0..COLLISIONS_AMONG_MANY {
-            assert!(!turns.is_over(true, true));
-        }
-        assert!(turns.is_over(true, true));
-        turns.spend(SHORTEST - 1);
-        assert!(!turns.is_spent(), "no turn is shorter");
-    }
-
-    #[test]
-    fn nobody_waits_for_a_driver_that_has_no_reason_to_come_by() {
-        let mut turns = Turns::default();
-        turns.spend(TURN);
-        assert!(!turns.is_over(false, false));
-        assert_eq!(come_by(&mut turns, 10, true), 0);
-        assert!(turns.is_over(false, false), "it writes");
-        assert_eq!(come_by(&mut turns, 0, false), 0);
-        assert!(!turns.is_over(false, false), "it has written all");
-    }
-
-    #[test]
-    fn a_driver_that_has_written_all_has_had_its_turn() {
-        let mut turns = Turns::default();
-        turns.spend(TURN);
-        assert_eq!(come_by(&mut turns, 10, true), 0);
-        assert!(turns.is_spent(), "it is not done");
-        assert_eq!(come_by(&mut turns, 0, false), 0);
-        assert!(!turns.is_spent());
-    }
-
-    #[test]
-    fn who_publishes_now_and_then_never_waits() {
-        let mut turns = Turns::default();
-        for _ in 0..1_000 {
-            assert!(!turns.is_over(true, true));
-            assert_eq!(come_by(&mut turns, OVERTAKING - 1, true), 0);
-            // A little more has come while that was written.
-            assert_eq!(come_by(&mut turns, OVERTAKING - 1, true), 0);
-            assert_eq!(come_by(&mut turns, 0, false), 0);
-        }
-    }
-
-    #[test]
-    fn those_who_collide_wait_until_all_is_written() {
-        let mut turns = Turns::default();
-        for _ in 0..COLLISIONS {
-            assert!(!turns.is_over(true, true));
-        }
-        assert!(turns.is_over(true, true));
-        assert!(!turns.is_over(true, false), "who did not collide goes on");
-        wait(&mut turns);
-        assert_eq!(come_by(&mut turns, 10, true), 0);
-        assert_eq!(come_by(&mut turns, 0, false), 1);
-        assert!(!turns.is_over(true, true));
-    }
-
-    #[test]
-    fn a_driver_that_is_overtaken_again_and_again_ends_the_turn() {
-        let mut turns = Turns::default();
-        for _ in 0..OVERTAKEN {
-            assert!(!turns.is_over(true, false));
-            come_by(&mut turns, OVERTAKING, true);
-        }
-        assert!(!turns.is_over(true, false), "the first time was no overtaking");
-        come_by(&mut turns, OVERTAKING, true);
-        assert!(turns.is_over(true, false));
-    }
-
-    #[test]
-    fn nobody_waits_for_as_long_as_there_is_always_a_little() {
-        let mut turns = Turns::default();
-        wait(&mut turns);
-        assert!((0..10).any(|_| come_by(&mut turns, 1, true) == 1));
-    }
-
-    #[test]
-    fn nobody_waits_for_a_turn_while_the_stream_takes_nothing() {
-        let mut turns = Turns::default();
-        turns.spend(TURN);
-        come_by(&mut turns, 10, true);
-        assert!(turns.is_over(true, false));
-        wait(&mut turns);
-        let mut wakers = Vec::new();
-        turns.get_stuck(&mut wakers);
-        assert_eq!(wakers.len(), 1);
-        assert!(!turns.is_over(true, false));
-        come_by(&mut turns, 10, false);
-        assert!(turns.is_over(true, false), "it takes something again");
-    }
-
-    #[test]
-    fn those_who_wait_for_room_are_told_of_it_and_not_overtaken() {
-        let mut turns = Turns::default();
-        assert!(turns.room.register(&mut None, Waker::noop()).is_none());
-        assert!(turns.is_over(true, false));
-        assert_eq!(come_by(&mut turns, 10, false), 0, "nothing was taken");
-        wait(&mut turns);
-        assert_eq!(come_by(&mut turns, 10, true), 1);
-        assert!(!turns.is_over(true, false));
-        assert_eq!(turns.waiting(), 1);
     }
 }

@@ -3,7 +3,7 @@
 //! Nothing here wakes or drops a waker: both may run code of the executor, which may come back for the lock
 //! under which these structures are used. So wakers are handed out, to be woken or dropped after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::task::Waker;
 use std::{iter, mem};
 
@@ -18,18 +18,22 @@ pub(crate) struct WakerSet {
 }
 
 impl WakerSet {
-    /// Adds or renews the waker of the task that holds `key`. Gives back the one it replaces.
+    /// Adds or renews the waker of the task that holds `key`. Gives back the one it replaces. Who was woken, and waits
+    /// again, is where it was before.
     #[must_use = "to be dropped after the lock"]
     pub(crate) fn register(&mut self, key: &mut Option<u64>, waker: &Waker) -> Option<Waker> {
-        if let Some(known) = *key
-            && let Some(old) = self.tasks.get_mut(&known)
-        {
-            return (!old.will_wake(waker)).then(|| mem::replace(old, waker.clone()));
+        let key = *key.get_or_insert_with(|| {
+            self.next = self.next.wrapping_add(1);
+            self.next
+        });
+        match self.tasks.entry(key) {
+            btree_map::Entry::Occupied(entry) if entry.get().will_wake(waker) => None,
+            btree_map::Entry::Occupied(mut entry) => Some(entry.insert(waker.clone())),
+            btree_map::Entry::Vacant(entry) => {
+                entry.insert(waker.clone());
+                None
+            }
         }
-        *key = Some(self.next);
-        self.tasks.insert(self.next, waker.clone());
-        self.next = self.next.wrapping_add(1);
-        None
     }
 
     /// Forgets the task that holds `key`.
@@ -46,8 +50,13 @@ impl WakerSet {
 
     /// Moves all wakers to `wakers`, to be woken after the lock.
     pub(crate) fn take_all(&mut self, wakers: &mut Vec<Waker>) {
+        self.take_up_to(usize::MAX, wakers);
+    }
+
+    /// Moves those that have waited for longest to `wakers`, to be woken after the lock.
+    pub(crate) fn take_up_to(&mut self, count: usize, wakers: &mut Vec<Waker>) {
         // One by one: the map keeps memory for the next few then.
-        wakers.extend(iter::from_fn(|| self.take_first()));
+        wakers.extend(iter::from_fn(|| self.take_first()).take(count));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -222,12 +231,15 @@ mod tests {
         assert!(set.register(&mut keys[1], &waker(1)).is_none());
         assert_eq!(set.len(), TASKS / 2 + 1);
         set.take_first().expect("the first").wake();
+        // Who was woken, and waits again, comes before all others; who does not is gone.
+        assert!(set.register(&mut keys[0], &waker(0)).is_none());
+        set.take_first().expect("the first again").wake();
         assert!(set.remove(&mut keys[0]).is_none(), "it is woken");
         let mut wakers = Vec::new();
         set.take_all(&mut wakers);
         wakers.into_iter().for_each(Waker::wake);
         let order: Vec<_> = woken.try_iter().collect();
-        let expected: Vec<_> = (0..TASKS).step_by(2).chain([1]).collect();
+        let expected: Vec<_> = [0].into_iter().chain((0..TASKS).step_by(2)).chain([1]).collect();
         assert_eq!(order, expected);
         assert!(set.is_empty());
     }

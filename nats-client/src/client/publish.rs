@@ -165,9 +165,14 @@ impl<H: Deref<Target = Shared>> Place<H> {
             && core.turn_is_over(true);
         let (mut result, mut old) = (None, None);
         if !waits {
+            // Who waits for room again keeps its place.
+            let place = self.key.filter(|_| self.reason == Reason::Full);
             old = self.reason.leave(&mut core, &mut self.key);
             result = match core.publish(message) {
-                Err(error) if self.shared.waits(&error) => None,
+                Err(error) if self.shared.waits(&error) => {
+                    self.key = place;
+                    None
+                }
                 result => Some(result),
             };
             self.reason = Reason::Full;

@@ -1,0 +1,194 @@
+//! Turns, with a driver that the test plays.
+
+use super::*;
+
+/// Lets someone wait for their turn.
+fn wait(turns: &mut Turns) {
+    let old = turns.turn.register(&mut None, Waker::noop());
+    assert!(old.is_none());
+}
+
+/// The driver comes by: how many may go on.
+fn come_by(turns: &mut Turns, bytes: usize, taken: bool) -> usize {
+    come_by_at(turns, Instant::ZERO, bytes, taken)
+}
+
+fn come_by_at(turns: &mut Turns, now: Instant, bytes: usize, taken: bool) -> usize {
+    let mut wakers = Vec::new();
+    turns.come_by(now, bytes, taken, &mut wakers);
+    wakers.len()
+}
+
+#[test]
+fn a_turn_ends_with_what_may_be_written_in_it_and_another_begins() {
+    let mut turns = Turns::default();
+    turns.spend(TURN - 1);
+    assert!(!turns.is_over(true, false));
+    turns.spend(1);
+    assert!(turns.is_over(true, false));
+    wait(&mut turns);
+    assert_eq!(come_by(&mut turns, 10, false), 1);
+    assert!(!turns.is_over(true, false));
+    assert_eq!(turns.waiting(), 0);
+}
+
+#[test]
+fn turns_go_to_one_after_the_other_and_to_nobody_before_the_last_was_heard_of() {
+    let mut turns = Turns::default();
+    let mut keys = [None; 3];
+    for key in &mut keys {
+        assert!(turns.turn.register(key, Waker::noop()).is_none());
+    }
+    for key in &mut keys {
+        assert_eq!(come_by(&mut turns, 0, false), 1);
+        assert_eq!(come_by(&mut turns, 0, false), 0, "one has not been heard of");
+        assert!(turns.turn.remove(key).is_none(), "not the one that has waited for longest");
+        turns.taken();
+    }
+    assert_eq!(come_by(&mut turns, 0, false), 0);
+}
+
+#[test]
+fn who_does_not_take_its_turn_is_passed_over() {
+    let mut turns = Turns::default();
+    wait(&mut turns);
+    assert_eq!(come_by(&mut turns, 0, false), 1);
+    assert_eq!(turns.deadline(), None, "nobody waits");
+    wait(&mut turns);
+    let deadline = Instant::ZERO + PATIENCE;
+    assert_eq!(turns.deadline(), Some(deadline));
+    assert_eq!(come_by(&mut turns, 0, false), 0);
+    assert_eq!(come_by_at(&mut turns, deadline, 0, false), 1);
+    assert_eq!(turns.waiting(), 0);
+}
+
+#[test]
+fn turns_are_shorter_and_collisions_fewer_where_others_wait() {
+    let mut turns = Turns::default();
+    turns.spend(SHORTEST);
+    assert!(!turns.is_spent());
+    for _ in 0..TURN / SHORTEST {
+        wait(&mut turns);
+    }
+    assert!(turns.is_spent());
+    assert_eq!(come_by(&mut turns, 1, false), 1);
+    for _ in 0..COLLISIONS_AMONG_MANY {
+        assert!(!turns.is_over(true, true));
+    }
+    assert!(turns.is_over(true, true));
+    turns.spend(SHORTEST - 1);
+    assert!(!turns.is_spent(), "no turn is shorter");
+}
+
+#[test]
+fn nobody_waits_for_a_driver_that_has_no_reason_to_come_by() {
+    let mut turns = Turns::default();
+    turns.spend(TURN);
+    assert!(!turns.is_over(false, false));
+    assert_eq!(come_by(&mut turns, 10, true), 0);
+    assert!(turns.is_over(false, false), "it writes");
+    assert_eq!(come_by(&mut turns, 0, false), 0);
+    assert!(!turns.is_over(false, false), "it has written all");
+}
+
+#[test]
+fn a_driver_that_has_written_all_has_had_its_turn() {
+    let mut turns = Turns::default();
+    turns.spend(TURN);
+    assert_eq!(come_by(&mut turns, 10, true), 0);
+    assert!(turns.is_spent(), "it is not done");
+    assert_eq!(come_by(&mut turns, 0, false), 0);
+    assert!(!turns.is_spent());
+}
+
+#[test]
+fn who_publishes_now_and_then_never_waits() {
+    let mut turns = Turns::default();
+    for _ in 0..1_000 {
+        assert!(!turns.is_over(true, true));
+        assert_eq!(come_by(&mut turns, OVERTAKING - 1, true), 0);
+        // A little more has come while that was written.
+        assert_eq!(come_by(&mut turns, OVERTAKING - 1, true), 0);
+        assert_eq!(come_by(&mut turns, 0, false), 0);
+    }
+}
+
+#[test]
+fn those_who_collide_wait_until_all_is_written() {
+    let mut turns = Turns::default();
+    for _ in 0..COLLISIONS {
+        assert!(!turns.is_over(true, true));
+    }
+    assert!(turns.is_over(true, true));
+    assert!(!turns.is_over(true, false), "who did not collide goes on");
+    wait(&mut turns);
+    assert_eq!(come_by(&mut turns, 10, true), 0);
+    assert_eq!(come_by(&mut turns, 0, false), 1);
+    assert!(!turns.is_over(true, true));
+}
+
+#[test]
+fn a_driver_that_is_overtaken_again_and_again_ends_the_turn() {
+    let mut turns = Turns::default();
+    for _ in 0..OVERTAKEN {
+        assert!(!turns.is_over(true, false));
+        come_by(&mut turns, OVERTAKING, true);
+    }
+    assert!(!turns.is_over(true, false), "the first time was no overtaking");
+    come_by(&mut turns, OVERTAKING, true);
+    assert!(turns.is_over(true, false));
+}
+
+#[test]
+fn nobody_waits_for_as_long_as_there_is_always_a_little() {
+    let mut turns = Turns::default();
+    wait(&mut turns);
+    assert!((0..10).any(|_| come_by(&mut turns, 1, true) == 1));
+}
+
+#[test]
+fn nobody_waits_for_a_turn_while_the_stream_takes_nothing() {
+    let mut turns = Turns::default();
+    turns.spend(TURN);
+    come_by(&mut turns, 10, true);
+    assert!(turns.is_over(true, false));
+    wait(&mut turns);
+    let mut wakers = Vec::new();
+    turns.get_stuck(&mut wakers);
+    assert_eq!(wakers.len(), 1);
+    assert!(!turns.is_over(true, false));
+    come_by(&mut turns, 10, false);
+    assert!(turns.is_over(true, false), "it takes something again");
+}
+
+#[test]
+fn a_crowd_that_waits_for_room_is_told_of_it_little_by_little() {
+    let mut turns = Turns::default();
+    let mut keys = vec![None; 3 * CROWD];
+    for key in &mut keys {
+        assert!(turns.room.register(key, Waker::noop()).is_none());
+    }
+    assert_eq!(come_by(&mut turns, 10, true), CROWD);
+    assert_eq!(turns.deadline(), Some(Instant::ZERO + PATIENCE), "none of them may publish");
+    // One has found no room. It is not behind those who have not tried.
+    assert!(turns.room.register(&mut keys[1], Waker::noop()).is_none());
+    assert_eq!(come_by(&mut turns, 10, false), 0);
+    assert_eq!(turns.deadline(), None, "it comes by when that is written");
+    assert_eq!(come_by(&mut turns, 0, false), CROWD);
+    assert!(turns.room.remove(&mut keys[1]).is_none(), "told again");
+    assert!(turns.room.remove(&mut keys[2 * CROWD - 1]).is_some(), "the last one not yet");
+    assert_eq!(come_by(&mut turns, 0, false), CROWD);
+    assert_eq!(turns.deadline(), None, "nobody waits");
+}
+
+#[test]
+fn those_who_wait_for_room_are_told_of_it_and_not_overtaken() {
+    let mut turns = Turns::default();
+    assert!(turns.room.register(&mut None, Waker::noop()).is_none());
+    assert!(turns.is_over(true, false));
+    assert_eq!(come_by(&mut turns, 10, false), 0, "nothing was taken");
+    wait(&mut turns);
+    assert_eq!(come_by(&mut turns, 10, true), 1);
+    assert!(!turns.is_over(true, false));
+    assert_eq!(turns.waiting(), 1);
+}
