@@ -114,7 +114,7 @@ impl<'a> RequestMany<'a> {
         self.sentinel(|message| message.payload.is_empty())
     }
 
-    /// Publishes the request. The replies come to an inbox of its own, which exists for as long as the stream.
+    /// Publishes the request. The replies come to an inbox of its own, which exists until the stream ends or is dropped.
     ///
     /// # Errors
     ///
@@ -217,6 +217,9 @@ impl Responses {
 
     fn finish(&mut self, end: ResponsesEnd) -> Poll<Option<Message>> {
         self.end = Some(end);
+        // What still comes would wait for nobody, for as long as this is held. If the client is closed, the subscription has
+        // ended already.
+        let _ = self.replies.end();
         (self.total, self.stall) = (Total::Over, None);
         Poll::Ready(None)
     }

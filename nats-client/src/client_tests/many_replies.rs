@@ -96,6 +96,25 @@ fn the_time_in_all_ends_replies_that_come_faster_than_they_are_taken() {
 }
 
 #[test]
+fn replies_that_have_ended_have_no_inbox_any_more() {
+    let (rig, mut peer) = Rig::connected(options());
+    let request = rig.client.request_many().max_messages(1);
+    let mut replies = block_on(request.send("svc", Bytes::new())).expect("a live client");
+    rig.drive();
+    peer.expect("PUB svc ");
+    let inbox = peer.expect(" 0\r\n");
+    peer.send(&format!("MSG {inbox} 1 1\r\na\r\n"));
+    rig.drive();
+    assert_eq!(taken(&mut replies).as_deref(), Some(&b"a"[..]));
+    assert_eq!(taken(&mut replies), None);
+    assert_eq!(replies.end(), Some(ResponsesEnd::Complete));
+    // They are still held: to ask why they have ended, for one.
+    assert_eq!(rig.client.subscriptions(), 0);
+    rig.drive();
+    peer.expect("UNSUB 1\r\n");
+}
+
+#[test]
 fn the_time_in_all_ends_a_wait_for_replies() {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     static PASSED: AtomicU64 = AtomicU64::new(0);
