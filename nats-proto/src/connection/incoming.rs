@@ -320,6 +320,9 @@ impl Connection {
             ServerError::PermissionsViolation(Target { subject, queue, .. }) => {
                 self.subscriptions.remove_named(subject, queue.as_deref())
             }
+            ServerError::TooManyTokens { subject } if self.requests.is_inbox(subject, None) => {
+                return self.refuse_inbox();
+            }
             ServerError::TooManyTokens { subject } => self.subscriptions.remove_subject(subject),
             // These name no subscription. Only of one that is to be confirmed it is known that they are about it.
             ServerError::MaximumSubscriptionsExceeded | ServerError::InvalidSubject => {

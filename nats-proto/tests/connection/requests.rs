@@ -380,3 +380,21 @@ fn inboxes_are_unique() {
     assert_eq!(inboxes.len(), 1_000);
     assert!(inboxes.iter().all(|inbox| inbox.len() == "_INBOX.".len() + 22));
 }
+
+#[test]
+fn requests_fail_at_once_where_the_inbox_has_too_many_tokens() {
+    let mut wire = Wire::connected(config());
+    let (id, reply) = request(&mut wire, 10);
+    let inbox = reply.rsplit_once('.').expect("tokens").0;
+    wire.feed(format!(
+        "-ERR 'Permissions Violation for Subscription to \"{inbox}.*\", too many tokens'\r\n"
+    ));
+    let events = wire.events();
+    assert!(
+        matches!(
+            events.last(),
+            Some(Event::RequestFailed { request, error: RequestError::InboxRefused }) if *request == id
+        ),
+        "{events:?}"
+    );
+}
