@@ -268,9 +268,11 @@ impl Connection {
 
     #[inline(never)]
     fn route_reply(&mut self, frame: &MessageFrame, chunk: &[u8]) -> Option<RequestId> {
-        let request = (self.requests.sid() == Some(frame.sid))
-            .then(|| self.requests.find_in_inbox(frame.subject.of(chunk)))
-            .flatten();
+        let mut request = None;
+        if self.requests.sid() == Some(frame.sid) {
+            self.requests.heard();
+            request = self.requests.find_in_inbox(frame.subject.of(chunk));
+        }
         let Some(request) = request else {
             self.unroutable = self.unroutable.saturating_add(1);
             return None;
@@ -327,7 +329,7 @@ impl Connection {
             // These name no subscription. Only of one that is to be confirmed it is known that they are about it.
             ServerError::MaximumSubscriptionsExceeded | ServerError::InvalidSubject => {
                 let Some(Purpose::Confirm(_, id)) = self.fences.front() else {
-                    return;
+                    return self.requests.doubt();
                 };
                 self.subscriptions.remove(id).map(|removed| removed.id).into_iter().collect()
             }

@@ -144,10 +144,13 @@ impl Connection {
         if self.requests.sid().is_none() {
             let sid = self.subscriptions.next_sid();
             self.requests.open(sid);
-            if self.is_up() {
-                self.requests.restore(&mut self.outgoing);
-                self.wake.transmit();
-            }
+        } else if !self.requests.is_doubtful() {
+            return;
+        }
+        // A server that has it already takes no notice of the same number.
+        if self.is_up() {
+            self.requests.restore(&mut self.outgoing);
+            self.wake.transmit();
         }
     }
 

@@ -20,6 +20,17 @@ struct Slot {
     waiting: bool,
 }
 
+/// What the server has said of the inbox subscription on this link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// Nothing, since it was told of it.
+    None,
+    /// Messages came through it.
+    Kept,
+    /// It has refused a subscription without saying which: perhaps this one.
+    Doubtful,
+}
+
 /// The request multiplexer: `prefix.unique.*` is subscribed once, and the last token of a reply subject
 /// names the slot of the request.
 #[derive(Clone, Debug)]
@@ -28,6 +39,7 @@ pub(super) struct Requests {
     inbox: String,
     /// The inbox subscription, made with the first request.
     sid: Option<u64>,
+    word: Word,
     slots: Vec<Slot>,
     free: Vec<u32>,
     deadlines: Deadlines<RequestId>,
@@ -61,6 +73,7 @@ impl Requests {
         Self {
             inbox,
             sid: None,
+            word: Word::None,
             slots: Vec::new(),
             free: Vec::new(),
             deadlines: Deadlines::new(),
@@ -96,8 +109,26 @@ impl Requests {
         }
     }
 
+    /// A message came with the number of the inbox subscription.
+    pub(super) fn heard(&mut self) {
+        self.word = Word::Kept;
+    }
+
+    /// The server has refused a subscription and does not say which.
+    pub(super) fn doubt(&mut self) {
+        if self.word == Word::None {
+            self.word = Word::Doubtful;
+        }
+    }
+
+    /// Whether the server may not have the inbox subscription that it was told of.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.word == Word::Doubtful
+    }
+
     /// Tells a server of the inbox subscription, if there is one.
-    pub(super) fn restore(&self, out: &mut OutBuf) {
+    pub(super) fn restore(&mut self, out: &mut OutBuf) {
+        self.word = Word::None;
         if let Some(sid) = self.sid {
             let mut subject = self.inbox.clone();
             subject.push('*');

@@ -382,6 +382,33 @@ fn inboxes_are_unique() {
 }
 
 #[test]
+fn an_inbox_that_may_have_been_one_subscription_too_many_is_asked_for_again() {
+    let mut wire = Wire::connected(config());
+    let ask = |wire: &mut Wire| {
+        let payload = Bytes::new();
+        let deadline = wire.now + Duration::from_secs(10);
+        wire.connection.request(Outgoing::new("svc", &payload), deadline).expect("room");
+        wire.written()
+    };
+    let first = ask(&mut wire);
+    let subscribe = first.lines().next().expect("the inbox").to_owned();
+    assert!(subscribe.starts_with("SUB _INBOX."), "{first}");
+    // The server does not say which one it has refused. Whatever it has under this number, it keeps.
+    for _ in 0..2 {
+        wire.feed("-ERR 'maximum subscriptions exceeded'\r\n");
+        let again = ask(&mut wire);
+        assert_eq!(again.lines().next(), Some(&*subscribe), "{again}");
+        let later = ask(&mut wire);
+        assert!(!later.contains("SUB "), "{later}");
+    }
+    // When something has come through it, no error is about it.
+    let reply = first.split(' ').rev().nth(1).expect("a reply subject");
+    wire.feed(format!("MSG {reply} 1 2\r\nok\r\n-ERR 'maximum subscriptions exceeded'\r\n"));
+    let later = ask(&mut wire);
+    assert!(!later.contains("SUB "), "{later}");
+}
+
+#[test]
 fn requests_fail_at_once_where_the_inbox_has_too_many_tokens() {
     let mut wire = Wire::connected(config());
     let (id, reply) = request(&mut wire, 10);
