@@ -1,6 +1,5 @@
 //! Every error says what is wrong, with the value and the limit.
 
-use nats_proto::auth::{CredentialsError, NKeyError};
 use nats_proto::connection::{
     AuthError, ConfigError, ConnectError, DialError, DisconnectReason, FlushError, PublishError,
     RequestError, SetServerPoolError, SubscribeError, TlsError, UnknownSubscription,
@@ -184,8 +183,11 @@ fn errors_of_settings() {
     );
 }
 
+#[cfg(feature = "nkeys")]
 #[test]
 fn errors_of_credentials_show_no_text_of_them() {
+    use nats_proto::auth::{CredentialsError, NKeyError};
+
     says(
         CredentialsError::TooLong { len: 9, limit: 8 },
         "credentials of 9 bytes are longer than 8 bytes",
