@@ -125,6 +125,9 @@ fn credentials_are_read_however_their_lines_end() {
     whole(UserCredentials::parse(&file.replace('\n', "\n\n")));
     whole(UserCredentials::parse(file.trim_end_matches(['*', '\n'])));
     whole(UserCredentials::parse(&format!("\u{feff}\n{file}")));
+    whole(UserCredentials::parse(&format!("\u{feff}{file}")));
+    whole(UserCredentials::parse(&format!("\u{feff}{JWT}\n{}\n", seed())));
+    whole(UserCredentials::parse(&format!("\u{feff}{}\n{JWT}\n", seed())));
 }
 
 #[test]

@@ -29,6 +29,8 @@ impl<'a> Fields<'a> {
         expand: &'a dyn Fn(&str) -> String,
     ) -> Result<Self, ContextError> {
         let not_json = |line| ContextError::NotJson { path: path.to_owned(), line };
+        // Some editors put a byte order mark in front.
+        let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
         match serde_json::from_slice(content) {
             Ok(Value::Object(fields)) => Ok(Self { path, fields, expand }),
             Ok(_) => Err(not_json(0)),

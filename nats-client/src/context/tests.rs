@@ -91,7 +91,7 @@ fn what_is_empty_or_null_or_missing_is_not_set() {
     let empty = r#"{"url": "", "user": "", "creds": "", "tls_first": false}"#;
     let null = r#"{"url": null, "user": null, "creds": null, "tls_first": null,
                    "windows_ca_certs_match": null}"#;
-    for content in ["{}", empty, null] {
+    for content in ["{}", "\u{feff}{}", empty, null] {
         let context = parse(content).unwrap();
         assert_eq!(context.servers, ["nats://localhost:4222".parse().unwrap()]);
         assert!(context.user.is_none() && context.creds.is_none() && !context.tls_first);

@@ -47,7 +47,7 @@ impl UserCredentials {
     /// Reads a credentials file (`.creds`), as `nsc` writes it.
     ///
     /// Lines may end with CRLF, and may have blanks around them; lines of dashes need three at each end, whatever
-    /// is between them. As in other clients, JWT and seed may also be bare lines.
+    /// is between them. As in other clients, JWT and seed may also be bare lines. A byte order mark in front is passed over.
     ///
     /// # Errors
     ///
@@ -186,6 +186,8 @@ fn contents(text: &str) -> Result<Vec<&str>, CredentialsError> {
     if text.len() > LIMIT {
         return Err(CredentialsError::TooLong { len: text.len(), limit: LIMIT });
     }
+    // Some editors put a byte order mark in front.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut contents = file(text).map(|(_, blocks)| blocks).unwrap_or_default();
     let bare = |line: &&str| !is_dashes(line) && !line.contains(char::is_whitespace);
     contents.extend(text.lines().map(str::trim).filter(bare));
