@@ -106,7 +106,6 @@ impl Connection {
         let deadline = now + timeout;
         let deadline = self.ending.map_or(deadline, |ending| ending.deadline.min(deadline));
         match &mut self.link {
-            Link::Closed => {}
             Link::Choosing { .. } | Link::Backoff { .. } => self.close_now(None),
             Link::HangingUp { next, .. } => *next = Next::Close(None),
             Link::Connected => {

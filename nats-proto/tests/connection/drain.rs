@@ -179,6 +179,7 @@ fn a_closed_connection_answers_everything_and_does_nothing() {
     wire.connection.flush(None);
     let events = wire.events();
     assert!(matches!(events[..], [Event::Flushed { result: Err(_), .. }]), "{events:?}");
+    assert!(!wire.was_told_to_hang_up() && wire.connection.state() == State::Closed);
     assert_eq!(wire.written(), "");
 }
 
@@ -284,6 +285,26 @@ fn requests_that_wait_get_their_replies_before_the_inbox_is_closed() {
     assert_eq!(wire.written(), "UNSUB 1\r\nPING\r\n");
     wire.feed("PONG\r\n");
     assert_eq!(closed(&wire.hang_up()), Unfinished::default());
+}
+
+#[test]
+fn a_drain_without_a_link_ends_with_the_last_request_that_it_waits_for() {
+    let mut wire = Wire::connected(config());
+    let payload = Default::default();
+    let question = nats_proto::Outgoing::new("question", &payload);
+    let request =
+        wire.connection.request(question, wire.now + TIMEOUT).expect("an open connection");
+    wire.written();
+    wire.connection.drain(wire.now);
+    wire.feed("PONG\r\n");
+    wire.connection.handle_drained(wire.now);
+    wire.cut();
+    wire.dialled();
+    wire.refuse();
+    assert_eq!(wire.connection.state(), State::Backoff);
+    wire.connection.cancel_request(request);
+    assert_eq!(closed(&wire.events()), Unfinished::default());
+    assert!(!wire.was_told_to_hang_up());
 }
 
 #[test]

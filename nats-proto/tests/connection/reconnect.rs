@@ -166,6 +166,20 @@ fn the_delay_is_the_applications_if_it_wants() {
 }
 
 #[test]
+fn the_applications_delay_is_for_servers_that_have_had_their_first_attempt() {
+    let mut custom = config();
+    custom.servers.push("nats://b:4222".parse().expect("an address"));
+    custom.retry_on_initial_connect = true;
+    custom.reconnect_delay = Some(Arc::new(|attempt| Duration::from_secs(10 * attempt as u64)));
+    let mut wire = Wire::new(custom);
+    for _ in 0..2 {
+        wire.dialled();
+        wire.refuse();
+    }
+    assert_eq!(wire.connection.poll_timeout(), Some(wire.now + Duration::from_secs(30)));
+}
+
+#[test]
 fn the_same_refusal_twice_ends_the_reconnecting() {
     let mut wire = Wire::connected(config());
     wire.cut();
