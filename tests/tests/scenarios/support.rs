@@ -1,5 +1,6 @@
 //! What scenarios are made of: a runtime to run on, a server to talk to, and ways to wait.
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::pin;
@@ -145,7 +146,7 @@ impl Events<Notice> {
     }
 }
 
-impl<E> Events<E> {
+impl<E: Debug> Events<E> {
     /// The next event.
     pub(crate) async fn next(&mut self) -> E {
         self.0.next().await.expect("an event")
@@ -155,7 +156,10 @@ impl<E> Events<E> {
     pub(crate) async fn until(&mut self, wanted: impl Fn(&E) -> bool) -> Vec<E> {
         let mut seen = Vec::new();
         while !seen.last().is_some_and(&wanted) {
-            seen.push(self.next().await);
+            match self.0.next().await {
+                Some(event) => seen.push(event),
+                None => panic!("the client has ended: {seen:?}"),
+            }
         }
         seen
     }
