@@ -312,6 +312,7 @@ mod tests {
         let some = |text: &str| Some(String::from(text));
         let info = ConnectInfo {
             echo: true,
+            tls_required: true,
             user_jwt: some("j"),
             nkey: some("n"),
             signature: some("s"),
@@ -369,6 +370,18 @@ mod tests {
         assert!(read(br#"{"name":"\ud800"}"#).unwrap().name.unwrap().contains('\u{fffd}'));
         for wrong in [r#"{"name":5}"#, r#"{"name":["a"]}"#, r#"{"user":{}}"#, r#"{"lang":true}"#] {
             assert!(read(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_another_kind_is_told_from_what_it_should_be() {
+        for (json, kind) in [
+            ("[]", "an object"),
+            (r#"{"name":5}"#, "a text"),
+            (r#"{"protocol":"1"}"#, "a number of 64 bits"),
+        ] {
+            let error = read(json.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(&format!("expected {kind}")), "{error}");
         }
     }
 

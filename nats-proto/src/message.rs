@@ -252,4 +252,29 @@ mod tests {
         let error = serde_json::from_str::<Message>(&text).unwrap_err().to_string();
         assert!(error.contains("expected bytes"), "{error}");
     }
+
+    #[test]
+    fn a_payload_is_read_from_bytes_of_formats_that_have_them() {
+        use serde::de::Visitor;
+        use serde::de::value::{BytesDeserializer, Error};
+
+        struct Owned(&'static [u8]);
+
+        impl<'de> serde::Deserializer<'de> for Owned {
+            type Error = Error;
+
+            fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+                visitor.visit_byte_buf(self.0.into())
+            }
+
+            serde::forward_to_deserialize_any! {
+                bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+                newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+            }
+        }
+
+        let bytes = BytesDeserializer::<Error>::new(b"\0\xff");
+        assert_eq!(payload::deserialize(bytes).unwrap(), &b"\0\xff"[..]);
+        assert_eq!(payload::deserialize(Owned(b"\0\xff")).unwrap(), &b"\0\xff"[..]);
+    }
 }
