@@ -174,7 +174,10 @@ fn what_is_missing_or_wrong_is_named() {
             CredentialsError::TooLong { len: 1024 * 1024 + 1, limit: 1024 * 1024 }
         }),
     ] {
-        assert_eq!(UserCredentials::parse(&text).unwrap_err(), error, "{text:.200}");
+        let found = UserCredentials::parse(&text).unwrap_err();
+        assert_eq!(found, error, "{text:.200}");
+        let why = std::error::Error::source(&found).and_then(|why| why.downcast_ref());
+        assert_eq!(why, if let CredentialsError::BadSeed(why) = &error { Some(why) } else { None });
     }
 }
 
