@@ -201,13 +201,20 @@ fn a_server_may_end_the_wait_for_credentials() {
 
 #[test]
 fn a_connect_that_the_server_would_not_read_is_refused_with_its_size() {
-    let mut config = config();
-    config.auth = AuthSource::Fixed(Auth { jwt: Some("x".repeat(5_000)), ..Auth::new() });
-    let (mut wire, _) = after_info(config, &format!("INFO {INFO}"));
-    match refusal(&mut wire) {
-        ConnectError::ConnectTooLong { size, limit: 4096 } => assert!(size > 5_000),
-        other => panic!("{other:?}"),
-    }
+    let with_limit = |limit| {
+        let mut config = config();
+        config.auth = AuthSource::Fixed(Auth { jwt: Some("x".repeat(5_000)), ..Auth::new() });
+        config.max_control_line = limit;
+        after_info(config, &format!("INFO {INFO}")).0
+    };
+    let ConnectError::ConnectTooLong { size, limit: 4_096 } = refusal(&mut with_limit(4_096))
+    else {
+        panic!("it is longer");
+    };
+    assert!(size > 5_000);
+    let one_less = ConnectError::ConnectTooLong { size, limit: size - 1 };
+    assert_eq!(refusal(&mut with_limit(size - 1)), one_less);
+    assert!(with_limit(size).written().starts_with("CONNECT {"));
 }
 
 #[test]

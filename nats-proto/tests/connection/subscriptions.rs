@@ -119,6 +119,19 @@ fn a_refused_subscription_is_told_so() {
 }
 
 #[test]
+fn of_several_to_one_subject_only_the_one_that_is_named_by_number_is_refused() {
+    let mut wire = Wire::connected(config());
+    let [_, named, _] =
+        [0; 3].map(|_| wire.connection.subscribe("a", None).expect("a subscription"));
+    wire.feed("-ERR 'Permissions Violation for Subscription to \"a\" (sid \"2\")'\r\n");
+    let events = wire.events();
+    let [Event::ServerError(_), Event::SubscriptionEnded { subscription, .. }] = events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!((subscription, wire.connection.subscriptions()), (named, 2));
+}
+
+#[test]
 fn a_batch_gives_its_messages_without_events() {
     let mut wire = Wire::connected(config());
     let id = wire.connection.subscribe("a", None).expect("a subscription");
