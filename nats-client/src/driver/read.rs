@@ -14,6 +14,13 @@ use super::blocks::Blocks;
 /// The smallest read buffer, whatever the options say.
 const LEAST_CAPACITY: usize = 1024;
 
+/// A stream that gives less at once has no more, as a rule. TLS and WebSockets give a few records or a frame at a time,
+/// and a socket all it has: to ask that once more is little beside so many bytes.
+const PIECE: usize = 2 * 1024;
+
+/// Reads in one go, so that a stream of many small pieces does not keep others waiting.
+const PIECES: usize = 32;
+
 /// The input of one connection.
 ///
 /// What is read moves from the front of `spare` to the end of `input`: they are neighbours in a block, so nothing is
@@ -33,6 +40,8 @@ pub(super) struct Reader {
     /// So little room is not worth another read.
     little: usize,
     blocks: Blocks,
+    /// Came right behind bytes that had to be given out first.
+    error: Option<io::Error>,
 }
 
 impl Reader {
@@ -46,6 +55,7 @@ impl Reader {
             is_large: false,
             little: 0,
             blocks: Blocks::default(),
+            error: None,
         }
     }
 
@@ -59,22 +69,40 @@ impl Reader {
         self.input.is_empty()
     }
 
-    /// Reads once. Zero bytes mean the end.
+    /// Reads what there is, once or [several times](PIECE). Zero bytes mean the end.
     pub(super) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        if let Some(error) = self.error.take() {
+            return Poll::Ready(Err(error));
+        }
         self.make_room();
-        let Poll::Ready(count) = Pin::new(stream).poll_read(cx, &mut self.spare) else {
-            self.blocks.age();
-            return Poll::Pending;
-        };
-        // A reader that claims more than it was given is broken, but need not break us.
-        let count = count?.min(self.spare.len());
-        let filled = self.spare.split_to(count);
-        self.input.unsplit(filled);
-        Poll::Ready(Ok(count))
+        let mut read = 0_usize;
+        for _ in 0..PIECES {
+            let count = match Pin::new(&mut *stream).poll_read(cx, &mut self.spare) {
+                // A reader that claims more than it was given is broken, but need not break us.
+                Poll::Ready(Ok(count)) => count.min(self.spare.len()),
+                Poll::Ready(Err(error)) if read > 0 => {
+                    self.error = Some(error);
+                    break;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if read > 0 => break,
+                Poll::Pending => {
+                    self.blocks.age();
+                    return Poll::Pending;
+                }
+            };
+            let filled = self.spare.split_to(count);
+            self.input.unsplit(filled);
+            read = read.saturating_add(count);
+            if count < PIECE || self.spare.is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(read))
     }
 
     /// Decodes every whole operation there is.
@@ -133,7 +161,7 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeSet, VecDeque};
 
     use nats_proto::wire::ServerOp;
 
@@ -163,6 +191,61 @@ mod tests {
             read_all(&mut Reader::new(4_096), &wire, step, |ops| messages += ops.items.len());
             assert_eq!(messages, 500, "in steps of {step}");
         }
+    }
+
+    /// Gives one piece after the other, as far as it is not an error, and then nothing for now.
+    #[derive(Default)]
+    struct Pieces(VecDeque<io::Result<Vec<u8>>>);
+
+    impl AsyncRead for Pieces {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            buf: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            let Some(piece) = self.0.pop_front() else { return Poll::Pending };
+            Poll::Ready(piece.map(|piece| {
+                buf[..piece.len()].copy_from_slice(&piece);
+                piece.len()
+            }))
+        }
+    }
+
+    /// What is read of pieces of these lengths in each go.
+    fn read_pieces(lengths: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        let mut stream = Pieces(lengths.into_iter().map(|length| Ok(vec![b' '; length])).collect());
+        let mut reader = Reader::new(1_000_000);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut counts = Vec::new();
+        while let Poll::Ready(count) = reader.poll_fill(&mut stream, &mut cx) {
+            counts.push(count.unwrap());
+        }
+        counts
+    }
+
+    #[test]
+    fn large_pieces_are_read_in_one_go_and_a_small_one_is_the_last() {
+        assert_eq!(read_pieces([4_096; 10]), [40_960]);
+        assert_eq!(read_pieces([4_096, 10, 4_096, 4_096]), [4_106, 8_192]);
+        assert_eq!(read_pieces([10, 20, 30]), [10, 20, 30], "of these a socket has no more");
+        assert_eq!(read_pieces([PIECE; 2 * PIECES]), [PIECE * PIECES; 2], "others have their turn");
+    }
+
+    #[test]
+    fn an_error_is_told_behind_the_bytes_that_came_before_it_and_once() {
+        let broken = || Err(io::ErrorKind::ConnectionReset.into());
+        let mut stream = Pieces([Ok(vec![b' '; 4_096]), broken(), broken()].into());
+        let mut reader = Reader::new(65_536);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut read = || reader.poll_fill(&mut stream, &mut cx).map_err(|error| error.kind());
+        assert_eq!(read(), Poll::Ready(Ok(4_096)));
+        assert_eq!(read(), Poll::Ready(Err(io::ErrorKind::ConnectionReset)));
+        assert_eq!(stream.0.len(), 1, "the stream was not asked again");
+        // The next stream has nothing to do with it.
+        let mut stream = Pieces([Ok(vec![b' '; 4_096]), broken()].into());
+        assert!(reader.poll_fill(&mut stream, &mut cx).is_ready());
+        reader.reset();
+        assert!(reader.poll_fill(&mut stream, &mut cx).is_pending());
     }
 
     fn messages(payload: usize, count: usize) -> Vec<u8> {

@@ -35,6 +35,8 @@ struct Wire {
     /// Whether the stream takes nothing more from the client.
     stalled: bool,
     closed: bool,
+    /// How often the client has read something.
+    reads: usize,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -57,6 +59,7 @@ impl AsyncRead for End {
         let count = wire.to_client.len().min(buf.len());
         buf[..count].copy_from_slice(&wire.to_client[..count]);
         wire.to_client.drain(..count);
+        wire.reads += 1;
         Poll::Ready(Ok(count))
     }
 }
@@ -320,6 +323,22 @@ fn tickets_for_later_connections_let_others_run_however_many_there_are() {
     };
     assert_eq!(text, "at last");
     assert!(polls >= 2, "{polls} polls");
+}
+
+#[test]
+fn many_records_are_read_from_the_socket_at_once() {
+    let (mut server, mut stream) = connected();
+    let sent: Vec<String> = (10..30).map(|number| number.to_string().repeat(500)).collect();
+    for record in &sent {
+        server.send(record);
+    }
+    let before = server.end.0.lock().unwrap().reads;
+    let mut received = String::new();
+    while let Poll::Ready(text) = read(&mut stream, &Arc::default()) {
+        received.push_str(&text);
+    }
+    assert!(received == sent.concat(), "{} bytes", received.len());
+    assert_eq!(server.end.0.lock().unwrap().reads - before, 1);
 }
 
 #[test]

@@ -56,6 +56,8 @@ pub(crate) async fn three_nodes_outlive_the_worst_of_one<R: Rt>(release: Release
     let mut cluster = Cluster::start(release, NODES, &server);
     let options = ConnectOptions::<R>::new()
         .retain_servers_order()
+        // However long a busy machine takes to start a server again.
+        .max_reconnects(None)
         .leave_lame_duck_servers()
         .reconnect_wait(Duration::from_millis(20))
         .reconnect_jitter(Duration::from_millis(5))

@@ -11,6 +11,8 @@ use crate::support::{Rt, until};
 
 fn options<R: Rt>() -> ConnectOptions<R> {
     ConnectOptions::new()
+        // However long a busy machine takes to start a server again.
+        .max_reconnects(None)
         .reconnect_wait(Duration::from_millis(20))
         .reconnect_jitter(Duration::from_millis(5))
         .connection_timeout(Duration::from_secs(2))

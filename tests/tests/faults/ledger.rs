@@ -28,8 +28,8 @@ pub(crate) struct Received {
     seen: Vec<u64>,
     count: u64,
     next: u64,
-    /// Behind the last one that came late.
-    next_late: u64,
+    /// Behind the last one of each run that came in order: as few runs as there can be.
+    ends: Vec<u64>,
     late: u64,
     /// Those that came over one link and then over another one, to another server.
     again: u64,
@@ -57,21 +57,29 @@ impl Received {
     /// it out, and this one has not yet.
     ///
     /// # Panics
-    /// The message has come before, or ahead of one that was published earlier on the same link.
+    /// The message has come before.
     fn book(&mut self, number: u64, another_server: bool) {
         if another_server && self.has(number) {
             self.again += 1;
         } else {
             self.book_once(number);
         }
-        if number >= self.next {
-            self.next = number + 1;
-        } else {
-            // Only what a server still had of a link that is gone: that comes in its own order.
-            assert!(number >= self.next_late, "{number} came behind {}", self.next_late);
-            self.next_late = number + 1;
-            self.late += 1;
+        self.late += u64::from(number < self.next);
+        self.next = self.next.max(number + 1);
+        match self.ends.iter_mut().filter(|end| **end <= number).max() {
+            Some(end) => *end = number + 1,
+            None => self.ends.push(number + 1),
         }
+    }
+
+    /// What comes from one link of the publisher over one of the witness comes in order. A server may still have
+    /// messages of links that are gone, and give them out between those of the next.
+    ///
+    /// # Panics
+    /// The messages came in more runs than there are pairs of links.
+    fn check_order(&self, publisher: u64, witness: u64) {
+        let (runs, most) = (self.ends.len() as u64, publisher * witness);
+        assert!(runs <= most, "{runs} runs over {publisher} and {witness} links: {:?}", self.ends);
     }
 
     fn has(&self, number: u64) -> bool {
@@ -327,6 +335,7 @@ impl Ledger {
             until::<R>("the subscribers to catch up", || witness.count() >= all_in()).await;
             for (received, (known, statistics)) in lock(&witness.received).iter().zip(&publishers) {
                 assert!(received.count <= statistics.confirmed + statistics.uncertain);
+                received.check_order(statistics.connects, witness.party.connects());
                 for (_, range) in known.arrived.iter().filter(|(witness, _)| *witness == index) {
                     let lost = range.clone().find(|number| !received.has(*number));
                     assert_eq!(lost, None, "of {range:?}, which was confirmed and had come");

@@ -31,6 +31,7 @@ pub(crate) async fn memory_does_not_grow_with_messages_and_reconnects<R: Rt>(rel
     let server = RealServer::start(release, &Options::new());
     let proxy = Proxy::start(server.addr());
     let client = ConnectOptions::<R>::new()
+        .max_reconnects(None)
         .reconnect_wait(Duration::from_millis(2))
         .reconnect_jitter(Duration::from_millis(1))
         .connect(proxy.url())

@@ -274,7 +274,8 @@ fn broker(port: &ReservedPort) -> ServerConfig {
 
 /// A client of a broker that may be gone for a while.
 async fn client_of<R: Rt>(server: &ServerHandle) -> Client {
-    let options = ConnectOptions::<R>::new().reconnect_wait(Duration::from_millis(5));
+    let options = ConnectOptions::<R>::new().max_reconnects(None);
+    let options = options.reconnect_wait(Duration::from_millis(5));
     options.connect(server.url()).await.expect("the broker serves")
 }
 

@@ -83,9 +83,11 @@ pub(crate) async fn until<R: Rt>(what: &str, condition: impl Fn() -> bool) {
 }
 
 impl<R: Rt, S> Env<R, S> {
-    /// Options that differ from the defaults only in that reconnects are fast.
+    /// Options that differ from the defaults only in that reconnects are fast, and go on however long a busy machine takes
+    /// to start a server.
     pub(crate) fn options(&self) -> ConnectOptions<R> {
         ConnectOptions::new()
+            .max_reconnects(None)
             .reconnect_wait(Duration::from_millis(20))
             .reconnect_jitter(Duration::from_millis(5))
     }

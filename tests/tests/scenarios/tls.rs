@@ -256,7 +256,7 @@ pub(crate) async fn renewed_certificates_are_used_on_the_next_attempt<R: Rt>(env
     let own = setup.authority.issue(&["client"]);
     let (certificate, key) = setup.files.write_certificate("client", &own);
     let options = env.options().add_root_certificates(setup.files.path("roots.pem"));
-    let options = options.add_client_certificate(certificate, key).max_reconnects(None);
+    let options = options.add_client_certificate(certificate, key);
     let client = options.connect(url("tls", "localhost", &server)).await.unwrap();
     works(&client).await;
 
