@@ -120,7 +120,7 @@ async def requests(nc, other):
     try:
         await nc.request("silent", b"?", timeout=0.2)
     except TimeoutError as error:
-        say("no reply:", error, silent.pending_msgs)
+        say("no reply:", error, (await silent.next_msg(timeout=PATIENCE)).data)
 
 
 async def unsubscribing(nc):

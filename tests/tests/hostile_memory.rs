@@ -198,7 +198,7 @@ async fn suffer<R: Rt>(attack: Attack) -> (Attack, usize) {
         .max_reconnects(1)
         .websocket_compression(true)
         .connection_timeout(match end {
-            End::Error("timed out") => Duration::from_millis(100),
+            End::Error("timed out") => Duration::from_secs(2),
             _ => Duration::from_secs(60),
         })
         // Nobody takes what there is to be told.

@@ -20,7 +20,7 @@ const LONG: [(&str, &str); 7] = [
 /// and not optimized, so that arithmetic is checked. A number that is in the environment already stays.
 ///
 /// # Errors
-/// A server is missing, or a test fails.
+/// A server is missing, no test has such a name, or one fails.
 pub(crate) fn run(long: bool, filters: &[OsString]) -> Result {
     step("nats-server releases");
     let servers = server::ensure()?;
@@ -36,5 +36,5 @@ pub(crate) fn run(long: bool, filters: &[OsString]) -> Result {
             tests.env(variable, number);
         }
     }
-    process::run(&mut tests)
+    process::run_tests(&mut tests)
 }

@@ -1,6 +1,7 @@
 //! Running other programs, visibly.
 
 use std::ffi::OsStr;
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use crate::{Result, workspace};
@@ -49,6 +50,41 @@ pub(crate) fn run(command: &mut Command) -> Result {
     } else {
         Err(format!("`{}` failed: {status}", shown(command)).into())
     }
+}
+
+/// Runs `command`, which runs tests, showing it and what it prints.
+///
+/// # Errors
+/// It cannot be started, it fails, or there is no test that it is to run: a name that has changed must not be a success.
+pub(crate) fn run_tests(command: &mut Command) -> Result {
+    let name = shown(command);
+    println!("$ {name}");
+    let started = command.stdout(Stdio::piped()).spawn();
+    let mut child = started.map_err(|error| format!("cannot start `{name}`: {error}"))?;
+    let mut tests = 0_u64;
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line?;
+            tests = tests.saturating_add(tests_of(&String::from_utf8_lossy(&line)));
+            let mut out = io::stdout().lock();
+            out.write_all(&line)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(format!("`{name}` failed: {status}").into());
+    }
+    if tests == 0 {
+        return Err(format!("`{name}` has no test to run").into());
+    }
+    Ok(())
+}
+
+/// How many tests have run, if this line says so: `test result: ok. 12 passed; 0 failed; …`
+fn tests_of(line: &str) -> u64 {
+    let numbers = line.strip_prefix("test result: ").into_iter().flat_map(|rest| rest.split(' '));
+    numbers.filter_map(|word| word.parse::<u64>().ok()).take(2).sum()
 }
 
 /// Runs `command` silently and hands back its standard output. Its standard error is shown.
@@ -109,6 +145,19 @@ mod tests {
         assert!(removed("CARGO_MANIFEST_DIR"));
         assert!(removed("CARGO_PKG_NAME"));
         assert!(!removed("PATH"));
+    }
+
+    #[test]
+    fn tests_that_are_not_there_are_an_error() {
+        let line =
+            "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 7 filtered out";
+        assert_eq!(tests_of(line), 15);
+        assert_eq!(tests_of("test result: ok. 0 passed; 0 failed; 4 ignored"), 0);
+        assert_eq!(tests_of("running 12 tests"), 0);
+        let error = run_tests(&mut Command::new("true")).unwrap_err();
+        assert!(error.to_string().contains("has no test"), "{error}");
+        let error = run_tests(&mut Command::new("false")).unwrap_err();
+        assert!(error.to_string().contains("`false` failed"), "{error}");
     }
 
     #[test]

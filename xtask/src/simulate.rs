@@ -1,5 +1,7 @@
 //! `cargo xtask simulate`: many seeds of the simulation, and that it finds what is wrong.
 
+use std::process::Command;
+
 use crate::Result;
 use crate::process::{self, cargo, step};
 
@@ -11,10 +13,21 @@ pub(crate) fn run(seeds: u64) -> Result {
     step(&format!("{seeds} seeds of the simulation"));
     let test = ["test", "--profile=checked", "--package=nats-sim"];
     let shown = ["--", "--nocapture"];
-    let mut simulation = cargo(None);
+    let mut simulation = all();
     simulation.args(test).arg("--test=simulation").args(shown);
-    process::run(simulation.env("SIM_SEEDS", seeds.to_string()))?;
+    process::run_tests(simulation.env("SIM_SEEDS", seeds.to_string()))?;
     step("mistakes planted in nats-proto are found");
     let planted = ["--features=planted-faults", "--test=planted_faults"];
-    process::run(cargo(None).args(test).args(planted).args(shown))
+    let mut planted_faults = all();
+    planted_faults.args(test).args(planted).args(shown);
+    process::run_tests(&mut planted_faults)
+}
+
+/// A cargo that is told of no single seed or mistake: a shell may still have one from looking at it.
+fn all() -> Command {
+    let mut command = cargo(None);
+    for variable in ["SIM_SEED", "SIM_FIRST", "SIM_FAULT"] {
+        command.env_remove(variable);
+    }
+    command
 }

@@ -67,8 +67,7 @@ pub(crate) fn several_at_once(command: &mut Command) {
 fn examples() -> Result {
     step("examples");
     process::run(cargo(None).args(["build", "--workspace", "--examples"]))?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let programs = workspace::root().join(target).join("debug").join("examples");
+    let programs = workspace::target_dir()?.join("debug").join("examples");
     for adapter in ["nats-tokio", "nats-async-std"] {
         for entry in fs::read_dir(workspace::root().join(adapter).join("examples"))? {
             let path = entry?.path();
@@ -92,7 +91,7 @@ fn wire_properties() -> Result {
     for (test, properties) in READ_BACK {
         let mut command = cargo(None);
         command.args(package).args(["--test", test, "--", properties]);
-        process::run(command.env("PROPTEST_CASES", WIRE_CASES.to_string()))?;
+        process::run_tests(command.env("PROPTEST_CASES", WIRE_CASES.to_string()))?;
     }
     Ok(())
 }

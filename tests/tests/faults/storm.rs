@@ -88,7 +88,7 @@ pub(crate) async fn all_come_back_and_leave_nothing<R: Rt>(release: Release) {
     drop(clients);
     // Threads that have nothing to do end after a while.
     until::<R>("what the clients had to be given back", || {
-        (process::descriptors(), process::threads()) <= before
+        process::descriptors() <= before.0 && process::threads() <= before.1
     })
     .await;
     println!("descriptors and threads: {before:?} before and after");

@@ -14,7 +14,7 @@ use nats_tests::server::{Options, RealServer, Release, TestServer};
 
 use crate::support::{Env, Events, Rt, within};
 
-const USER: &str = "authorization { user: ann, password: right, timeout: 1 }";
+const USER: &str = "authorization { user: ann, password: right, timeout: 5 }";
 
 /// Tells when it is dropped.
 struct Guard(futures_channel::mpsc::UnboundedSender<()>);
@@ -64,13 +64,13 @@ pub(crate) async fn a_callback_without_an_answer_is_dropped_in_time<R: Rt>(env: 
     });
     // This side has had enough first.
     let (short, mut events) =
-        Events::in_detail(options.clone().connection_timeout(Duration::from_millis(200)));
+        Events::in_detail(options.clone().connection_timeout(Duration::from_secs(2)));
     let error = short.connect(server.url()).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");
     within::<R, _>("the callback to be dropped", dropped.next()).await;
     events.until(|event| *event == Notice::Closed).await;
 
-    // The server has, after a second.
+    // The server has, after five seconds.
     let (long, mut events) = Events::in_detail(options.connection_timeout(Duration::from_secs(50)));
     let error = long.connect(server.url()).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");

@@ -196,7 +196,7 @@ pub(crate) async fn an_account_that_expires_takes_its_users_along<R: Rt>(env: En
     let (options, mut events) = Events::in_detail(env.options());
     let options = options.credentials(&credentials).unwrap();
     let client = options.connect(realm.server.url()).await.unwrap();
-    realm.push(realm.account.clone().expires_in(2));
+    realm.push(realm.account.clone().expires_in(5));
     let expired = ServerError::AccountAuthenticationExpired;
     events.until(|event| is_lost_by(event, &expired)).await;
     // Nobody gives it a new term: the server refuses twice, and asking again is of no use.

@@ -57,7 +57,7 @@ pub(crate) async fn replies_end_when_none_comes_for_a_while<R: Rt>(env: Env<R>) 
     let server = env.start();
     let client = env.connect(&*server).await;
     answer::<R>(&client, "stall", numbers(4)).await;
-    let request = client.request_many().stall_wait(Duration::from_millis(50));
+    let request = client.request_many().stall_wait(Duration::from_millis(500));
     let replies = request.send("stall", "".into()).await.unwrap();
     assert_eq!(all(replies).await, (numbers(4), Some(ResponsesEnd::Stalled)));
 }

@@ -105,7 +105,7 @@ pub(crate) async fn a_server_that_wants_tls_first_from_a_client_that_waits<R: Rt
 ) {
     let setup = Setup::new();
     let server = RealServer::start(env.kind, &setup.options("handshake_first: true"));
-    let options = setup.trusting(&env).connection_timeout(Duration::from_millis(200));
+    let options = setup.trusting(&env).connection_timeout(Duration::from_secs(2));
     let error = options.connect(url("tls", "localhost", &server)).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");
     assert!(error.to_string().contains("tls_first"), "{error}");
@@ -203,7 +203,7 @@ pub(crate) async fn a_handshake_that_stalls_ends_in_time<R: Rt>(env: Env<R, ()>)
         // It is the client that ends it.
         client.expect_eof();
     });
-    let options = trusting_nobody(&env).connection_timeout(Duration::from_millis(200));
+    let options = trusting_nobody(&env).connection_timeout(Duration::from_secs(2));
     let error = options.connect(format!("nats://{address}")).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");
     server.join().unwrap();
