@@ -35,6 +35,7 @@ mod securing;
 mod sinks;
 mod subscribing;
 mod texts;
+mod waking;
 
 fn connect<R: Runtime>(options: ConnectOptions<R>) -> (FakeServer, Peer, Client) {
     let server = FakeServer::new();

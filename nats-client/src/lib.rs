@@ -20,7 +20,8 @@
 //! long keeps 4 KiB alive if it is small, and otherwise at most the buffer it came in: twice
 //! [`ConnectOptions::read_buffer_capacity`], which is 64 KiB, or one and a half times what the largest message in it
 //! needed. The same goes for replies to requests, which are copied when they come. Messages that wait for a
-//! subscriber that lags behind are bounded in number and bytes, and are moved out of buffers that are mostly others'.
+//! subscriber that lags behind are bounded in number and bytes, and are copied out of buffers of which they are less than a
+//! quarter.
 //!
 //! Read buffers are used again when there are no messages in them any more. For that at most eight are kept, of 4 MiB
 //! in all, beside the one that is being read into; a client that receives little lets go of them one by one.

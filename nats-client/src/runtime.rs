@@ -9,10 +9,14 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 /// Sockets, timers and tasks of an async runtime: all that differs between tokio, async-std and others.
 ///
-/// Implemented by a type without values; every method is called from inside the runtime. Everything above
-/// (protocol, buffering, retries, timeouts) is shared.
+/// Implemented by a type without values. Every method but [`now`](Self::now), which any thread may call, is called from
+/// inside the runtime. Everything above (protocol, buffering, retries, timeouts) is shared.
 pub trait Runtime: Send + Sync + 'static {
     /// A connected TCP stream, with `TCP_NODELAY` set. Vectored writes should reach the socket as such.
+    ///
+    /// It is read by one task, and written to by whoever publishes, on any thread and with a waker that does nothing. So
+    /// reading and writing must each have a waker of their own, as with sockets: a stream that keeps one for both loses
+    /// that of its reader.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
     /// A listening TCP socket.
     type Listener: Send + Sync + 'static;

@@ -33,6 +33,9 @@ const ENOUGH: usize = 64 * 1024;
 /// less.
 const ENOUGH_SHARED: usize = 256 * 1024;
 
+/// Writes in which a publisher gets that out: TLS and WebSockets take 64 KiB at a time.
+const WRITES: usize = 4;
+
 /// Everything about one client that its handles and its driver share.
 ///
 /// The core's lock is held for as long as it takes to encode a message or to book a batch; nothing is woken,
@@ -124,7 +127,8 @@ impl Core {
 
     /// Whether a publisher must wait for its turn.
     pub(crate) fn turn_is_over(&mut self, collided: bool) -> bool {
-        let connected = self.conn.state() == State::Connected;
+        // The connection may not know that nobody drives it any more.
+        let connected = self.ended.is_none() && self.conn.state() == State::Connected;
         let queued = self.conn.buffered() > 0;
         connected && self.turns.is_over(queued, collided)
     }
@@ -283,7 +287,10 @@ impl Shared {
             }
             drop(core);
             wrote = true;
-            link.write(&mut cx);
+            let mut writes = 0;
+            while link.write(&mut cx) && !link.out.is_empty() && writes < WRITES {
+                writes += 1;
+            }
         }
         drop(link);
         let driver = self.lock().driver.take();

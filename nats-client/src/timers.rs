@@ -75,14 +75,15 @@ impl<S: Deref<Target = Shared>> Timer<S> {
         self.shared.now() >= self.deadline
     }
 
-    /// Ready when the deadline has come, or the client has ended.
+    /// Ready when the deadline has come. At the end of the client nobody looks at deadlines: whoever has one waits for
+    /// something else as well, which ends then.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.is_over() {
             return Poll::Ready(());
         }
         let mut core = self.shared.lock();
         if core.ended.is_some() {
-            return Poll::Ready(());
+            return Poll::Pending;
         }
         let (old, driver) = match self.key {
             Some(key) => (core.timers.renew(key, cx.waker()), None),

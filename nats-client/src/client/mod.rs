@@ -94,8 +94,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The subject is not one, the payload is larger than the server accepts, or the client is closed or
-    /// draining. Nothing is published then.
+    /// The subject is not one, the payload is larger than the server accepts, the client is closed or draining, or the
+    /// buffer is full and the [policy](crate::PendingPolicy) is not to wait. Nothing is published then.
     #[inline]
     pub fn publish<S: ToSubject>(&self, subject: S, payload: Bytes) -> Publish<'_, S> {
         Publish::new(&self.handle, subject, Plain, payload)

@@ -15,7 +15,8 @@ use crate::shared::{Core, InTurn, Shared};
 use crate::waiters::WakerSet;
 
 /// The future of [`Client::publish`](super::Client::publish) and its variants. Nothing happens before it is
-/// polled; if it is dropped while it waits for room in the buffer, the message is not published.
+/// polled; if it is dropped while it waits for room in the buffer, the message is not published. Polled again when it is
+/// done, it stays pending: a message is published once.
 ///
 /// `E` is what the message has beside subject and payload.
 // A type of its own, and not that of an `async fn`: there is one for each message, and this one can be put together
@@ -28,6 +29,7 @@ pub struct Publish<'a, S, E = Plain> {
     payload: Bytes,
     /// Once it waits.
     place: Option<Place<&'a Shared>>,
+    done: bool,
 }
 
 /// A message that has a subject and a payload.
@@ -66,7 +68,7 @@ impl Extra for Full {
 impl<'a, S: ToSubject, E> Publish<'a, S, E> {
     #[inline(always)]
     pub(super) fn new(handle: &'a Handle, subject: S, extra: E, payload: Bytes) -> Self {
-        Self { handle, subject, extra, payload, place: None }
+        Self { handle, subject, extra, payload, place: None, done: false }
     }
 }
 
@@ -104,6 +106,9 @@ impl<S: ToSubject, E: Extra> Future for Publish<'_, S, E> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        if this.done {
+            return Poll::Pending;
+        }
         let mut collided = false;
         if this.place.is_none() {
             let text = this.subject.subject_text();
@@ -112,12 +117,17 @@ impl<S: ToSubject, E: Extra> Future for Publish<'_, S, E> {
                 false => this.handle.publish_full_again(&this.extra.message(&text, &this.payload)),
             };
             match done {
-                Some(true) => return Poll::Ready(Ok(())),
+                Some(true) => {
+                    this.done = true;
+                    return Poll::Ready(Ok(()));
+                }
                 Some(false) => {}
                 None => collided = true,
             }
         }
-        this.poll_slowly(collided, cx.waker())
+        let result = this.poll_slowly(collided, cx.waker());
+        this.done = result.is_ready();
+        result
     }
 }
 

@@ -335,14 +335,20 @@ impl Drop for Reply<'_> {
         }
         let mut core = self.shared.lock();
         let room = core.turns.room.remove(&mut self.room);
+        let mut driver = None;
         let entry = self.waiting.take().map(|(id, key)| {
             let entry = core.requests.remove(id, key);
             if matches!(entry, crate::waiters::Entry::Waiting(_)) {
                 core.conn.cancel_request(id);
+                // A drain may have waited for this one alone.
+                driver = core.wake_for_output();
             }
             entry
         });
         drop(core);
         drop((room, entry));
+        if let Some(driver) = driver {
+            driver.wake();
+        }
     }
 }

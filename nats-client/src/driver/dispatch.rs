@@ -52,7 +52,10 @@ impl Router {
                     self.replaced.extend(place.and_then(|it| it.replace((id.sid(), mailbox))));
                 }
                 Change::Removed(id) => {
-                    self.remove(id);
+                    // What has come already is still given out.
+                    if let Some(mailbox) = self.remove(id) {
+                        self.finishing.add(mailbox, |mailbox| mailbox.is_consumed());
+                    }
                 }
             }
         }

@@ -150,32 +150,29 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
-    /// Sees to it that the task is woken at `deadline`. True if that is now.
+    /// Sees to it that the task is woken at `deadline`. True if that is now, or a sleep has just ended: what is waited for
+    /// next must be booked first, for those who rely on it that this task wakes in time.
     fn poll_sleep(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let Some(deadline) = deadline else {
             self.sleep = None;
             return false;
         };
-        loop {
-            match &mut self.sleep {
-                Some((armed, sleep)) if *armed <= deadline => {
-                    if sleep.as_mut().poll(cx).is_pending() {
-                        return false;
-                    }
-                    self.sleep = None;
+        let sleeping = match &mut self.sleep {
+            Some((armed, sleep)) if *armed <= deadline => sleep,
+            _ => {
+                let wait = deadline.saturating_duration_since(self.shared.now());
+                if wait.is_zero() {
+                    return true;
                 }
-                _ => {
-                    // The clock is read anew for every sleep: one that was too short, or for an earlier
-                    // deadline, may have ended at once.
-                    let wait = deadline.saturating_duration_since(self.shared.now());
-                    if wait.is_zero() {
-                        return true;
-                    }
-                    let sleep = R::sleep(wait.min(LONGEST_SLEEP));
-                    self.sleep = Some((deadline, Box::pin(sleep)));
-                }
+                let sleep = Box::pin(R::sleep(wait.min(LONGEST_SLEEP)));
+                &mut self.sleep.insert((deadline, sleep)).1
             }
+        };
+        let ended = sleeping.as_mut().poll(cx).is_ready();
+        if ended {
+            self.sleep = None;
         }
+        ended
     }
 
     /// Tells the core what has happened, and learns what to do. Gives the next deadline, and whether this task

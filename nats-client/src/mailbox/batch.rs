@@ -11,8 +11,12 @@ use crate::frames::{cost, extent, frame, moved};
 /// which would otherwise keep a whole read buffer alive for each of them.
 pub(super) const SHARED_SEGMENTS: usize = 8;
 
-/// What a small run is, in bytes: an eighth of the usual read buffer.
-const SMALL_RUN: usize = 8 * 1024;
+/// What a small run is then, in bytes: a quarter of the usual block that is read into.
+const SMALL_RUN: usize = 24 * 1024;
+
+/// Chunks of so many bytes are larger than usual: for the sake of one large message, or of a large read buffer. Runs of
+/// less than a quarter of them are copied whoever lags behind.
+const LARGE_CHUNK: usize = 128 * 1024;
 
 /// Descriptors for which an idle mailbox keeps its memory, and the subscriber's hand as well: 40 KiB in all, for each of
 /// perhaps many subscriptions. Larger batches need new memory, once for hundreds of messages.
@@ -48,7 +52,11 @@ impl Batch {
         };
         let (start, end) = extent(frame(first), frame(last));
         let segments = self.segments.len().saturating_sub(self.first_segment as usize);
-        let small = end - start < SMALL_RUN && segments >= SHARED_SEGMENTS;
+        let length = end - start;
+        let small = match chunk.len() >= LARGE_CHUNK {
+            true => length < chunk.len() / 4,
+            false => length < SMALL_RUN && segments >= SHARED_SEGMENTS,
+        };
         let same = self.segments.last().is_some_and(|last| {
             last.chunk.as_ptr() == chunk.as_ptr() && last.chunk.len() == chunk.len()
         });

@@ -298,3 +298,21 @@ fn whatever_is_read_at_once_comes_out_as_it_came() {
         }
     }
 }
+
+#[test]
+fn a_few_bytes_do_not_keep_a_large_buffer() {
+    // However early they come: a large message for somebody else, and a small one behind it.
+    let payload = "x".repeat(1_000_000);
+    let wire = format!("MSG other 2 {}\r\n{payload}\r\nMSG s 1 2\r\nhi\r\n", payload.len());
+    let (chunk, messages) = decoded(&wire);
+    let mailbox = mailbox(100, 1 << 20);
+    assert_eq!(mailbox.push(&chunk, &messages[1..], &mut Vec::new()), Pushed::Done);
+    drop(messages);
+    assert!(chunk.is_unique());
+    assert_eq!(next(&mailbox, &mut Hand::default()).as_deref(), Some("hi"));
+    // What is mostly its own is not copied.
+    let wire = format!("MSG s 1 {}\r\n{payload}\r\n", payload.len());
+    let (chunk, messages) = decoded(&wire);
+    assert_eq!(mailbox.push(&chunk, &messages, &mut Vec::new()), Pushed::Done);
+    assert!(!chunk.is_unique());
+}

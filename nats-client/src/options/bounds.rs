@@ -37,7 +37,7 @@ impl<R> ConnectOptions<R> {
 
     /// Bytes of messages (subject, reply, headers, payload) that may wait for one subscriber, if the subscription
     /// itself does not [say](crate::NewSubscription::byte_capacity). A message that is larger than all of this is
-    /// dropped in any case. Default: 64 MiB.
+    /// dropped, unless the subscription [holds up](crate::WhenFull::Block) the connection. Default: 64 MiB.
     pub fn subscription_byte_capacity(mut self, bytes: usize) -> Self {
         self.settings.subscription.bytes = bytes;
         self

@@ -27,7 +27,8 @@ impl<R> ConnectOptions<R> {
     /// and the first of its addresses that answers is connected to.
     ///
     /// The function gets the address of the server whose turn it is, and gives a stream of bytes to it; a TCP socket
-    /// should have `TCP_NODELAY` set. TLS and WebSocket, if the address asks for them, are put on top of that stream.
+    /// should have `TCP_NODELAY` set. TLS and WebSocket, if the address asks for them, are put on top of that stream. It
+    /// must keep the wakers of who reads and of who writes apart: see [`Runtime::Stream`](crate::Runtime::Stream).
     ///
     /// The future runs as a part of the attempt to connect: when
     /// [`connection_timeout`](Self::connection_timeout) is over, or the client is closed, it is dropped wherever it
