@@ -95,6 +95,12 @@ impl Fences {
         self.under_way.push_back(Fence { purpose, position });
     }
 
+    /// Whether there is such a PING behind the last publish.
+    pub(super) fn has(&self, purpose: Purpose, position: u64) -> bool {
+        let mut last = self.under_way.iter().rev().take_while(|fence| fence.position == position);
+        last.any(|fence| fence.purpose == purpose)
+    }
+
     /// What the next PONG is for.
     pub(super) fn front(&self) -> Option<Purpose> {
         self.under_way.front().map(|fence| fence.purpose)

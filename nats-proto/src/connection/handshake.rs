@@ -117,7 +117,7 @@ impl Connection {
         if self.is_encrypted(server) || fault!(SpeaksBeforeTls) {
             return TlsStep::Go;
         }
-        let wanted = self.config.wants_tls(server);
+        let wanted = self.config.wants_tls(server) || server.scheme_kind() == Scheme::Wss;
         // A WebSocket is encrypted from its beginning, or not at all.
         let demanded = demanded && !server.is_websocket();
         match self.config.tls {
@@ -137,7 +137,8 @@ impl Connection {
     /// Whether the stream was encrypted before it was handed over.
     fn is_encrypted(&self, server: &ServerAddr) -> bool {
         match server.scheme_kind() {
-            Scheme::Wss => true,
+            // Where nothing can be encrypted, this is not either, whatever the address says.
+            Scheme::Wss => self.config.tls != TlsMode::Unavailable,
             Scheme::Ws => false,
             Scheme::Nats | Scheme::Tls => self.config.tls == TlsMode::First,
         }
@@ -280,7 +281,10 @@ impl Connection {
         };
         if self.lame_duck.is_leaving() {
             self.gate.close();
-            self.ping(Purpose::Leave);
+            // A server that changes its mind again and again gets no more PINGs than there are publishes between.
+            if !self.fences.has(Purpose::Leave, self.ledger.head()) {
+                self.ping(Purpose::Leave);
+            }
             if fault!(LeavesInHaste) {
                 self.leave();
             }
@@ -315,10 +319,15 @@ impl Connection {
         let closes = error.closes_connection();
         let pending = !self.is_up();
         self.emit(Event::ServerError(error.clone()));
-        self.refuse_subscriptions(&error);
+        // Before CONNECT nothing was asked of the server that it could refuse. Without encryption, which may be about to
+        // begin, somebody else may say so, and the client would not come back.
+        let introduced = !pending || matches!(self.link, Link::AwaitPong { .. });
+        if !pending {
+            self.refuse_subscriptions(&error);
+        }
         if closes || pending {
-            let refusal =
-                error.is_authorization().then(|| ConnectError::Authorization(error.clone()));
+            let refusal = (introduced && error.is_authorization())
+                .then(|| ConnectError::Authorization(error.clone()));
             self.hang_up(DisconnectReason::Server(error), refusal, Next::Reconnect);
         }
     }

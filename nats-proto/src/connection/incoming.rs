@@ -315,8 +315,9 @@ impl Connection {
             {
                 return self.refuse_inbox();
             }
-            ServerError::PermissionsViolation(Target { sid: Some(sid), .. }) => {
-                let known = self.subscriptions.by_sid_mut(*sid).map(|subscription| subscription.id);
+            ServerError::PermissionsViolation(Target { sid: Some(sid), subject, .. }) => {
+                let known = self.subscriptions.by_sid_mut(*sid);
+                let known = known.filter(|known| *known.subject == *subject).map(|known| known.id);
                 known.into_iter().filter(|id| self.subscriptions.remove(*id).is_some()).collect()
             }
             ServerError::PermissionsViolation(Target { subject, queue, .. }) => {

@@ -52,15 +52,14 @@ impl Connection {
         let link = core::mem::replace(&mut self.link, Link::Closed);
         let came_back = matches!(link, Link::HangingUp { .. }).then(|| unsent.len());
         let (reason, error, next) = match link {
-            // There is no stream to lose.
-            Link::Choosing { .. } | Link::Backoff { .. } | Link::Closed => {
+            // There is no stream to lose: reading and writing may each have told of the end of the last one.
+            Link::Choosing { .. } | Link::Backoff { .. } | Link::Dialing { .. } | Link::Closed => {
                 self.link = link;
                 return;
             }
             Link::HangingUp { reason, error, next } => (reason, error, next),
             Link::Connected => (reason, None, Next::Reconnect),
-            Link::Dialing { .. }
-            | Link::AwaitInfo { .. }
+            Link::AwaitInfo { .. }
             | Link::AwaitTls { .. }
             | Link::AwaitAuth { .. }
             | Link::AwaitPong { .. } => {

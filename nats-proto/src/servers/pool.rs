@@ -13,6 +13,9 @@ use crate::connection::{Config, ConnectError};
 use crate::faults::fault;
 use crate::{Instant, Rng, ServerAddr, ServerError};
 
+/// Characters that are kept of why an attempt failed.
+const SHOWN: usize = 256;
+
 /// Who may have written what is said of other servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -34,7 +37,7 @@ struct Entry {
     /// Whether an attempt at it has ever ended in a connection.
     did_connect: bool,
     /// Why the last attempt failed.
-    error: Option<ConnectError>,
+    error: Option<String>,
     /// When it was tried last.
     dialled: Option<Instant>,
     /// When it may be tried again.
@@ -65,7 +68,7 @@ impl Entry {
             failed_attempts: self.failures,
             did_connect: self.did_connect,
             is_discovered: !self.explicit,
-            last_error: self.error.as_ref().map(ToString::to_string),
+            last_error: self.error.clone(),
         }
     }
 }
@@ -210,7 +213,8 @@ impl Pool {
         let jitter = Duration::from_nanos(jitter);
         let earliest = if let Some(error) = failure {
             entry.failures = entry.failures.saturating_add(1);
-            entry.error = Some(error.clone());
+            // There may be a thousand servers, and each may say as much as a line holds.
+            entry.error = Some(error.to_string().chars().take(SHOWN).collect());
             now + config.reconnect_wait
         } else {
             let next = entry.dialled.map_or(now, |dialled| dialled + config.reconnect_wait);

@@ -6,6 +6,7 @@ mod flushing;
 mod forcing;
 mod handshake;
 mod keepalive;
+mod lame_duck;
 mod publishing;
 mod reconnect;
 mod requests;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nats_proto::connection::{ConnectError, DisconnectReason, TlsMode};
 use nats_proto::{Event, Instant, ServerError, State};
 
-use crate::support::{INFO, Wire, addr, config};
+use crate::support::{INFO, Wire, addr, config, pool};
 
 const WAIT: Duration = Duration::from_secs(2);
 
@@ -368,4 +368,15 @@ fn a_stream_that_ends_by_itself_needs_no_hang_up_any_more() {
     assert!(matches!(events[..], [Event::ServerError(_), Event::Disconnected { .. }]));
     wire.connect();
     assert_eq!(wire.statistics().connects, 2);
+}
+
+#[test]
+fn a_link_may_be_lost_for_its_reader_and_for_its_writer() {
+    let mut wire = Wire::connected(pool(&["a", "b"]));
+    wire.cut();
+    assert_eq!(wire.dialled(), addr("b"));
+    assert!(wire.cut().is_empty(), "the next stream is not open yet");
+    assert_eq!(wire.connection.state(), State::Dialing);
+    wire.connect();
+    assert_eq!(wire.connection.state(), State::Connected);
 }

@@ -274,3 +274,38 @@ fn a_name_that_came_before_the_encryption_is_not_what_a_certificate_is_checked_f
     let (found, again) = names(TlsMode::First, "tls://u:secret@a");
     assert_eq!((found, again), (vec!["a".into(), own.clone()], own));
 }
+
+#[test]
+fn an_error_ahead_of_our_introduction_is_told_and_not_believed() {
+    let mut config = with(TlsMode::Required, "tls://a");
+    config.retry_on_initial_connect = true;
+    let mut wire = Wire::new(config);
+    let id = wire.connection.subscribe("x", None).expect("a subscription");
+    for said in [
+        "Permissions Violation for Subscription to \"x\" (sid \"1\")",
+        "Permissions Violation for Subscription to \"x\"",
+        // Of this one a client that trusts it would not come back.
+        "Authorization Violation",
+        "Authorization Violation",
+        "Authorization Violation",
+    ] {
+        wire.dialled();
+        wire.accept();
+        wire.feed(format!("-ERR '{said}'\r\n"));
+        let events = wire.hang_up();
+        assert!(matches!(events.first(), Some(Event::ServerError(_))), "{events:?}");
+        let ended =
+            |event: &Event| matches!(event, Event::SubscriptionEnded { .. } | Event::Closed { .. });
+        assert!(!events.iter().any(ended), "{events:?}");
+        wire.pass(std::time::Duration::from_secs(3));
+    }
+    assert_eq!(wire.connection.subscriptions(), 1);
+    assert!(wire.connection.unsubscribe(id).is_ok());
+}
+
+#[test]
+fn who_cannot_do_tls_says_nothing_to_an_encrypted_websocket() {
+    let plain = format!("INFO {INFO}");
+    let (mut wire, _) = after_info(with(TlsMode::Unavailable, "wss://u:secret@a"), &plain);
+    assert_eq!(refusal(&mut wire), ConnectError::TlsRequired);
+}

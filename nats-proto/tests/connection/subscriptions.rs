@@ -188,3 +188,16 @@ fn a_maximum_that_no_server_can_read_is_not_sent() {
     wire.connection.unsubscribe_after(id, 2).expect("it exists");
     assert_eq!(wire.written(), "UNSUB 1 2\r\n");
 }
+
+#[test]
+fn a_refusal_by_number_is_for_the_subject_that_it_names() {
+    let mut wire = Wire::connected(config());
+    wire.connection.subscribe("x", None).expect("a subscription");
+    let refuse = |wire: &mut Wire, subject: &str| {
+        let target = format!("Subscription to \"{subject}\" (sid \"1\")");
+        wire.feed(format!("-ERR 'Permissions Violation for {target}'\r\n"));
+        wire.connection.subscriptions()
+    };
+    assert_eq!(refuse(&mut wire, "y"), 1);
+    assert_eq!(refuse(&mut wire, "x"), 0);
+}

@@ -34,6 +34,13 @@ pub(crate) fn config() -> Config {
     config
 }
 
+/// Settings with these servers.
+pub(crate) fn pool(servers: &[&str]) -> Config {
+    let mut config = config();
+    config.servers = servers.iter().map(|server| addr(server)).collect();
+    config
+}
+
 impl Wire {
     pub(crate) fn new(config: Config) -> Self {
         let now = Instant::from_millis(1_000);
