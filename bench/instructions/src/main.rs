@@ -1,11 +1,13 @@
 //! Does one kind of work so many times: `nats-bench-instructions WORK COUNT`, or lists the kinds.
 //!
 //! Run under callgrind with two counts, the difference is what one time costs in instructions. That is the
-//! same on every run and every machine with the same compiler, which times are not.
+//! same on every run and every machine with the same compiler, which times are not. `nats-bench-instructions --times` shows
+//! these as well, in nanoseconds.
 
 mod hostile;
 
 use std::hint::black_box;
+use std::time::Instant as Clock;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use nats_proto::connection::Delivery;
@@ -40,13 +42,34 @@ const WORK: &[(&str, Work)] = &[
 ];
 
 fn main() {
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args().skip(1).peekable();
+    if args.peek().is_some_and(|first| first == "--times") {
+        return show_times();
+    }
     match (args.next(), args.next().and_then(|count| count.parse().ok())) {
         (Some(name), Some(count)) => match all().find(|(known, _)| *known == name) {
             Some((_, work)) => work(count),
             None => panic!("no work is called {name:?}"),
         },
         _ => all().for_each(|(name, _)| println!("{name}")),
+    }
+}
+
+/// Shows what each kind of work takes: the median of several rounds, in which the kinds take turns.
+fn show_times() {
+    const ROUNDS: usize = 9;
+    const TIMES: usize = 1_000_000;
+    let mut nanoseconds = vec![Vec::new(); WORK.len()];
+    for _ in 0..ROUNDS {
+        for ((_, work), times) in WORK.iter().zip(&mut nanoseconds) {
+            let start = Clock::now();
+            work(TIMES);
+            times.push(start.elapsed().as_nanos() as f64 / TIMES as f64);
+        }
+    }
+    for ((name, _), mut times) in WORK.iter().zip(nanoseconds) {
+        times.sort_by(f64::total_cmp);
+        println!("{:>8.1} ns  {name}", times[ROUNDS / 2]);
     }
 }
 
