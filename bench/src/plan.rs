@@ -48,7 +48,7 @@ pub(crate) fn plan(quick: bool) -> Vec<Group> {
     plan.matrix("publish to the sink", Server::Sink, Kind::Publish, 1, 1, &[]);
     plan.matrix("publish to nats-server", Server::Nats, Kind::Publish, 1, 2, &[Watermelon]);
     plan.matrix("receive from the flood", Server::Flood, Kind::Receive, 1, 1, &[]);
-    plan.matrix("publish + subscribe", Server::Nats, Kind::PubSub, 1, 5, &[]);
+    plan.matrix("publish + subscribe", Server::Nats, Kind::PubSub, 1, 3, &[]);
     plan.matrix("request, 1 in flight", Server::Nats, Kind::Request, 1, 0, &[Watermelon]);
     plan.matrix("request, 64 in flight", Server::Nats, Kind::Request, 64, 0, &[Watermelon]);
     plan.scaling();
