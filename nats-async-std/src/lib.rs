@@ -25,7 +25,8 @@ pub use runtime::AsyncStd;
 /// The settings of a client: see [`nats_client::ConnectOptions`].
 pub type ConnectOptions = nats_client::ConnectOptions<AsyncStd>;
 
-/// Connects to a server, with the default options.
+/// Connects to a server, with the default options. If the future is dropped before its end, the attempt is given up,
+/// and a connection that is there already ends.
 ///
 /// # Errors
 ///
@@ -34,7 +35,8 @@ pub async fn connect<A: ToServerAddrs>(addrs: A) -> Result<Client, ConnectError>
     connect_with_options(addrs, ConnectOptions::new()).await
 }
 
-/// Connects to one of several servers, or with other options: see [`nats_client::connect_with_options`].
+/// Connects to one of several servers, or with other options: see [`nats_client::connect_with_options`]. If the
+/// future is dropped before its end, the attempt is given up, and a connection that is there already ends.
 ///
 /// # Errors
 ///

@@ -248,7 +248,8 @@ fn explain(
     }
 }
 
-/// Connects to a server with the default options: see [`connect_with_options`].
+/// Connects to a server with the default options: see [`connect_with_options`]. If the future is dropped before its
+/// end, the attempt is given up, and a connection that is there already ends.
 ///
 /// # Errors
 ///
@@ -259,9 +260,9 @@ pub async fn connect<R: Runtime>(addrs: impl ToServerAddrs) -> Result<Client, Co
 
 /// Connects to one of the servers at `addrs`.
 ///
-/// Returns when the first connection is up; with
-/// [`ConnectOptions::retry_on_initial_connect`], at once. From then on the connection is kept up, or brought up
-/// again, in the background. Dropping the future gives up.
+/// Returns when the first connection is up; with [`ConnectOptions::retry_on_initial_connect`], at once. From then on
+/// the connection is kept up, or brought up again, in the background. If the future is dropped before its end, the
+/// attempt is given up, and a connection that is there already ends.
 ///
 /// # Errors
 ///

@@ -155,7 +155,8 @@ impl NoticeQueue {
 /// after which the stream ends.
 ///
 /// It does not keep the client alive. When 4,096 notices wait, or 1 MiB of them, newer ones are missed, except
-/// [`Notice::Closed`].
+/// [`Notice::Closed`]. If the stream is dropped, the others and the client go on. A notice is never lost with the
+/// future of `StreamExt::next` that waited for it.
 pub struct Notices {
     hub: Arc<NoticeHub>,
     queue: Arc<NoticeQueue>,
@@ -187,7 +188,8 @@ impl fmt::Debug for Notices {
     }
 }
 
-/// Like [`Notices`], in the words of `async-nats`: see [`Client::events`](crate::Client::events).
+/// Like [`Notices`], in the words of `async-nats`: see [`Client::events`](crate::Client::events). If the stream is
+/// dropped, the others and the client go on.
 #[derive(Debug)]
 pub struct Events(Notices);
 

@@ -26,27 +26,33 @@ pub trait Runtime: Send + Sync + 'static {
     /// The time of the clock that `sleep` goes by.
     fn now() -> Instant;
 
-    /// A timer that ends after `duration`.
+    /// A timer that ends after `duration`. If the future is dropped, nothing is left of it.
     fn sleep(duration: Duration) -> Self::Sleep;
 
     /// Runs `future` in the background.
     fn spawn(future: impl Future<Output = ()> + Send + 'static);
 
     /// The addresses of a host name (or of a literal address), in the resolver's order.
+    ///
+    /// If the future is dropped, what has begun may go on to its end on a thread of the runtime, and its result is
+    /// ignored.
     fn resolve(host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
     /// Opens a connection, from the address `local` if there is one (of the same family; its port may be zero).
+    ///
+    /// If the future is dropped before its end, the attempt is given up and its socket closed.
     fn connect(
         addr: SocketAddr,
         local: Option<SocketAddr>,
     ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
-    /// Listens on `addr`.
+    /// Listens on `addr`. If the future is dropped before its end, nobody listens there.
     fn bind(addr: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>> + Send;
 
     /// Where a listener listens.
     fn local_addr(listener: &Self::Listener) -> io::Result<SocketAddr>;
 
-    /// The next connection of a listener.
+    /// The next connection of a listener. If the future is dropped before its end, no connection is lost: it comes
+    /// with the next call.
     fn accept(listener: &Self::Listener) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }

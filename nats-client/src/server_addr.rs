@@ -94,7 +94,7 @@ impl ServerAddr {
     /// Asks the operating system for the socket addresses of the host, on a thread of its own, so that it works on any
     /// runtime. The client resolves names by itself, with the means of its runtime.
     ///
-    /// If the future is dropped, the thread goes on to its end.
+    /// If the future is dropped, the thread goes on to its end, and what it finds is ignored.
     ///
     /// # Errors
     ///

@@ -16,9 +16,10 @@ use crate::shared::{Change, Core, wake_all};
 /// A subscription: a stream of the messages that come for it.
 ///
 /// The stream ends after [`unsubscribe`](Self::unsubscribe), after as many messages as
-/// [`unsubscribe_after`](Self::unsubscribe_after) says, after a drain, when the server refuses the
-/// subscription, and when the client closes; [`end_reason`](Self::end_reason) tells which. It survives
-/// reconnects. Messages that came before the end are given out first. Dropping it ends the subscription.
+/// [`unsubscribe_after`](Self::unsubscribe_after) says, after a drain, when the server refuses the subscription, and
+/// when the client closes; [`end_reason`](Self::end_reason) tells which. It survives reconnects. Messages that came
+/// before the end are given out first. If the stream is dropped, the subscription ends, and what waits for it is
+/// gone. A message is never lost with the future of `StreamExt::next` that waited for it.
 ///
 /// If the subscriber does not keep up, messages beyond
 /// [`subscription_capacity`](crate::ConnectOptions::subscription_capacity) are dropped, counted and told of by
@@ -62,7 +63,8 @@ impl Subscriber {
         self.id
     }
 
-    /// Ends the subscription at once. What has already come is still given out.
+    /// Ends the subscription at once. What has already come is still given out. If the future is dropped before its
+    /// only poll, the subscription goes on.
     ///
     /// # Errors
     ///
@@ -94,6 +96,8 @@ impl Subscriber {
     /// last message has ended the subscription. If it learns too late of a greater count, messages come again only with the
     /// next connection.
     ///
+    /// If the future is dropped before its only poll, the subscription goes on as before.
+    ///
     /// # Errors
     ///
     /// The client is closed.
@@ -105,8 +109,8 @@ impl Subscriber {
         })
     }
 
-    /// Ends the subscription once the server has delivered all that it had for it. The stream goes on until
-    /// then, and ends after the last message.
+    /// Ends the subscription once the server has delivered all that it had for it. The stream goes on until then, and
+    /// ends after the last message. If the future is dropped before its only poll, the subscription goes on.
     ///
     /// # Errors
     ///

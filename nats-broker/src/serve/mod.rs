@@ -59,8 +59,8 @@ impl From<Config> for ServerConfig {
 /// Must be called on the runtime `R`. The address can be bound again as soon as
 /// [`ServerHandle::shutdown`] has ended, even if connections to it were open.
 ///
-/// If this future is dropped before its end, there is no broker, and the address is free. It ends within one poll where
-/// the runtime binds without waiting, as tokio and async-std do.
+/// If the future is dropped before its end, there is no broker, and the address is free. It ends within one poll
+/// where the runtime binds without waiting, as tokio and async-std do.
 ///
 /// ```
 /// # async fn example<R: nats_client::Runtime>() -> std::io::Result<()> {
@@ -132,7 +132,7 @@ impl ServerHandle {
     /// Stops: closes the listener and every client's stream, after what is buffered for it, and waits until all
     /// of them are closed. That takes a second at most, if a client does not read.
     ///
-    /// If this future is dropped, polled or not, the broker stops all the same, in the background: what is buffered is
+    /// If the future is dropped, polled or not, the broker stops all the same, in the background: what is buffered is
     /// written, but nobody learns when the address is free.
     pub async fn shutdown(self) {
         self.shared.stop();

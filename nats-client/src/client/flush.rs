@@ -14,8 +14,8 @@ impl Client {
     /// Waits until the server has seen everything that was published before, for at most
     /// [`flush_timeout`](crate::ConnectOptions::flush_timeout).
     ///
-    /// A flush that succeeds proves it: a PING was answered that went out after all of it. Dropping the future
-    /// gives up waiting; what is buffered goes out all the same.
+    /// A flush that succeeds proves it: a PING was answered that went out after all of it. If the future is dropped,
+    /// nobody waits any more; what is buffered goes out all the same.
     ///
     /// # Errors
     ///
@@ -34,7 +34,8 @@ impl Client {
     }
 
     /// Measures how long the server takes to answer a PING: a [`flush`](Self::flush), timed. What is buffered goes
-    /// out before it, and counts.
+    /// out before it, and counts. If the future is dropped, nothing is measured; what is buffered goes out all the
+    /// same.
     ///
     /// # Errors
     ///

@@ -89,7 +89,7 @@ impl Client {
     /// for as long as it takes to write what is in it. One that never has to wait lets other tasks run from time to time.
     ///
     /// Whether it has reached the server is known after a [`flush`](Self::flush), or from
-    /// [`delivery_statistics`](Self::delivery_statistics). If the future is dropped while it waits, the message
+    /// [`delivery_statistics`](Self::delivery_statistics). If the future is dropped before its end, the message
     /// is not published.
     ///
     /// # Errors
@@ -101,7 +101,8 @@ impl Client {
         Publish::new(&self.handle, subject, Plain, payload)
     }
 
-    /// Like [`publish`](Self::publish), with headers. They count towards the size of the message.
+    /// Like [`publish`](Self::publish), with headers. They count towards the size of the message. If the future is
+    /// dropped before its end, the message is not published.
     ///
     /// # Errors
     ///
@@ -117,7 +118,8 @@ impl Client {
         Publish::new(&self.handle, subject, extra, payload)
     }
 
-    /// Like [`publish`](Self::publish), with a subject to which answers shall come.
+    /// Like [`publish`](Self::publish), with a subject to which answers shall come. If the future is dropped before its
+    /// end, the message is not published.
     ///
     /// # Errors
     ///
@@ -133,7 +135,8 @@ impl Client {
         Publish::new(&self.handle, subject, extra, payload)
     }
 
-    /// Like [`publish`](Self::publish), with a subject to which answers shall come, and headers.
+    /// Like [`publish`](Self::publish), with a subject to which answers shall come, and headers. If the future is
+    /// dropped before its end, the message is not published.
     ///
     /// # Errors
     ///
@@ -150,7 +153,8 @@ impl Client {
         Publish::new(&self.handle, subject, extra, payload)
     }
 
-    /// Like [`publish`](Self::publish), for a message that owns its parts.
+    /// Like [`publish`](Self::publish), for a message that owns its parts. If the future is dropped before its end, the
+    /// message is not published.
     ///
     /// # Errors
     ///
@@ -188,7 +192,8 @@ impl Client {
     /// [drain the subscriber](crate::Subscriber::drain) and let its stream end before.
     ///
     /// Returns at once; [`closed`](Self::closed) waits for the end, and so does
-    /// [`drain_within`](Self::drain_within), which says what was left.
+    /// [`drain_within`](Self::drain_within), which says what was left. If the future is dropped before its only poll,
+    /// nothing has begun.
     ///
     /// # Errors
     ///
@@ -209,8 +214,9 @@ impl Client {
     /// their replies, and everything that is buffered goes out. If all of it was in time, what is returned
     /// [is empty](Remainder::is_empty).
     ///
-    /// At the end of `timeout` the client closes all the same. A drain that has begun may thereby end earlier,
-    /// not later. If the future is dropped, the client drains all the same.
+    /// At the end of `timeout` the client closes all the same. A drain that has begun may thereby end earlier, not
+    /// later. If the future is dropped after its first poll, the client drains all the same; before, nothing has
+    /// begun.
     ///
     /// # Errors
     ///
@@ -234,7 +240,7 @@ impl Client {
     /// All clones are closed with it. The clone alone, as a [`Sink`](futures_sink::Sink), is closed by
     /// `SinkExt::close(&mut client)`: `client.close()` means this method also where `SinkExt` is in scope.
     ///
-    /// If the future is dropped, the client closes all the same.
+    /// If the future is dropped after its first poll, the client closes all the same; before, nothing has begun.
     pub async fn close(&self) -> Unfinished {
         let now = self.handle.now();
         let timeout = self.handle.settings.flush_timeout;
@@ -248,6 +254,8 @@ impl Client {
 
     /// Waits until the client is at its end, after [`drain`](Self::drain), [`close`](Self::close), or when no
     /// server can be reached any more, and says what could not be sent.
+    ///
+    /// If the future is dropped, nothing changes: another call says the same.
     pub async fn closed(&self) -> Unfinished {
         let Remainder { unsent, uncertain, .. } = self.ended().await;
         Unfinished { unsent, uncertain }
@@ -263,6 +271,8 @@ impl Client {
     }
 
     /// Gives up the connection there is and connects anew at once.
+    ///
+    /// If the future is dropped before its only poll, the connection stays.
     ///
     /// # Errors
     ///
@@ -281,12 +291,14 @@ impl Client {
 
 /// What is known.
 impl Client {
-    /// What happens from now on, without being asked for, in detail. Every call gives a stream of its own.
+    /// What happens from now on, without being asked for, in detail. Every call gives a stream of its own. If the
+    /// stream is dropped, the others and the client go on.
     pub fn notices(&self) -> Notices {
         Notices::new(&self.handle.notices)
     }
 
-    /// Like [`notices`](Self::notices), in the words of `async-nats`.
+    /// Like [`notices`](Self::notices), in the words of `async-nats`. If the stream is dropped, the others and the
+    /// client go on.
     pub fn events(&self) -> Events {
         Events::new(&self.handle.notices)
     }

@@ -15,8 +15,8 @@ use crate::shared::{Core, InTurn, Shared};
 use crate::waiters::WakerSet;
 
 /// The future of [`Client::publish`](super::Client::publish) and its variants. Nothing happens before it is
-/// polled; if it is dropped while it waits for room in the buffer, the message is not published. Polled again when it is
-/// done, it stays pending: a message is published once.
+/// polled. If the future is dropped before its end, the message is not published. Polled again when it is done, it stays
+/// pending: a message is published once.
 ///
 /// `E` is what the message has beside subject and payload.
 // A type of its own, and not that of an `async fn`: there is one for each message, and this one can be put together

@@ -73,7 +73,9 @@ impl Client {
     /// Publishes a message and waits for the reply, for as long as
     /// [`request_timeout`](crate::ConnectOptions::request_timeout) says.
     ///
-    /// Dropping the future forgets the request; a reply that comes later is ignored.
+    /// If the future is dropped, the request is forgotten, and a reply that comes later is ignored. The message may
+    /// have been published: one that still waits for room in the buffer is not, one that is in the buffer goes
+    /// out like any other.
     ///
     /// # Errors
     ///
@@ -89,7 +91,8 @@ impl Client {
         self.send_request(subject, Request::new().payload(payload)).await
     }
 
-    /// Like [`request`](Self::request), with headers.
+    /// Like [`request`](Self::request), with headers. If the future is dropped, the request is forgotten; the message
+    /// may have been published.
     ///
     /// # Errors
     ///
@@ -104,7 +107,9 @@ impl Client {
         self.send_request(subject, request).await
     }
 
-    /// Like [`request`](Self::request), with everything that a [`Request`] can say.
+    /// Like [`request`](Self::request), with everything that a [`Request`] can say. If the future is dropped, the
+    /// request is forgotten, and the subscription to an [inbox](Request::inbox) of its own ends; the message may have
+    /// been published.
     ///
     /// # Errors
     ///

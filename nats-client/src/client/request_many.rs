@@ -116,6 +116,8 @@ impl<'a> RequestMany<'a> {
 
     /// Publishes the request. The replies come to an inbox of its own, which exists until the stream ends or is dropped.
     ///
+    /// If the future is dropped before its end, the request is not published, and there is no inbox any more.
+    ///
     /// # Errors
     ///
     /// The request was not accepted: see [`Client::request`]. `TimedOut` if there was no room for it in the buffer for
@@ -190,7 +192,8 @@ enum Total {
     Over,
 }
 
-/// The replies to a [`RequestMany`]. Dropping it ends the request.
+/// The replies to a [`RequestMany`]. If the stream is dropped, the request ends: what comes later is ignored. A reply
+/// is never lost with the future of `StreamExt::next` that waited for it.
 pub struct Responses {
     handle: Handle,
     replies: Subscriber,

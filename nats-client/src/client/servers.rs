@@ -16,7 +16,8 @@ impl Client {
         servers.into_iter().map(ServerAddr::from).collect()
     }
 
-    /// The servers that are known and what is known of them, those to be tried next first.
+    /// The servers that are known and what is known of them, those to be tried next first. If the future is dropped,
+    /// nothing changes: it only looks.
     ///
     /// # Errors
     ///
@@ -35,7 +36,8 @@ impl Client {
     /// anew.
     ///
     /// It counts for the next connection. The one that is up stays, even if its server is not among the new ones;
-    /// [`force_reconnect`](Self::force_reconnect) moves it.
+    /// [`force_reconnect`](Self::force_reconnect) moves it. If the future is dropped before its only poll, the
+    /// servers are those of before.
     ///
     /// # Errors
     ///

@@ -49,6 +49,10 @@ impl Client {
 /// Every clone of a client is a sink of its own. Flushing a sink means that the connection has accepted its
 /// messages, as [`Client::publish`] does; only [`Client::flush`] waits for the server.
 ///
+/// With `SinkExt::send` and its like, if the future is dropped before its end, what the sink has taken may wait for
+/// room still: it is published by whatever is done with this sink next, and given up with this clone. What it has not
+/// taken is not published.
+///
 /// A sink that never has to wait for room lets other tasks run now and then: what is forwarded to it may come from a
 /// stream that never ends and always has more.
 impl Sink<OutboundMessage> for Client {

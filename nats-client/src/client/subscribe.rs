@@ -19,8 +19,9 @@ use crate::subscriber::Subscriber;
 impl Client {
     /// Subscribes to a subject, which may have wildcards. The subscription survives reconnects.
     ///
-    /// Returns at once, before the server knows of it; what this client publishes afterwards comes after it. To
-    /// be sure of messages of other clients, [`flush`](Self::flush) first.
+    /// Returns at once, before the server knows of it; what this client publishes afterwards comes after it. To be
+    /// sure of messages of other clients, [`flush`](Self::flush) first. If the future is dropped before its only
+    /// poll, there is no subscription.
     ///
     /// # Errors
     ///
@@ -29,7 +30,8 @@ impl Client {
         self.subscription(subject).subscribe()
     }
 
-    /// Like [`subscribe`](Self::subscribe), as a member of a queue group: each message goes to one of them.
+    /// Like [`subscribe`](Self::subscribe), as a member of a queue group: each message goes to one of them. If the
+    /// future is dropped before its only poll, there is no subscription.
     ///
     /// # Errors
     ///
@@ -42,7 +44,8 @@ impl Client {
         self.subscription(subject).queue_group(queue_group).subscribe()
     }
 
-    /// A subscription with limits or a policy of its own, to be awaited:
+    /// A subscription with limits or a policy of its own, to be awaited. If the future is dropped before its only
+    /// poll, there is no subscription.
     ///
     /// ```no_run
     /// # async fn example(client: nats_client::Client) -> Result<(), nats_client::SubscribeError> {
@@ -74,7 +77,7 @@ impl Client {
 
 /// A subscription that is not made yet: see [`Client::subscription`].
 ///
-/// Awaiting it is like [`Client::subscribe`].
+/// Awaiting it is like [`Client::subscribe`]: if the future is dropped before its only poll, there is no subscription.
 #[derive(Debug)]
 #[must_use = "nothing is subscribed to before this is awaited"]
 pub struct NewSubscription<'a> {
@@ -124,7 +127,7 @@ impl NewSubscription<'_> {
     /// [`ConnectOptions::flush_timeout`](crate::ConnectOptions::flush_timeout): whatever anybody publishes from then
     /// on comes to it. A reconnect meanwhile makes it ask the next server.
     ///
-    /// If the future is dropped, the subscription ends.
+    /// If the future is dropped before its end, the subscription ends.
     ///
     /// # Errors
     ///

@@ -10,7 +10,7 @@ use super::{Client, PublishError, Request, RequestError, SubscribeError};
 
 /// Publishes messages.
 pub trait Publisher {
-    /// See [`Client::publish_with_reply`].
+    /// See [`Client::publish_with_reply`]: if the future is dropped before its end, the message is not published.
     fn publish_with_reply<S, R>(
         &self,
         subject: S,
@@ -21,7 +21,7 @@ pub trait Publisher {
         S: ToSubject,
         R: ToSubject;
 
-    /// Publishes a message that owns its parts.
+    /// See [`Client::publish_message`]: if the future is dropped before its end, the message is not published.
     fn publish_message(
         &self,
         message: OutboundMessage,
@@ -30,7 +30,7 @@ pub trait Publisher {
 
 /// Subscribes.
 pub trait Subscriber {
-    /// See [`Client::subscribe`].
+    /// See [`Client::subscribe`]: if the future is dropped before its end, there is no subscription.
     fn subscribe<S>(
         &self,
         subject: S,
@@ -41,7 +41,8 @@ pub trait Subscriber {
 
 /// Sends requests.
 pub trait Requester {
-    /// See [`Client::send_request`].
+    /// See [`Client::send_request`]: if the future is dropped, the request is forgotten; the message may have been
+    /// published.
     fn send_request<S>(
         &self,
         subject: S,

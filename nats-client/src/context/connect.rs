@@ -86,7 +86,8 @@ impl Context {
         Ok(options)
     }
 
-    /// Connects as the context says.
+    /// Connects as the context says. If the future is dropped before its end, the attempt is given up, and a
+    /// connection that is there already ends.
     ///
     /// # Errors
     ///

@@ -125,7 +125,8 @@ impl<R> ConnectOptions<R> {
 }
 
 impl<R: Runtime> ConnectOptions<R> {
-    /// Connects with these options: see [`connect_with_options`].
+    /// Connects with these options: see [`connect_with_options`]. If the future is dropped before its end, the
+    /// attempt is given up, and a connection that is there already ends.
     ///
     /// # Errors
     ///

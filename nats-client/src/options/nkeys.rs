@@ -16,7 +16,8 @@ impl<R> ConnectOptions<R> {
         Self::default().nkey(seed)
     }
 
-    /// The defaults, with a credentials file: see [`credentials_file`](Self::credentials_file).
+    /// The defaults, with a credentials file: see [`credentials_file`](Self::credentials_file). If the future is
+    /// dropped before its only poll, nothing was read.
     ///
     /// # Errors
     ///
@@ -50,8 +51,9 @@ impl<R> ConnectOptions<R> {
 
     /// A credentials file, as `nsc` and the `nats` command write it: a user JWT and the seed of its key.
     ///
-    /// It is read at once, to tell what is wrong with it, and again on every attempt, so that it may be replaced while
-    /// the program runs. Reading blocks the thread for as long as the file system takes.
+    /// It is read at once, to tell what is wrong with it, and again on every attempt, so that it may be replaced
+    /// while the program runs. Reading blocks the thread for as long as the file system takes. If the future is
+    /// dropped before its only poll, nothing was read.
     ///
     /// # Errors
     ///

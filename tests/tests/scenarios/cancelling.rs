@@ -343,3 +343,12 @@ fn every_public_future_has_an_entry() {
     let stale: Vec<_> = listed.difference(&known).collect();
     assert!(stale.is_empty(), "in the table, and not to be found in the sources: {stale:?}");
 }
+
+#[test]
+fn every_public_future_says_what_happens_when_it_is_dropped() {
+    let silent = crate::public_futures::silent();
+    assert!(
+        silent.is_empty(),
+        "no \"if the future is dropped\" (or \"stream\") in the documentation of {silent:?}"
+    );
+}
