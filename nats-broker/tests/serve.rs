@@ -3,8 +3,8 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
 
 use nats_async_std::AsyncStd;
 use nats_broker::{Config, ServerConfig, ServerHandle, serve};
@@ -14,6 +14,9 @@ use support::script::World;
 use support::tcp::{Server, Tcp};
 use tokio::runtime::Runtime;
 
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
@@ -22,9 +25,29 @@ fn start(runtime: &Runtime, config: impl Into<ServerConfig>) -> ServerHandle {
     runtime.block_on(serve::<Tokio>(config)).unwrap()
 }
 
+/// Settings with an address that nobody else takes as long as the socket lives, also while nobody listens there.
+///
+/// The port lies below those that are given to outgoing connections and to port 0. The UDP port of the same number
+/// reserves it, as for the tests of the whole workspace.
+fn reserved(broker: Config) -> (ServerConfig, UdpSocket) {
+    let mut config = ServerConfig::from(broker);
+    let first = 20_000 + u16::try_from(std::process::id() % 12_000).unwrap();
+    for port in (first..32_000).chain(20_000..first) {
+        config.addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if let Ok(reservation) = UdpSocket::bind(config.addr)
+            && TcpListener::bind(config.addr).is_ok()
+        {
+            return (config, reservation);
+        }
+    }
+    panic!("no free port");
+}
+
 /// A connection that has got through the handshake.
 fn client(addr: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"CONNECT {\"verbose\":false,\"protocol\":1}\r\nPING\r\n").unwrap();
     for expected in ["INFO ", "PONG\r\n", "INFO "] {
         assert!(line(&mut stream).starts_with(expected));
@@ -93,14 +116,13 @@ fn every_script_gives_the_same_over_tcp_on_async_std() {
 #[test]
 fn after_shutdown_the_port_can_be_bound_again() {
     let runtime = runtime();
-    let first = start(&runtime, Config::default());
-    let addr = first.addr();
+    let (config, _reservation) = reserved(Config::default());
+    let addr = config.addr;
+    let first = start(&runtime, config.clone());
     let mut stays = client(addr);
     runtime.block_on(first.shutdown());
     assert!(is_at_end(&mut stays));
     assert!(TcpStream::connect(addr).is_err());
-    let mut config = ServerConfig::default();
-    config.addr = addr;
     for _ in 0..3 {
         let again = start(&runtime, config.clone());
         assert_eq!(again.addr(), addr);
@@ -151,6 +173,7 @@ fn a_lame_duck_tells_its_clients_and_listens_no_more() {
     let mut config = Config::default();
     config.lame_duck_grace = Duration::from_millis(50);
     config.lame_duck_duration = Duration::from_millis(100);
+    let (config, _reservation) = reserved(config);
     let server = start(&runtime, config);
     let mut stays = client(server.addr());
     server.lame_duck();
@@ -256,11 +279,13 @@ fn a_shutdown_does_not_wait_for_a_client_that_reads_late() {
         stream.write_all(&message).unwrap();
     }
     stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let start = Instant::now();
     while server.statistics().connections > 0 {
+        assert!(start.elapsed() < PATIENCE, "it still counts");
         std::thread::sleep(Duration::from_millis(1));
     }
-    // Ends at all.
-    runtime.block_on(server.shutdown());
+    let shutdown = async { tokio::time::timeout(PATIENCE, server.shutdown()).await };
+    runtime.block_on(shutdown).expect("it ends at all");
     drop(stream);
 }
 

@@ -9,6 +9,7 @@
 //! option max_payload 100      a setting of the server
 //! A? INFO auth_required       the greeting, see `normalise`
 //! A connect                   CONNECT with everything modern in it, PING, and the answers to them
+//! A gets in                   connects, again and again while the server has no room for it
 //! A> PUB a 5                  sends a line and CRLF
 //! A>> PUB a\x205\n            sends exactly these bytes
 //! A< MSG a 1 5                gets this line and CRLF, and nothing before it
@@ -29,6 +30,10 @@
 
 /// Everything modern in it.
 const CONNECT: &str = r#"CONNECT {"verbose":false,"pedantic":false,"protocol":1,"headers":true,"no_responders":true}"#;
+
+/// How often a client that is to get in tries to, and how many milliseconds apart.
+const ATTEMPTS: usize = 6_000;
+const PAUSE: u64 = 10;
 
 /// One script.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +57,7 @@ struct Line {
 #[derive(Clone, Debug)]
 enum Step {
     Greeting(char, String),
+    GetsIn(char),
     Send(char, Vec<u8>),
     Expect(char, Vec<u8>),
     /// Reply subject, sid, subject.
@@ -142,6 +148,7 @@ impl Script {
                     continue;
                 }
                 Step::Greeting(name, _)
+                | Step::GetsIn(name)
                 | Step::Send(name, _)
                 | Step::Expect(name, _)
                 | Step::Nobody(name, _)
@@ -150,10 +157,7 @@ impl Script {
             let index = match clients.iter().position(|client| client.name == name) {
                 Some(index) => index,
                 None => {
-                    world.connect(name);
-                    let mut client = Client { name, ..Client::default() };
-                    client.greeting = client.line(world);
-                    clients.push(client);
+                    clients.push(Client::connect(world, name));
                     clients.len() - 1
                 }
             };
@@ -170,6 +174,7 @@ impl Script {
                         return Err(fail(format!("the greeting was {:?}", client.greeting)));
                     }
                 }
+                Step::GetsIn(_) => client.get_in(world).map_err(fail)?,
                 Step::Closed(_) => {
                     while world.receive(name, &mut client.received) {}
                     if !client.received.is_empty() || !world.is_closed(name) {
@@ -230,6 +235,8 @@ fn steps(number: usize, line: &str) -> Vec<Step> {
             Step::Send(client, b"PING\r\n".to_vec()),
             Step::Expect(client, b"PONG\r\nINFO connect_info\r\n".to_vec()),
         ];
+    } else if rest == " gets in" {
+        Step::GetsIn(client)
     } else if rest == " closed" {
         Step::Closed(client)
     } else if let Some(text) = rest.strip_prefix(" nobody ") {
@@ -258,6 +265,29 @@ struct Client {
 }
 
 impl Client {
+    fn connect(world: &mut dyn World, name: char) -> Self {
+        world.connect(name);
+        let mut client = Self { name, ..Self::default() };
+        client.greeting = client.line(world);
+        client
+    }
+
+    /// Connects anew until a PING is answered: one who has just left may still count for a moment.
+    fn get_in(&mut self, world: &mut dyn World) -> Result<(), String> {
+        for _ in 0..ATTEMPTS {
+            world.send(self.name, b"PING\r\n");
+            match self.line(world).as_str() {
+                "PONG\r\n" => return Ok(()),
+                // Of a connection that is closed with bytes unread, the answer may be lost.
+                "" | "-ERR 'maximum connections exceeded'\r\n" => {}
+                other => return Err(format!("not let in, but {other:?}")),
+            }
+            world.wait(PAUSE);
+            *self = Self::connect(world, self.name);
+        }
+        Err(format!("not let in {ATTEMPTS} times"))
+    }
+
     /// Takes one line off, in its normal form.
     fn line(&mut self, world: &mut dyn World) -> String {
         loop {
