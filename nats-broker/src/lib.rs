@@ -115,6 +115,7 @@ mod config;
 mod delivery;
 mod event;
 mod keepalive;
+mod members;
 mod operations;
 mod routing;
 #[cfg(feature = "serve")]

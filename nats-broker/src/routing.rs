@@ -11,6 +11,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::members::Members;
+
 /// A subscription's place in the table of subscriptions. Ordered by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SubscriptionKey {
@@ -50,8 +52,8 @@ struct Node {
     star: Option<usize>,
     /// Below `>`.
     rest: Option<usize>,
-    plain: Vec<SubscriptionKey>,
-    queues: BTreeMap<Bytes, Vec<SubscriptionKey>>,
+    plain: Members,
+    queues: BTreeMap<Bytes, Members>,
 }
 
 impl Node {
@@ -110,16 +112,17 @@ impl Routes {
             };
         }
         if let Some(node) = self.nodes.get_mut(at) {
-            // Keys only ever grow, so that pushing keeps the order that `remove` searches by.
             match queue {
-                None => node.plain.push(key),
-                Some(queue) => node.queues.entry(queue.clone()).or_default().push(key),
+                None => node.plain.insert(key),
+                Some(queue) => node.queues.entry(queue.clone()).or_default().insert(key),
             }
         }
         Ok(())
     }
 
     /// Takes `key` out again; `subject` and `queue` are those that it was inserted with.
+    ///
+    /// Maps that become empty are replaced, since they would keep a part of their memory.
     pub(crate) fn remove(&mut self, subject: &[u8], queue: Option<&Bytes>, key: SubscriptionKey) {
         self.generation = self.generation.wrapping_add(1);
         let mut path = Vec::new();
@@ -133,20 +136,24 @@ impl Routes {
         }
         if let Some(node) = self.nodes.get_mut(at) {
             match queue {
-                None => take_out(&mut node.plain, key),
+                None => node.plain.remove(key),
                 Some(queue) => {
                     if let Some(members) = node.queues.get_mut(queue) {
-                        take_out(members, key);
+                        members.remove(key);
                         if members.is_empty() {
                             node.queues.remove(queue);
+                        }
+                        if node.queues.is_empty() {
+                            node.queues = BTreeMap::new();
                         }
                     }
                 }
             }
         }
         for (parent, token, child) in path.into_iter().rev() {
-            if !self.nodes.get(child).is_some_and(Node::is_unused) {
-                break;
+            match self.nodes.get_mut(child) {
+                Some(node) if node.is_unused() => *node = Node::default(),
+                _ => break,
             }
             if let Some(parent) = self.nodes.get_mut(parent) {
                 match token {
@@ -154,6 +161,9 @@ impl Routes {
                     b">" => parent.rest = None,
                     _ => {
                         parent.children.remove(token);
+                        if parent.children.is_empty() {
+                            parent.children = BTreeMap::new();
+                        }
                     }
                 }
             }
@@ -207,11 +217,15 @@ impl Routes {
         let Some(node) = node.and_then(|index| self.nodes.get(index)) else {
             return;
         };
-        found.plain.extend_from_slice(&node.plain);
+        node.plain.append_to(&mut found.plain);
         for (name, members) in &node.queues {
             match found.queues.iter_mut().find(|(other, _)| other == name) {
-                Some((_, all)) => all.extend_from_slice(members),
-                None => found.queues.push((name.clone(), members.clone())),
+                Some((_, all)) => members.append_to(all),
+                None => {
+                    let mut all = Vec::with_capacity(members.len());
+                    members.append_to(&mut all);
+                    found.queues.push((name.clone(), all));
+                }
             }
         }
     }
@@ -234,12 +248,6 @@ impl Routes {
             }
         }
         child
-    }
-}
-
-fn take_out(keys: &mut Vec<SubscriptionKey>, key: SubscriptionKey) {
-    if let Ok(index) = keys.binary_search(&key) {
-        keys.remove(index);
     }
 }
 

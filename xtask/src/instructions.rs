@@ -26,7 +26,7 @@ const MOST_GROWTH: u64 = 600;
 /// Counts, prints and compares with what is recorded; writes it down instead if `record` is set.
 ///
 /// # Errors
-/// valgrind is missing, something costs more than 5 % more than recorded, or what a server can make grow does so out of
+/// valgrind is missing, something costs more than 5 % more than recorded, or what the other side can make grow does so out of
 /// proportion.
 pub(crate) fn run(record: bool) -> Result {
     step("instructions of the codec and the data path");
@@ -61,7 +61,7 @@ pub(crate) fn run(record: bool) -> Result {
 /// # Errors
 /// Four times as many cost much more than four times as much.
 fn check_growth(program: &Path, hostile: &[&str]) -> Result {
-    step("what a hostile server can make grow");
+    step("what a hostile server or client can make grow");
     let mut worse = Vec::new();
     println!("{:>12} {:>12} {:>12}", FEW, 4 * FEW, "per cent");
     for work in hostile {

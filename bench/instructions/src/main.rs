@@ -4,6 +4,7 @@
 //! same on every run and every machine with the same compiler, which times are not. `nats-bench-instructions --times` shows
 //! these as well, in nanoseconds.
 
+mod broker;
 mod hostile;
 
 use std::hint::black_box;
@@ -74,7 +75,7 @@ fn show_times() {
 }
 
 fn all() -> impl Iterator<Item = &'static (&'static str, Work)> {
-    WORK.iter().chain(hostile::WORK)
+    WORK.iter().chain(hostile::WORK).chain(broker::WORK)
 }
 
 fn headers() -> HeaderMap {

@@ -1,0 +1,37 @@
+//! What a client may do to make a broker work for more than its bytes are worth. Each takes a number, and is to cost in
+//! proportion to it.
+
+use std::hint::black_box;
+
+use bytes::BytesMut;
+use nats_broker::{Broker, Config, SessionId};
+use nats_proto::Instant;
+
+use super::Work;
+
+pub(super) const WORK: &[(&str, Work)] =
+    &[("hostile: subscriptions to one subject of a client that leaves", subscriptions)];
+
+/// A client that has introduced itself.
+fn connect(broker: &mut Broker) -> SessionId {
+    let client = broker.handle_connect(Instant::ZERO, "");
+    feed(broker, client, "CONNECT {\"verbose\":false,\"protocol\":1}\r\n");
+    client
+}
+
+fn feed(broker: &mut Broker, client: SessionId, text: &str) {
+    broker.handle_input(Instant::ZERO, client, &mut BytesMut::from(text));
+    while let Some(event) = broker.poll_event() {
+        black_box(event);
+    }
+}
+
+/// They end in the order of their names, which is that of their age: whatever else there is would have to move up.
+fn subscriptions(count: usize) {
+    let mut broker = Broker::new(Config::default(), [1; 32]);
+    let client = connect(&mut broker);
+    let text: String = (0..count).map(|sid| format!("SUB a {sid:09}\r\n")).collect();
+    feed(&mut broker, client, &text);
+    broker.handle_disconnect(client);
+    black_box(broker);
+}
