@@ -77,6 +77,9 @@ impl Node {
 /// The index of the node that all subjects begin at.
 const ROOT: usize = 0;
 
+/// Up to so many queue groups are looked through for a name; among more, it is looked up.
+const FEW_QUEUES: usize = 8;
+
 impl Routes {
     pub(crate) fn new() -> Self {
         Self {
@@ -181,6 +184,7 @@ impl Routes {
         if tokens(subject).any(<[u8]>::is_empty) {
             return;
         }
+        let mut places = None;
         let mut stack = core::mem::take(&mut self.stack);
         stack.clear();
         stack.push((ROOT, 0));
@@ -197,7 +201,7 @@ impl Routes {
                 b"*" | b">" => None,
                 _ => node.children.get(token).copied(),
             };
-            self.collect(node.rest, found);
+            self.collect(node.rest, found, &mut places);
             match next_start {
                 // The last one pushed is visited first: `*` before the literal token, as the real server does.
                 Some(next_start) => {
@@ -205,21 +209,43 @@ impl Routes {
                     stack.extend(node.star.map(|child| (child, next_start)));
                 }
                 None => {
-                    self.collect(literal, found);
-                    self.collect(node.star, found);
+                    self.collect(literal, found, &mut places);
+                    self.collect(node.star, found, &mut places);
                 }
             }
         }
         self.stack = stack;
     }
 
-    fn collect(&self, node: Option<usize>, found: &mut Matches) {
+    /// Adds what is subscribed at `node`. `places` has those of as many queue groups in `found` as it is long, if
+    /// there are more than a few.
+    fn collect(
+        &self,
+        node: Option<usize>,
+        found: &mut Matches,
+        places: &mut Option<BTreeMap<Bytes, usize>>,
+    ) {
         let Some(node) = node.and_then(|index| self.nodes.get(index)) else {
             return;
         };
         node.plain.append_to(&mut found.plain);
+        if node.queues.is_empty() {
+            return;
+        }
+        // Of one node, each group comes once: only those of the nodes before it can be the same.
+        let earlier = found.queues.len();
+        if earlier > FEW_QUEUES {
+            let places = places.get_or_insert_default();
+            for (place, (name, _)) in found.queues.iter().enumerate().skip(places.len()) {
+                places.insert(name.clone(), place);
+            }
+        }
         for (name, members) in &node.queues {
-            match found.queues.iter_mut().find(|(other, _)| other == name) {
+            let place = match places {
+                None => found.queues.iter().take(earlier).position(|(other, _)| other == name),
+                Some(places) => places.get(name).copied(),
+            };
+            match place.and_then(|place| found.queues.get_mut(place)) {
                 Some((_, all)) => members.append_to(all),
                 None => {
                     let mut all = Vec::with_capacity(members.len());
@@ -351,6 +377,32 @@ mod tests {
         let mut found = Matches::default();
         routes.find(b"a.b", &mut found);
         assert_eq!(found.queues, [(blue, vec![key(2), key(1)]), (red, vec![key(3)])]);
+    }
+
+    #[test]
+    fn many_queue_groups_are_one_each_over_all_matching_subjects() {
+        let mut routes = Routes::new();
+        let name = |number: u64| Bytes::from(vec![b'a' + number as u8]);
+        // Those of even numbers at one, of multiples of 3 at the next, all at the last.
+        for (at, pattern) in ["a.>", "a.*", "a.b"].into_iter().enumerate() {
+            for number in (0..24).step_by([2, 3, 1][at]) {
+                let serial = at as u64 * 100 + number;
+                routes.insert(pattern.as_bytes(), Some(&name(number)), key(serial)).unwrap();
+            }
+        }
+        let mut found = Matches::default();
+        routes.find(b"a.b", &mut found);
+        assert_eq!(found.queues.len(), 24);
+        for number in 0..24 {
+            let mut members = vec![key(200 + number)];
+            if number % 3 == 0 {
+                members.push(key(100 + number));
+            }
+            if number % 2 == 0 {
+                members.insert(0, key(number));
+            }
+            assert!(found.queues.contains(&(name(number), members)), "{number} in {found:?}");
+        }
     }
 
     #[test]

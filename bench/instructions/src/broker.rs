@@ -1,6 +1,7 @@
 //! What a client may do to make a broker work for more than its bytes are worth. Each takes a number, and is to cost in
 //! proportion to it.
 
+use std::fmt::Write;
 use std::hint::black_box;
 
 use bytes::BytesMut;
@@ -9,8 +10,10 @@ use nats_proto::Instant;
 
 use super::Work;
 
-pub(super) const WORK: &[(&str, Work)] =
-    &[("hostile: subscriptions to one subject of a client that leaves", subscriptions)];
+pub(super) const WORK: &[(&str, Work)] = &[
+    ("hostile: subscriptions to one subject of a client that leaves", subscriptions),
+    ("hostile: queue groups on one subject", queue_groups),
+];
 
 /// A client that has introduced itself.
 fn connect(broker: &mut Broker) -> SessionId {
@@ -33,5 +36,17 @@ fn subscriptions(count: usize) {
     let text: String = (0..count).map(|sid| format!("SUB a {sid:09}\r\n")).collect();
     feed(&mut broker, client, &text);
     broker.handle_disconnect(client);
+    black_box(broker);
+}
+
+/// All of them have members with a wildcard as well.
+fn queue_groups(count: usize) {
+    let mut broker = Broker::new(Config::default(), [1; 32]);
+    let client = connect(&mut broker);
+    let mut text = String::new();
+    for number in 0..count {
+        let _ = write!(text, "SUB a q{number} a{number}\r\nSUB * q{number} b{number}\r\n");
+    }
+    feed(&mut broker, client, &(text + "PUB a 0\r\n\r\n"));
     black_box(broker);
 }
