@@ -1,5 +1,6 @@
 //! Everything that happens by itself: keepalive probes, the time to introduce oneself, lame duck mode.
 
+use core::ops::Bound;
 use core::time::Duration;
 
 use nats_proto::wire::encoder;
@@ -23,6 +24,8 @@ pub(crate) struct LameDuck {
     /// When the next connection is closed; none if none is left.
     next: Option<Instant>,
     pause: Duration,
+    /// The connection that was closed last: all older ones are closing as well.
+    closed: Option<SessionId>,
 }
 
 impl LameDuck {
@@ -31,7 +34,7 @@ impl LameDuck {
         let clients = u32::try_from(clients).unwrap_or(u32::MAX).max(1);
         // At least a nanosecond, so that every deadline lies after the one before it.
         let pause = (spread / clients).clamp(Duration::from_nanos(1), LONGEST_LAME_DUCK_PAUSE);
-        Self { next: Some(now + config.lame_duck_grace), pause }
+        Self { next: Some(now + config.lame_duck_grace), pause, closed: None }
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -66,10 +69,14 @@ impl Broker {
             if duck.next.is_none_or(|next| next > now) {
                 break;
             }
-            let oldest =
-                self.sessions.values().find(|session| !session.is_closing()).map(|found| found.id);
+            let after = duck.closed.map_or(Bound::Unbounded, Bound::Excluded);
+            let oldest = self
+                .sessions
+                .range((after, Bound::Unbounded))
+                .find(|(_, session)| !session.is_closing())
+                .map(|(id, _)| *id);
             let next = oldest.and(duck.next).map(|next| next + duck.random_pause(&mut self.rng));
-            self.lame_duck = Some(LameDuck { next, ..duck });
+            self.lame_duck = Some(LameDuck { next, closed: oldest.or(duck.closed), ..duck });
             if let Some(oldest) = oldest {
                 self.hang_up(oldest);
             }

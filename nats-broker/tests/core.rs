@@ -285,6 +285,30 @@ fn a_lame_duck_tells_its_clients_and_closes_them_one_by_one() {
 }
 
 #[test]
+fn a_lame_duck_that_has_no_time_closes_all_from_the_oldest_on() {
+    let mut config = Config::default();
+    config.lame_duck_grace = Duration::ZERO;
+    config.lame_duck_duration = Duration::ZERO;
+    let mut memory = memory(config, "ABCD");
+    let now = memory.now;
+    memory.broker.handle_disconnect(memory.session('B'));
+    memory.broker.lame_duck(now);
+    // Some nanoseconds lie between them.
+    memory.broker.handle_timeout(now + Duration::from_millis(1));
+    let mut hung_up = Vec::new();
+    while let Some(event) = memory.broker.poll_event() {
+        hung_up.extend(match event {
+            BrokerEvent::Hangup(session) => Some(session),
+            _ => None,
+        });
+    }
+    assert_eq!(hung_up, ['A', 'C', 'D'].map(|client| memory.session(client)));
+    // That they are still there does not matter.
+    assert_eq!(memory.broker.sessions().count(), 3);
+    assert_eq!(memory.broker.poll_timeout(), None);
+}
+
+#[test]
 fn new_addresses_are_told_to_those_who_listen() {
     let mut memory = memory(Config::default(), "A");
     memory.connect('B');

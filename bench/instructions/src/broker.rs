@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 use std::hint::black_box;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use nats_broker::{Broker, Config, SessionId};
@@ -13,6 +14,7 @@ use super::Work;
 pub(super) const WORK: &[(&str, Work)] = &[
     ("hostile: subscriptions to one subject of a client that leaves", subscriptions),
     ("hostile: queue groups on one subject", queue_groups),
+    ("hostile: clients of a lame duck that closes them all at once", lame_duck),
 ];
 
 /// A client that has introduced itself.
@@ -48,5 +50,17 @@ fn queue_groups(count: usize) {
         let _ = write!(text, "SUB a q{number} a{number}\r\nSUB * q{number} b{number}\r\n");
     }
     feed(&mut broker, client, &(text + "PUB a 0\r\n\r\n"));
+    black_box(broker);
+}
+
+fn lame_duck(count: usize) {
+    let mut config = Config::default();
+    config.lame_duck_duration = Duration::ZERO;
+    let mut broker = Broker::new(config, [1; 32]);
+    for _ in 0..count {
+        connect(&mut broker);
+    }
+    broker.lame_duck(Instant::ZERO);
+    broker.handle_timeout(Instant::from_millis(60_000));
     black_box(broker);
 }
