@@ -320,9 +320,7 @@ impl Broker {
         };
         session.phase = Phase::Closing;
         self.statistics.connections = self.statistics.connections.saturating_sub(1);
-        if let Some(deadline) = session.deadline.take() {
-            self.timers.remove(&(deadline, id));
-        }
+        self.clear_deadline(id);
         self.unsubscribe_all(id);
         true
     }

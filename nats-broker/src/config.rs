@@ -98,7 +98,7 @@ pub struct Config {
     pub max_connections: usize,
     /// The most subscriptions of one client. Default: 1,000,000 (`nats-server` has no bound by default).
     pub max_subscriptions: usize,
-    /// The time between keepalive probes. Default: 2 min.
+    /// The time between keepalive probes; with zero there are none, and no client is ever stale. Default: 2 min.
     pub ping_interval: Duration,
     /// How long after CONNECT the first probe is sent; up to a fifth is added at random. Default: 2 s.
     ///

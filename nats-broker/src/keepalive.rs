@@ -100,6 +100,14 @@ impl Broker {
         }
     }
 
+    /// Takes out what was set before, if anything was.
+    pub(crate) fn clear_deadline(&mut self, id: SessionId) {
+        if let Some(before) = self.sessions.get_mut(&id).and_then(|session| session.deadline.take())
+        {
+            self.timers.remove(&(before, id));
+        }
+    }
+
     pub(crate) fn set_deadline(&mut self, id: SessionId, deadline: Instant) {
         if let Some(session) = self.sessions.get_mut(&id) {
             if let Some(before) = session.deadline.replace(deadline) {

@@ -136,6 +136,8 @@ impl Broker {
                 session.user = Some(connect.user.clone().unwrap_or_default());
             }
         }
+        // The time to do so must not become that of a probe where there are none.
+        self.clear_deadline(id);
         self.schedule_first_probe(id, now);
         self.acknowledge(id);
     }

@@ -94,6 +94,18 @@ fn keepalive_can_be_turned_off() {
 }
 
 #[test]
+fn keepalive_can_be_turned_off_where_clients_must_introduce_themselves() {
+    let mut config = Config::default();
+    config.ping_interval = Duration::ZERO;
+    config.auth = Auth::Token("s3cret".to_owned());
+    let mut memory = Memory::new(config);
+    memory.connect('A');
+    assert!(memory.broker.poll_timeout().is_some());
+    memory.input('A', b"CONNECT {\"verbose\":false,\"auth_token\":\"s3cret\"}\r\n");
+    assert_eq!(memory.broker.poll_timeout(), None);
+}
+
+#[test]
 fn without_clients_there_is_no_deadline() {
     let mut memory = memory(Config::default(), "AB");
     assert!(memory.broker.poll_timeout().is_some());
