@@ -88,6 +88,17 @@ pub async fn serve<R: Runtime>(config: impl Into<ServerConfig>) -> io::Result<Se
 }
 
 /// A running broker. Dropping it, on any thread, stops the broker in the background.
+///
+/// The compiler warns if it is dropped unnamed:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # async fn example<R: nats_client::Runtime>() -> std::io::Result<()> {
+/// nats_broker::serve::<R>(nats_broker::Config::default()).await?; // stops at once
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "the broker stops when its handle is dropped"]
 pub struct ServerHandle {
     shared: Arc<Shared>,
     addr: SocketAddr,
