@@ -13,8 +13,12 @@ use crate::{Result, workspace};
 /// before the machine runs out of memory.
 const MEMORY_MIB: u32 = 512;
 
-/// A single input that takes longer is a finding. Generous, because CI machines stall.
+/// A single input that takes longer is a finding, and stopped. Generous, because CI machines stall.
 const TIMEOUT_SECONDS: u32 = 10;
+
+/// A single input that takes longer is a finding, too. libFuzzer counts whole seconds and rounds down, so that it takes two
+/// of them to be above: a machine that stalls for one is none.
+const SLOWEST_SECONDS: u64 = 1;
 
 /// Bytes of an input where runs are counted: what is longer takes longer, and comes with the corpus.
 const SHORT: u32 = 128;
@@ -62,7 +66,7 @@ impl Limit {
 /// Runs every target, or those of these names.
 ///
 /// # Errors
-/// A target does not build, or an input made one crash, hang or take too much memory.
+/// A target does not build, or an input made one crash, hang, or take too much time or memory.
 pub(crate) fn run(limit: Limit, only: &[String]) -> Result {
     if !succeeds(cargo(Some("nightly")).args(["fuzz", "--version"])) {
         process::run(cargo(None).args(["install", "cargo-fuzz", "--locked"]))?;
@@ -86,13 +90,28 @@ pub(crate) fn run(limit: Limit, only: &[String]) -> Result {
 
     let outcomes = run_targets(&targets, build_options, &options, at_once)?;
     print!("{}", table(&outcomes));
-    let failed: Vec<&str> =
-        outcomes.iter().filter(|outcome| !outcome.passed).map(|outcome| &*outcome.target).collect();
-    if failed.is_empty() {
+    verdict(&outcomes)
+}
+
+/// # Errors
+/// Names the targets that failed, and those with an input that took too long.
+fn verdict(outcomes: &[Outcome]) -> Result {
+    let mut wrong = Vec::new();
+    for outcome in outcomes {
+        let target = &outcome.target;
+        if !outcome.passed {
+            wrong.push(format!("{target} failed"));
+        }
+        if let Some(slowest) = outcome.report.slowest.filter(|slowest| *slowest > SLOWEST_SECONDS) {
+            wrong.push(format!(
+                "an input of {target} took {slowest} s, the limit is {SLOWEST_SECONDS} s"
+            ));
+        }
+    }
+    if wrong.is_empty() {
         Ok(())
     } else {
-        Err(format!("fuzzing failed: {}; the inputs are in fuzz/artifacts", failed.join(", "))
-            .into())
+        Err(format!("{}; the inputs are in fuzz/artifacts", wrong.join("; ")).into())
     }
 }
 
@@ -147,6 +166,8 @@ fn fuzz_target(target: &str, build_options: &[&str], options: &[String]) -> Resu
         .args(options)
         .arg(format!("-rss_limit_mb={MEMORY_MIB}"))
         .arg(format!("-timeout={TIMEOUT_SECONDS}"))
+        // What takes less is not even counted: without this, the slowest takes 0 s unless it takes 10.
+        .arg(format!("-report_slow_units={SLOWEST_SECONDS}"))
         .arg("-print_final_stats=1")
         // Freed memory is kept back by the sanitizer to find uses of it; at its default of 256 MiB that
         // would be half of the limit above.
@@ -162,7 +183,7 @@ fn fuzz_target(target: &str, build_options: &[&str], options: &[String]) -> Resu
     let report = Report::read(&text);
     if !passed {
         eprintln!("{text}");
-    } else if report.runs.is_none() {
+    } else if report.runs.is_none() || report.slowest.is_none() {
         // A target that says nothing of its runs may not have run at all.
         return Err(format!("{target} did not report its runs:\n{text}").into());
     }
@@ -178,6 +199,8 @@ struct Report {
     features: Option<u64>,
     /// Inputs that are worth keeping.
     corpus: Option<String>,
+    /// Whole seconds that the slowest input took.
+    slowest: Option<u64>,
     memory_mib: Option<u64>,
 }
 
@@ -199,6 +222,7 @@ impl Report {
             coverage: word("cov:").and_then(|number| number.parse().ok()),
             features: word("ft:").and_then(|number| number.parse().ok()),
             corpus: word("corp:").map(str::to_owned),
+            slowest: statistic("stat::slowest_unit_time_sec:"),
             memory_mib: statistic("stat::peak_rss_mb:"),
         }
     }
@@ -208,16 +232,17 @@ impl Report {
 fn table(outcomes: &[Outcome]) -> String {
     let number = |number: Option<u64>| number.map_or_else(|| String::from("?"), |n| n.to_string());
     let mut lines = format!(
-        "\n{:<18}{:>12}{:>8}{:>8}{:>14}{:>10}  result\n",
-        "target", "runs", "cov", "ft", "corpus", "peak MiB"
+        "\n{:<18}{:>12}{:>8}{:>8}{:>14}{:>11}{:>10}  result\n",
+        "target", "runs", "cov", "ft", "corpus", "slowest s", "peak MiB"
     );
     for Outcome { target, report, passed } in outcomes {
         lines.push_str(&format!(
-            "{target:<18}{:>12}{:>8}{:>8}{:>14}{:>10}  {}\n",
+            "{target:<18}{:>12}{:>8}{:>8}{:>14}{:>11}{:>10}  {}\n",
             number(report.runs),
             number(report.coverage),
             number(report.features),
             report.corpus.as_deref().unwrap_or("?"),
+            number(report.slowest),
             number(report.memory_mib),
             if *passed { "ok" } else { "FAILED" }
         ));
@@ -238,6 +263,8 @@ mod tests {
 Done 4096 runs in 2 second(s)
 stat::number_of_executed_units: 4096
 stat::average_exec_per_sec:     2048
+stat::new_units_added:          70
+stat::slowest_unit_time_sec:    1
 stat::peak_rss_mb:              51
 ";
 
@@ -249,19 +276,34 @@ stat::peak_rss_mb:              51
             coverage: Some(310),
             features: Some(1024),
             corpus: Some("71/3021b".into()),
+            slowest: Some(1),
             memory_mib: Some(51),
         };
         assert_eq!(report, expected);
         assert_eq!(Report::read("==1== ERROR: libFuzzer: deadly signal"), Report::default());
     }
 
+    fn outcome(target: &str, text: &str, passed: bool) -> Outcome {
+        Outcome { target: target.into(), report: Report::read(text), passed }
+    }
+
+    #[test]
+    fn an_input_that_takes_two_seconds_fails_although_the_target_passed() {
+        assert!(verdict(&[outcome("a", OUTPUT, true)]).is_ok());
+        let slow = OUTPUT.replace("time_sec:    1", "time_sec:    2");
+        let error = verdict(&[outcome("a", OUTPUT, true), outcome("b", &slow, true)]).unwrap_err();
+        let expected = "an input of b took 2 s, the limit is 1 s; the inputs are in fuzz/artifacts";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_target_that_fails_is_named() {
+        let error = verdict(&[outcome("a", "", false), outcome("b", OUTPUT, true)]).unwrap_err();
+        assert_eq!(error.to_string(), "a failed; the inputs are in fuzz/artifacts");
+    }
+
     #[test]
     fn the_table_sums_up() {
-        let outcome = |target: &str, text, passed| Outcome {
-            target: target.into(),
-            report: Report::read(text),
-            passed,
-        };
         let table = table(&[outcome("a", OUTPUT, true), outcome("b", "", false)]);
         let lines: Vec<&str> = table.lines().skip(2).collect();
         assert!(lines[0].starts_with("a ") && lines[0].ends_with("ok"), "{table}");
