@@ -26,8 +26,8 @@ const MOST_GROWTH: u64 = 600;
 /// Counts, prints and compares with what is recorded; writes it down instead if `record` is set.
 ///
 /// # Errors
-/// valgrind is missing, something costs more than 5 % more than recorded, or what the other side can make grow does so out of
-/// proportion.
+/// valgrind is missing, something costs more than 5 % more than recorded, or is recorded and not counted any more, or
+/// what the other side can make grow does so out of proportion.
 pub(crate) fn run(record: bool) -> Result {
     step("instructions of the codec and the data path");
     if !process::succeeds(Command::new("valgrind").arg("--version")) {
@@ -62,6 +62,9 @@ pub(crate) fn run(record: bool) -> Result {
 /// Four times as many cost much more than four times as much.
 fn check_growth(program: &Path, hostile: &[&str]) -> Result {
     step("what a hostile server or client can make grow");
+    if hostile.is_empty() {
+        return Err(format!("there is no work that begins with {HOSTILE:?}").into());
+    }
     let mut worse = Vec::new();
     println!("{:>12} {:>12} {:>12}", FEW, 4 * FEW, "per cent");
     for work in hostile {
@@ -111,6 +114,12 @@ fn compare(counts: &BTreeMap<String, u64>, recorded: &BTreeMap<String, u64>) -> 
             worse.push(format!("{work:?} takes {now} instructions, {before} are recorded"));
         }
     }
+    // Else a work that is renamed or lost would never fail again.
+    for work in recorded.keys().filter(|work| !counts.contains_key(*work)) {
+        worse.push(format!(
+            "{work:?} is recorded but was not counted: if it is meant to be gone, `cargo xtask instructions --record`"
+        ));
+    }
     if worse.is_empty() { Ok(()) } else { Err(worse.join("\n").into()) }
 }
 
@@ -133,5 +142,20 @@ mod tests {
     #[test]
     fn work_that_is_not_recorded_is_an_error() {
         assert!(compare(&counts(1), &BTreeMap::new()).is_err());
+    }
+
+    #[test]
+    fn work_that_is_recorded_and_not_counted_is_an_error() {
+        let mut recorded = counts(100);
+        recorded.insert("lost".into(), 100);
+        let error = compare(&counts(100), &recorded).unwrap_err();
+        assert!(error.to_string().contains("\"lost\" is recorded but was not counted"), "{error}");
+        let error = compare(&BTreeMap::new(), &counts(100)).unwrap_err();
+        assert!(error.to_string().contains("\"work\" is recorded"), "{error}");
+    }
+
+    #[test]
+    fn no_hostile_work_at_all_is_an_error() {
+        assert!(check_growth(Path::new("not-run"), &[]).is_err());
     }
 }
