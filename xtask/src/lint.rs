@@ -7,11 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::process::{cargo, run as run_command, step};
-use crate::workspace::{published, root};
+use crate::workspace::{OUTSIDE, published, root};
 use crate::{Result, process};
-
-/// Packages that are not members of the workspace: one is built with sanitizers, the other without std.
-const OUTSIDE: [&str; 2] = ["fuzz/Cargo.toml", "no-std-check/Cargo.toml"];
 
 /// Runs all checks, also if one fails: whoever has to wait for them wants to know everything at once.
 ///

@@ -61,7 +61,7 @@ usage: cargo xtask <command>
   instructions [--record]
                       counts the instructions of the codec and the data path, and compares them with what
                       is recorded
-  deny                licences, bans and sources of dependencies, with cargo-deny
+  deny                licences, bans, sources and advisories of dependencies, with cargo-deny
   help                this text";
 
 #[derive(Debug, PartialEq, Eq)]

@@ -7,6 +7,9 @@ use serde_json::Value;
 use crate::Result;
 use crate::process::{cargo, output};
 
+/// Packages that are not members of the workspace: one is built with sanitizers, the other without std.
+pub(crate) const OUTSIDE: [&str; 2] = ["fuzz/Cargo.toml", "no-std-check/Cargo.toml"];
+
 /// The directory of the workspace, whatever the current one is.
 pub(crate) fn root() -> PathBuf {
     // Cargo says it to every program that it runs. What it said at compile time may be another checkout that
