@@ -40,6 +40,8 @@ const WORK: &[(&str, Work)] = &[
     ("receive 16 B with a header on a connection", receive_with_header),
     ("receive 16 B on a connection, 10,000 subscriptions", receive_among_many),
     ("request and reply 16 B on a connection", request),
+    ("poll an idle connection, 1 subscription", |count| poll_idle(count, 1)),
+    ("poll an idle connection, 10,000 subscriptions", |count| poll_idle(count, 10_000)),
 ];
 
 fn main() {
@@ -301,5 +303,23 @@ fn request(count: usize) {
         }
         connection.receive(Instant::ZERO, &mut input);
         assert!(matches!(connection.poll_event(), Some(Event::Reply { .. })));
+    }
+}
+
+/// What a driver does that is woken for nothing: nothing is due, to be told or to be written.
+fn poll_idle(count: usize, subscriptions: usize) {
+    let mut connection = connected();
+    for number in 0..subscriptions {
+        connection.subscribe(&format!("s.{number}"), None).expect("a subscription");
+    }
+    written(&mut connection);
+    let due = connection.poll_timeout().expect("a PING is to be sent some time");
+    let mut out = OutBuf::new();
+    for _ in 0..count {
+        let connection = black_box(&mut connection);
+        connection.handle_timeout(Instant::ZERO);
+        assert!(connection.poll_event().is_none());
+        assert!(!connection.poll_transmit(&mut out));
+        assert_eq!(connection.poll_timeout(), Some(due));
     }
 }
