@@ -26,6 +26,8 @@ pub(super) fn reset(stream: TcpStream) {
 /// The two connections that are made one.
 #[derive(Debug)]
 pub(super) struct Link {
+    /// How many were let through before it.
+    number: usize,
     client: TcpStream,
     server: TcpStream,
     /// Directions whose receivers have been told of the end: what comes after it is thrown away.
@@ -37,14 +39,15 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(client: TcpStream, server: TcpStream) -> Self {
+    pub(super) fn new(number: usize, client: TcpStream, server: TcpStream) -> Self {
         for stream in [&client, &server] {
             // Errors mean that the peer is gone, which reading finds out.
             let _ = stream.set_nodelay(true);
             let _ = stream.set_write_timeout(Some(WRITE_PATIENCE));
         }
         let ended = [AtomicBool::new(false), AtomicBool::new(false)];
-        Self { client, server, ended, reset: AtomicBool::new(false), running: AtomicUsize::new(2) }
+        let (reset, running) = (AtomicBool::new(false), AtomicUsize::new(2));
+        Self { number, client, server, ended, reset, running }
     }
 
     pub(super) fn is_reset(&self) -> bool {
@@ -97,6 +100,7 @@ impl Link {
                 if link.running.fetch_sub(1, Ordering::AcqRel) == 1 {
                     // The last handle closes the sockets: that of the list, or this one, which is dropped next.
                     shared.lock().links.retain(|other| !Arc::ptr_eq(other, &link));
+                    shared.changed.notify_all();
                 }
             });
         }
@@ -108,13 +112,27 @@ impl Link {
         while !self.is_reset() {
             match from.read(&mut chunk) {
                 Ok(0) if !self.is_reset() => return self.end(direction),
-                Ok(count) => self.pass(direction, &mut chunk[..count], shared),
+                Ok(count) => {
+                    self.record(direction, &chunk[..count], shared);
+                    self.pass(direction, &mut chunk[..count], shared);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Whoever resets one side has reset the other.
                 Err(_) => self.suffer(direction, Fault::Reset),
             }
             shared.changed.notify_all();
         }
+        // What was under way is lost, but it was said.
+        while let Ok(count @ 1..) = from.read(&mut chunk) {
+            if !self.record(direction, &chunk[..count], shared) {
+                return;
+            }
+        }
+    }
+
+    /// Keeps what the client has said, if that is wanted: whether it is.
+    fn record(&self, direction: Direction, bytes: &[u8], shared: &Shared) -> bool {
+        direction == Direction::ToServer && shared.record(self.number, bytes)
     }
 
     /// Passes on what was read, with what has been planted.

@@ -16,6 +16,9 @@ use std::time::Duration;
 
 use link::Link;
 
+/// How long to wait for the end of links that end. Only turns a test that would hang into one that fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -81,9 +84,21 @@ impl Proxy {
     /// # Panics
     /// There is no port left.
     pub fn start(target: SocketAddr) -> Self {
+        Self::with(target, State::default())
+    }
+
+    /// Starts a proxy that also keeps what clients say, for [`said`](Self::said).
+    ///
+    /// # Panics
+    /// There is no port left.
+    pub fn recording(target: SocketAddr) -> Self {
+        Self::with(target, State { said: Some(Vec::new()), ..State::default() })
+    }
+
+    fn with(target: SocketAddr, state: State) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is left");
         let addr = listener.local_addr().expect("the listener is bound");
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let acceptor = thread::spawn({
             let shared = Arc::clone(&shared);
             move || accept(&listener, target, &shared)
@@ -113,11 +128,10 @@ impl Proxy {
         self.shared.lock().lanes[direction.index()].planted = Some((after, fault));
     }
 
-    /// Breaks every link now: [`Fault::Reset`] or [`Fault::End`].
+    /// Breaks every link now: [`Fault::Reset`] or [`Fault::End`], which are of both directions.
     pub fn cut(&self, fault: Fault) {
-        for direction in Direction::BOTH {
-            self.happen(direction, fault);
-        }
+        // Only once: a client may have opened the next link by then.
+        self.happen(Direction::ToServer, fault);
     }
 
     /// Ends one direction of every link now: see [`Fault::HalfEnd`].
@@ -151,6 +165,21 @@ impl Proxy {
         self.shared.lock().accepted
     }
 
+    /// All that clients have said, whether it went on to the server or not, for each link that has been let through.
+    /// Waits until every link has ended, so that nothing is missing.
+    ///
+    /// # Panics
+    /// A link does not end, or the proxy is not [`recording`](Self::recording).
+    pub fn said(&self) -> Vec<Vec<u8>> {
+        let open = |state: &mut State| !state.links.is_empty();
+        let changed = &self.shared.changed;
+        let (state, waited) = changed
+            .wait_timeout_while(self.shared.lock(), PATIENCE, open)
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "{} links do not end", state.links.len());
+        state.said.clone().expect("the proxy has been recording")
+    }
+
     fn happen(&self, direction: Direction, fault: Fault) {
         let links = self.shared.lock().links.clone();
         for link in links {
@@ -174,10 +203,10 @@ impl Drop for Proxy {
 }
 
 /// What the proxy is told, and what it has.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Something has changed for a direction that stalls.
+    /// Something has changed for a direction that stalls, or a link has ended.
     changed: Condvar,
 }
 
@@ -188,6 +217,8 @@ struct State {
     closed: bool,
     accepted: usize,
     links: Vec<Arc<Link>>,
+    /// What clients have said over each link let through, if it is kept.
+    said: Option<Vec<Vec<u8>>>,
 }
 
 #[derive(Debug, Default)]
@@ -241,6 +272,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps what has come from the client of a link, if that is wanted: whether it is.
+    fn record(&self, link: usize, bytes: &[u8]) -> bool {
+        let mut state = self.lock();
+        let said = state.said.as_mut().and_then(|said| said.get_mut(link));
+        said.map(|said| said.extend_from_slice(bytes)).is_some()
+    }
+
     /// Waits while the direction stalls, then says what becomes of the bytes that wait. Nothing if the link is broken.
     fn portion(&self, direction: Direction, link: &Link, waiting: usize) -> Option<Portion> {
         let stalled = |state: &mut State| {
@@ -271,8 +309,11 @@ fn accept(listener: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) {
             link::reset(client);
             continue;
         };
-        let link = Arc::new(Link::new(client, server));
+        let link = Arc::new(Link::new(state.accepted, client, server));
         state.accepted += 1;
+        if let Some(said) = &mut state.said {
+            said.push(Vec::new());
+        }
         state.links.push(Arc::clone(&link));
         drop(state);
         link.run(shared);

@@ -1,7 +1,7 @@
 //! The proxy, between a client and a server that are plain sockets.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -24,8 +24,12 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
+        Self::with(Proxy::start)
+    }
+
+    fn with(start: fn(SocketAddr) -> Proxy) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let proxy = Proxy::start(listener.local_addr().unwrap());
+        let proxy = start(listener.local_addr().unwrap());
         let (client, server) = link(&proxy, &listener);
         Self { proxy, listener, client, server }
     }
@@ -212,6 +216,24 @@ fn links_are_refused_by_choice_and_without_a_server() {
     let proxy = Proxy::start(([127, 0, 0, 1], nobody.port()).into());
     assert!(is_reset(&mut TcpStream::connect(proxy.addr()).unwrap()));
     assert_eq!(proxy.links(), 0);
+}
+
+#[test]
+fn what_clients_say_is_kept_whatever_becomes_of_their_links() {
+    let mut setup = Setup::with(Proxy::recording);
+    passes(&mut setup.client, &mut setup.server, b"hello");
+    passes(&mut setup.server, &mut setup.client, b"not kept");
+    setup.proxy.flow(Direction::ToServer, Flow::Stalled);
+    setup.client.write_all(b", world").unwrap();
+    // It may not have come to the proxy.
+    assert!(is_silent(&mut setup.server));
+    setup.proxy.cut(Fault::Reset);
+    setup.proxy.heal();
+    let (mut client, server) = link(&setup.proxy, &setup.listener);
+    client.write_all(b"again").unwrap();
+    drop((client, server));
+    link(&setup.proxy, &setup.listener);
+    assert_eq!(setup.proxy.said(), [&b"hello, world"[..], b"again", b""]);
 }
 
 #[test]

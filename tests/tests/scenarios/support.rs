@@ -47,7 +47,8 @@ impl Rt for AsyncStd {
     type Other = Tokio;
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        async_std::task::block_on(future)
+        // By reference: without optimization, it has a copy on the stack for each of the many calls that it is handed through.
+        async_std::task::block_on(pin!(future))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Encrypted connections.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -59,15 +59,15 @@ impl Setup {
 }
 
 /// The client is connected, over TLS, and works.
-async fn works(client: &Client) {
+pub(crate) async fn works(client: &Client) {
     assert!(client.server_info().tls_required || client.server_info().tls_available);
     let mut subscriber = client.subscribe("works").await.unwrap();
     client.publish("works", "yes".into()).await.unwrap();
     assert_eq!(text(&next(&mut subscriber).await), "yes");
 }
 
-fn url(scheme: &str, host: &str, server: &dyn TestServer) -> String {
-    format!("{scheme}://{host}:{}", server.addr().port())
+pub(crate) fn url(scheme: &str, host: &str, addr: SocketAddr) -> String {
+    format!("{scheme}://{host}:{}", addr.port())
 }
 
 pub(crate) async fn a_server_that_requires_tls_gets_it<R: Rt>(env: Env<R, Release>) {
@@ -76,7 +76,7 @@ pub(crate) async fn a_server_that_requires_tls_gets_it<R: Rt>(env: Env<R, Releas
     for scheme in ["nats", "tls"] {
         for host in ["localhost", "127.0.0.1"] {
             let options = setup.trusting(&env);
-            works(&options.connect(url(scheme, host, &server)).await.unwrap()).await;
+            works(&options.connect(url(scheme, host, server.addr())).await.unwrap()).await;
         }
     }
 }
@@ -87,19 +87,20 @@ pub(crate) async fn a_server_that_offers_tls_gets_it_if_it_is_required<R: Rt>(
     let setup = Setup::new();
     let options = setup.options("").extra("allow_non_tls: true");
     let server = RealServer::start(env.kind, &options);
-    let plain = url("nats", "localhost", &server);
+    let plain = url("nats", "localhost", server.addr());
     // Without the roots only a plain connection can succeed.
     env.options().connect(&plain).await.unwrap().flush().await.unwrap();
     env.options().require_tls(true).connect(&plain).await.unwrap_err();
     works(&setup.trusting(&env).require_tls(true).connect(&plain).await.unwrap()).await;
-    works(&setup.trusting(&env).connect(url("tls", "localhost", &server)).await.unwrap()).await;
+    works(&setup.trusting(&env).connect(url("tls", "localhost", server.addr())).await.unwrap())
+        .await;
 }
 
 pub(crate) async fn tls_may_come_before_the_first_word<R: Rt>(env: Env<R, Release>) {
     let setup = Setup::new();
     let mut server = RealServer::start(env.kind, &setup.options("handshake_first: true"));
     let options = setup.trusting(&env).tls_first().token("ignored".into());
-    let client = options.connect(url("nats", "localhost", &server)).await.unwrap();
+    let client = options.connect(url("nats", "localhost", server.addr())).await.unwrap();
     works(&client).await;
     server.restart();
     env.connected(&client, 2).await;
@@ -123,7 +124,7 @@ pub(crate) async fn roots_come_from_files_and_from_memory<R: Rt>(env: Env<R, Rel
         env.options().add_root_certificates_pem(&setup.authority.pem),
         env.options().add_root_certificate_der(der),
     ] {
-        works(&options.connect(url("tls", "localhost", &server)).await.unwrap()).await;
+        works(&options.connect(url("tls", "localhost", server.addr())).await.unwrap()).await;
     }
 }
 
@@ -144,7 +145,7 @@ pub(crate) async fn a_client_shows_its_certificate_if_it_is_asked<R: Rt>(env: En
         options().add_client_certificate_pem(&own.pem, &own.key_pem),
         options().add_client_certificate_der(chain, der),
     ] {
-        works(&options.connect(url("tls", "localhost", &server)).await.unwrap()).await;
+        works(&options.connect(url("tls", "localhost", server.addr())).await.unwrap()).await;
     }
 }
 
@@ -158,7 +159,7 @@ pub(crate) async fn a_certificate_may_say_who_one_is<R: Rt>(env: Env<R, Release>
     let connect = async |address: &str| {
         let own = setup.authority.issue_to(address);
         let options = setup.trusting(&env).add_client_certificate_pem(&own.pem, &own.key_pem);
-        options.connect(url("tls", "localhost", &server)).await
+        options.connect(url("tls", "localhost", server.addr())).await
     };
     works(&connect("joe@example.org").await.unwrap()).await;
     let error = connect("jim@example.org").await.unwrap_err();
@@ -177,7 +178,7 @@ pub(crate) async fn a_configuration_of_rustls_replaces_all_else<R: Rt>(env: Env<
         .with_no_client_auth();
     let options = env.options().add_root_certificates("nowhere.pem".into());
     let options = options.tls_client_config(config);
-    let client = options.connect(url("tls", "localhost", &server)).await.unwrap();
+    let client = options.connect(url("tls", "localhost", server.addr())).await.unwrap();
     works(&client).await;
     // With its memory of earlier connections: the next handshake is shorter.
     client.force_reconnect().await.unwrap();
@@ -192,7 +193,7 @@ pub(crate) async fn large_payloads_go_both_ways_at_once<R: Rt>(env: Env<R, Relea
     const ROUNDS: usize = 12;
     let setup = Setup::new();
     let server = RealServer::start(env.kind, &setup.options("").max_payload(4 << 20));
-    let url = url("tls", "localhost", &server);
+    let url = url("tls", "localhost", server.addr());
     let echo = setup.trusting(&env).connect(&url).await.unwrap();
     let client = setup.trusting(&env).connect(&url).await.unwrap();
     let mut questions = echo.subscribe("echo").await.unwrap();
@@ -226,7 +227,8 @@ pub(crate) async fn threads_that_publish_while_others_receive_lose_nothing<R: Rt
     const EACH: usize = 20_000;
     let setup = Setup::new();
     let server = setup.start(env.kind);
-    let client = setup.trusting(&env).connect(url("tls", "localhost", &server)).await.unwrap();
+    let client =
+        setup.trusting(&env).connect(url("tls", "localhost", server.addr())).await.unwrap();
     let mut subscribers = Vec::new();
     for subject in ["a", "b", "c"] {
         subscribers.push(client.subscribe(subject).await.unwrap());
@@ -257,7 +259,7 @@ pub(crate) async fn renewed_certificates_are_used_on_the_next_attempt<R: Rt>(env
     let (certificate, key) = setup.files.write_certificate("client", &own);
     let options = env.options().add_root_certificates(setup.files.path("roots.pem"));
     let options = options.add_client_certificate(certificate, key);
-    let client = options.connect(url("tls", "localhost", &server)).await.unwrap();
+    let client = options.connect(url("tls", "localhost", server.addr())).await.unwrap();
     works(&client).await;
 
     // The same authority, and then another one for everything.
@@ -282,7 +284,7 @@ pub(crate) async fn a_server_discovered_by_its_address_is_checked_by_name<R: Rt>
     let setup = Setup::with(|authority| authority.issue(&["localhost"]));
     let mut cluster = Cluster::start(env.kind, 2, &setup.options(""));
     let (options, mut events) = Events::in_detail(setup.trusting(&env));
-    let url = url("tls", "localhost", cluster.node(0));
+    let url = url("tls", "localhost", cluster.node(0).addr());
     let client = options.connect(url).await.unwrap();
     let told = cluster.node(1).addr();
     let seen = events.until(|event| matches!(event, Notice::ServersDiscovered(_))).await;

@@ -6,25 +6,71 @@ use std::time::Duration;
 
 use nats_client::{ConnectErrorKind, ConnectOptions, Notice};
 use nats_tests::certificates::{Authority, Certificate, Validity};
+use nats_tests::proxy::Proxy;
 use nats_tests::server::{Options, RawConnection, RealServer, Release, TestServer};
 
-use crate::support::{Env, Events, Rt};
-use crate::tls::Setup;
+use crate::support::{Env, Events, Rt, until};
+use crate::tls::{Setup, url};
 
 /// A secret that must not be seen in plain text.
 const CANARY: &str = "canary-4711";
 
 /// Connects in vain, and checks kind and text of the error.
 async fn refused<R: Rt>(options: ConnectOptions<R>, url: &str, expected: &str) {
-    let error = options.token(CANARY.to_owned()).connect(url).await.unwrap_err();
-    assert_eq!(error.kind(), ConnectErrorKind::Tls, "{url}: {error}");
+    refused_as(ConnectErrorKind::Tls, options.token(CANARY.to_owned()), url, expected).await;
+}
+
+async fn refused_as<R: Rt>(
+    kind: ConnectErrorKind,
+    options: ConnectOptions<R>,
+    url: &str,
+    expected: &str,
+) {
+    let error = options.connect(url).await.unwrap_err();
+    assert_eq!(error.kind(), kind, "{url}: {error}");
     let text = error.to_string();
     assert!(text.contains(expected), "{expected:?} is not in {text:?}");
     assert!(!text.contains(CANARY), "{text}");
 }
 
-fn url(scheme: &str, host: &str, server: &dyn TestServer) -> String {
-    format!("{scheme}://{host}:{}", server.addr().port())
+/// A server, with somebody before it who hears what clients say.
+struct Overheard {
+    server: RealServer,
+    /// What attempts to connect to it come to.
+    kind: ConnectErrorKind,
+}
+
+impl Overheard {
+    fn new(server: RealServer) -> Self {
+        Self { server, kind: ConnectErrorKind::Tls }
+    }
+
+    /// Connects in vain with a secret of each kind, and checks what has been said to the server each time.
+    async fn refuses<R: Rt>(
+        &self,
+        options: ConnectOptions<R>,
+        (scheme, host): (&str, &str),
+        expected: &str,
+        may_be_said: fn(&[u8]) -> bool,
+    ) {
+        let proxy = Proxy::recording(self.server.addr());
+        let plain = url(scheme, host, proxy.addr());
+        let secret = || CANARY.to_owned();
+        let attempts = [
+            (options.clone().token(secret()), plain.clone()),
+            (options.clone().user_and_password("joe".to_owned(), secret()), plain),
+            (options, url(scheme, &format!("joe:{CANARY}@{host}"), proxy.addr())),
+        ];
+        let count = attempts.len();
+        for (options, url) in attempts {
+            refused_as(self.kind, options, &url, expected).await;
+        }
+        // Who gives up early may have done so before the proxy looked.
+        until::<R>("the links", || proxy.links() == count).await;
+        for said in proxy.said() {
+            assert!(may_be_said(&said), "{scheme}://{host}: {}", said.escape_ascii());
+        }
+    }
 }
 
 pub(crate) async fn bad_certificates_of_servers<R: Rt>(env: Env<R, Release>) {
@@ -50,15 +96,17 @@ pub(crate) async fn bad_certificates_of_servers<R: Rt>(env: Env<R, Release>) {
     ];
     for (make, host, expected) in cases {
         let setup = Setup::with(make);
-        let server = setup.start(env.kind);
-        refused(setup.trusting(&env), &url("tls", host, &server), expected).await;
+        let server = Overheard::new(setup.start(env.kind));
+        server.refuses(setup.trusting(&env), ("tls", host), expected, is_tls).await;
     }
 }
 
 pub(crate) async fn an_authority_that_the_system_does_not_know<R: Rt>(env: Env<R, Release>) {
-    let server = Setup::new().start(env.kind);
-    // Where a system has no roots at all, the text says so.
-    refused(env.options(), &url("nats", "localhost", &server), "add_root_certificates").await;
+    let server = Overheard::new(Setup::new().start(env.kind));
+    // Where a system has no roots at all, the text says so, and no handshake begins.
+    let may_be_said = |said: &[u8]| said.is_empty() || is_tls(said);
+    let expected = "add_root_certificates";
+    server.refuses(env.options(), ("nats", "localhost"), expected, may_be_said).await;
 }
 
 pub(crate) async fn certificates_of_clients_that_are_missing_or_foreign<R: Rt>(
@@ -67,35 +115,39 @@ pub(crate) async fn certificates_of_clients_that_are_missing_or_foreign<R: Rt>(
     let setup = Setup::new();
     let roots = setup.files.path("roots.pem");
     let verify = setup.options(&format!("ca_file: {roots:?}\n  verify: true"));
-    let server = RealServer::start(env.kind, &verify);
-    let url = url("tls", "localhost", &server);
-    refused(setup.trusting(&env), &url, "add_client_certificate").await;
+    let server = Overheard::new(RealServer::start(env.kind, &verify));
     let foreign = Authority::new("foreign").issue(&["client"]);
-    let options = setup.trusting(&env).add_client_certificate_pem(&foreign.pem, &foreign.key_pem);
-    refused(options, &url, "add_client_certificate").await;
+    let without = setup.trusting(&env);
+    let with = without.clone().add_client_certificate_pem(&foreign.pem, &foreign.key_pem);
+    for options in [without, with] {
+        // The client may have taken the handshake for done, and introduced itself within it.
+        server.refuses(options, ("tls", "localhost"), "add_client_certificate", is_tls).await;
+    }
 }
 
 pub(crate) async fn a_server_without_tls_if_it_is_required<R: Rt>(env: Env<R, Release>) {
-    let server = RealServer::start(env.kind, &Options::new());
+    let server = Overheard::new(RealServer::start(env.kind, &Options::new()));
     let options = env.options().require_tls(true);
-    refused(options, &url("nats", "localhost", &server), "TLS is required").await;
-    let root = Authority::new("nobody's");
-    let options = || env.options().add_root_certificates_pem(&root.pem);
-    refused(options(), &url("tls", "localhost", &server), "is not TLS").await;
-    refused(options().tls_first(), &url("nats", "localhost", &server), "is not TLS").await;
+    server.refuses(options, ("nats", "localhost"), "TLS is required", is_nothing).await;
+    let options = trusting_nobody(&env);
+    server.refuses(options.clone(), ("tls", "localhost"), "is not TLS", is_tls).await;
+    server.refuses(options.tls_first(), ("nats", "localhost"), "is not TLS", is_tls).await;
 }
 
 pub(crate) async fn a_server_that_is_full_is_quoted_and_not_believed<R: Rt>(env: Env<R, Release>) {
     let setup = Setup::new();
     let server = RealServer::start(env.kind, &setup.options("").extra("max_connections: 1"));
-    let url = url("tls", "localhost", &server);
+    let address = ("tls", "localhost");
     // The harness has asked the server whether it is there; that connection may count for a moment.
     let options = setup.trusting(&env).retry_on_initial_connect();
-    let first = options.connect(&url).await.unwrap();
+    let first = options.connect(url(address.0, address.1, server.addr())).await.unwrap();
     env.connected(&first, 1).await;
+    let server = Overheard::new(server);
     // Sometimes right behind INFO, sometimes when the handshake has begun.
-    for _ in 0..20 {
-        refused(setup.trusting(&env), &url, "maximum connections exceeded").await;
+    let may_be_said = |said: &[u8]| said.is_empty() || is_tls(said);
+    for _ in 0..7 {
+        let expected = "maximum connections exceeded";
+        server.refuses(setup.trusting(&env), address, expected, may_be_said).await;
     }
     first.flush().await.unwrap();
 }
@@ -105,10 +157,9 @@ pub(crate) async fn a_server_that_wants_tls_first_from_a_client_that_waits<R: Rt
 ) {
     let setup = Setup::new();
     let server = RealServer::start(env.kind, &setup.options("handshake_first: true"));
+    let server = Overheard { server, kind: ConnectErrorKind::TimedOut };
     let options = setup.trusting(&env).connection_timeout(Duration::from_secs(2));
-    let error = options.connect(url("tls", "localhost", &server)).await.unwrap_err();
-    assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");
-    assert!(error.to_string().contains("tls_first"), "{error}");
+    server.refuses(options, ("tls", "localhost"), "tls_first", is_nothing).await;
 }
 
 pub(crate) async fn a_reconnect_to_a_server_with_a_foreign_certificate<R: Rt>(
@@ -116,8 +167,10 @@ pub(crate) async fn a_reconnect_to_a_server_with_a_foreign_certificate<R: Rt>(
 ) {
     let setup = Setup::new();
     let mut server = setup.start(env.kind);
-    let (options, mut events) = Events::in_detail(setup.trusting(&env));
-    let client = options.connect(url("tls", "localhost", &server)).await.unwrap();
+    let proxy = Proxy::recording(server.addr());
+    let options = setup.trusting(&env).token(CANARY.to_owned());
+    let (options, mut events) = Events::in_detail(options);
+    let client = options.connect(url("tls", "localhost", proxy.addr())).await.unwrap();
     let foreign = Authority::new("foreign").issue(&["localhost"]);
     setup.files.write_certificate("server", &foreign);
     server.restart();
@@ -129,6 +182,12 @@ pub(crate) async fn a_reconnect_to_a_server_with_a_foreign_certificate<R: Rt>(
     setup.files.write_certificate("server", &setup.authority.issue(&["localhost"]));
     server.restart();
     env.connected(&client, 2).await;
+    drop(client);
+    let said = proxy.said();
+    // A server that ends may take a link with it before the handshake.
+    let (nothing, tls): (Vec<_>, Vec<_>) = said.iter().partition(|said| said.is_empty());
+    assert!(tls.len() >= 3, "{} links, {} without a word", said.len(), nothing.len());
+    assert!(tls.iter().all(|said| is_tls(said)), "{}", said.concat().escape_ascii());
 }
 
 /// A server that a test plays: it says `first`, and gives all that the client says to that.
@@ -143,11 +202,20 @@ fn play(first: &'static str) -> (String, thread::JoinHandle<Vec<u8>>) {
     (address, server)
 }
 
-/// Nothing but the beginning of a TLS handshake.
-fn is_hello(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0x16, 3])
-        && !bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes())
-        && !bytes.windows(7).any(|window| window == b"CONNECT")
+/// A TLS handshake, with nothing behind it that is not in a record of TLS, and no secret in it.
+pub(crate) fn is_tls(bytes: &[u8]) -> bool {
+    let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+    let mut rest = bytes;
+    // The last record may have been cut.
+    while let [0x14..=0x17, 3, _, high, low, record @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        rest = record.get(length..).unwrap_or_default();
+    }
+    bytes.starts_with(&[0x16, 3]) && rest.len() < 5 && !has(CANARY.as_bytes()) && !has(b"CONNECT")
+}
+
+fn is_nothing(bytes: &[u8]) -> bool {
+    bytes.is_empty()
 }
 
 const REQUIRED: &str = "INFO {\"tls_required\":true,\"max_payload\":100}\r\n";
@@ -164,11 +232,11 @@ pub(crate) async fn credentials_are_never_sent_in_plain<R: Rt>(env: Env<R, ()>) 
         let url = format!("{scheme}://joe:{CANARY}@{address}");
         refused(trusting_nobody(&env), &url, "closed the stream").await;
         let said = server.join().unwrap();
-        assert!(is_hello(&said), "{}", said.escape_ascii());
+        assert!(is_tls(&said), "{}", said.escape_ascii());
     }
     let (address, server) = play("");
     refused(trusting_nobody(&env).tls_first(), &address, "closed the stream").await;
-    assert!(is_hello(&server.join().unwrap()));
+    assert!(is_tls(&server.join().unwrap()));
 }
 
 pub(crate) async fn nothing_is_said_to_a_server_that_cannot_do_the_tls_that_is_required<R: Rt>(
@@ -199,7 +267,7 @@ pub(crate) async fn a_handshake_that_stalls_ends_in_time<R: Rt>(env: Env<R, ()>)
         let mut client = RawConnection::accept(&listener);
         client.send(REQUIRED.as_bytes());
         let said = client.read_some();
-        assert!(is_hello(&said), "{}", said.escape_ascii());
+        assert!(is_tls(&said), "{}", said.escape_ascii());
         // It is the client that ends it.
         client.expect_eof();
     });
