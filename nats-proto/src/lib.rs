@@ -59,7 +59,7 @@
 //!                     connection.handle_dial(now(), id, dialled);
 //!                 }
 //!                 Event::Hangup => {
-//!                     stream = None;
+//!                     (stream, input) = (None, BytesMut::new());
 //!                     let unsent = std::mem::take(&mut output);
 //!                     connection.handle_disconnect(now(), DisconnectReason::Requested, unsent);
 //!                 }

@@ -141,7 +141,8 @@ pub enum Event {
         info: Option<Box<ServerInfo>>,
     },
     /// Close the byte stream (or give up the attempt) and answer with
-    /// [`handle_disconnect`](crate::Connection::handle_disconnect).
+    /// [`handle_disconnect`](crate::Connection::handle_disconnect). What was read of the stream and not handled is of no use
+    /// any more: the input of the next one begins empty.
     Hangup,
     /// A connection is up: subscriptions are restored and publishes flow.
     Connected {

@@ -101,7 +101,7 @@ impl Connection {
 
     /// The one-call form for simple loops: decodes `input` and handles what it holds. Messages come as
     /// events, in order with the others. An incomplete operation stays in `input`, to be completed by the
-    /// next read.
+    /// next read; nothing does once the connection hangs up.
     pub fn receive(&mut self, now: Instant, input: &mut BytesMut) {
         let limits = self.config.limits;
         let (mut decoder, mut ops) = self
@@ -129,6 +129,19 @@ impl Connection {
             self.handle_decode_error(error);
         } else if matches!(self.link, Link::AwaitTls { .. }) && !input.is_empty() {
             self.refuse(ConnectError::Tls(TlsError::EarlyData));
+        }
+        if !input.is_empty() {
+            self.discard_rest(input);
+        }
+    }
+
+    /// Lets go of what is left once no more of it can be of use: before the first bytes of the next link it would be
+    /// garbage, to every server in turn.
+    #[inline(never)]
+    fn discard_rest(&mut self, input: &mut BytesMut) {
+        if matches!(self.link, Link::HangingUp { .. } | Link::Closed) {
+            input.clear();
+            self.input.left = 0;
         }
     }
 

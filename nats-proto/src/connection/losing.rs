@@ -48,6 +48,8 @@ impl Connection {
     ///
     /// To be called once for every stream that was opened, and after every [`Event::Hangup`]. The `reason`
     /// counts unless the connection hung up for one of its own.
+    ///
+    /// What was read of the stream and not handled is of no use any more: the input of the next one begins empty.
     pub fn handle_disconnect(&mut self, now: Instant, reason: DisconnectReason, unsent: OutBuf) {
         let link = core::mem::replace(&mut self.link, Link::Closed);
         let came_back = matches!(link, Link::HangingUp { .. }).then(|| unsent.len());

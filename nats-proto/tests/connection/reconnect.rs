@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use nats_proto::connection::{ConnectError, DisconnectReason, TlsMode};
 use nats_proto::{Event, Instant, ServerError, State};
 
@@ -22,6 +23,27 @@ fn a_lost_link_is_replaced_at_once_and_a_failed_attempt_after_a_wait() {
     let events = wire.connect();
     assert!(matches!(events[..], [Event::Connected { first: false, .. }]));
     assert_eq!(wire.statistics().connects, 2);
+}
+
+#[test]
+fn what_a_link_left_behind_is_not_read_at_the_beginning_of_the_next() {
+    let mut wire = Wire::connected(config());
+    wire.cut();
+    wire.dialled();
+    wire.accept();
+    // The buffer of a caller who never empties it.
+    let mut input = BytesMut::from("HTTP/1.1 400\r\n");
+    wire.connection.receive(wire.now, &mut input);
+    assert_eq!(wire.connection.state(), State::HangingUp);
+    input.extend_from_slice(b"Connection: close\r\n\r\n");
+    wire.connection.receive(wire.now, &mut input);
+    wire.hang_up();
+    wire.pass(WAIT);
+    wire.dialled();
+    wire.accept();
+    input.extend_from_slice(format!("INFO {INFO}\r\nPONG\r\n").as_bytes());
+    wire.connection.receive(wire.now, &mut input);
+    assert_eq!(wire.connection.state(), State::Connected);
 }
 
 #[test]
