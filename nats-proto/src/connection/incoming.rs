@@ -39,7 +39,8 @@ impl Input {
 impl Connection {
     /// `count` bytes came in (also if they complete no operation): the peer is alive.
     ///
-    /// For callers that decode by themselves; [`receive`](Self::receive) does it for you.
+    /// For callers that decode by themselves, for whom [`Statistics::bytes_in`](super::Statistics::bytes_in) counts what is
+    /// told here; [`receive`](Self::receive) does it for you.
     pub fn handle_inbound(&mut self, count: usize) {
         if count > 0 {
             self.bytes_in = self.bytes_in.saturating_add(count as u64);
@@ -65,6 +66,15 @@ impl Connection {
     /// `ops`; everything else turns into events, and [`ServerOp::Ok`] stands in its place.
     ///
     /// Events of the same batch come after its messages.
+    ///
+    /// Who uses this instead of [`receive`](Self::receive) decodes with a [`ServerDecoder`], and
+    /// - makes a new one, with an empty input, for each byte stream: what one link left behind is garbage to the next;
+    /// - tells [`handle_inbound`](Self::handle_inbound) of all bytes that come in. That a batch holds an operation is a sign
+    ///   of life of the server, but a large message may be on its way for longer than
+    ///   [`Config::ping_interval`](super::Config::ping_interval) before it is one;
+    /// - tells [`handle_decode_error`](Self::handle_decode_error) of an error of the decoder, behind the operations that it
+    ///   came to before;
+    /// - looks at what is left of its input when it is to encrypt the stream: see [`Event::StartTls`].
     pub fn handle_ops(
         &mut self,
         now: Instant,
@@ -72,6 +82,9 @@ impl Connection {
         deliveries: &mut Vec<Delivery>,
     ) {
         let ServerOps { chunk, items } = ops;
+        if !items.is_empty() {
+            self.keepalive.heard();
+        }
         self.handle_each(now, items, chunk, |_, _, route, index, _| match deliveries.last_mut() {
             // Messages come in runs for the same subscription.
             Some(last) if last.route == route && last.messages.end == index => {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use nats_proto::connection::DisconnectReason;
+use nats_proto::wire::{ServerDecoder, ServerOps};
 use nats_proto::{Event, State};
 
 use crate::support::{Wire, config};
@@ -118,6 +120,31 @@ fn a_read_of_nothing_is_no_sign_of_life() {
     for _ in 0..2 {
         wire.pass(INTERVAL);
         wire.connection.handle_inbound(0);
+    }
+    wire.pass(INTERVAL);
+    wire.hang_up();
+}
+
+#[test]
+fn a_batch_of_operations_is_a_sign_of_life_and_an_empty_one_is_none() {
+    let mut wire = Wire::connected(config());
+    let mut decoder = ServerDecoder::new(wire.connection.config().limits);
+    let (mut input, mut ops) = (BytesMut::new(), ServerOps::new());
+    let mut batch = |wire: &mut Wire, bytes: &str| {
+        input.extend_from_slice(bytes.as_bytes());
+        decoder.decode(&mut input, &mut ops).expect("valid operations");
+        wire.connection.handle_ops(wire.now, &mut ops, &mut Vec::new());
+        ops.clear();
+    };
+    for _ in 0..10 {
+        wire.pass(INTERVAL);
+        assert_eq!(wire.written(), "PING\r\n");
+        batch(&mut wire, "PONG\r\n");
+    }
+    assert_eq!(wire.connection.state(), State::Connected);
+    for _ in 0..2 {
+        wire.pass(INTERVAL);
+        batch(&mut wire, "");
     }
     wire.pass(INTERVAL);
     wire.hang_up();
