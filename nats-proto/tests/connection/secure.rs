@@ -27,7 +27,7 @@ fn after_info(config: Config, info: &str) -> (Wire, Vec<Event>) {
 fn tls_id(events: &[Event]) -> DialId {
     match events {
         [Event::StartTls { id, server }] => {
-            assert_eq!(server.host(), "a");
+            assert_eq!((server.host(), server.tls_name()), ("a", "a"));
             *id
         }
         other => panic!("no StartTls, but {other:?}"),
@@ -243,10 +243,11 @@ fn a_websocket_that_is_to_be_encrypted_and_is_not_is_refused() {
 }
 
 /// The names that certificates are checked for, of the servers that are told of before the link is encrypted, and of the
-/// first of them when it is told of again behind the handshake.
+/// first of them when it is told of again behind the handshake. INFO names another host each time, which changes nothing.
 fn names(tls: TlsMode, server: &str) -> (Vec<String>, String) {
     let urls = r#""connect_urls":["evil.example:1","10.0.0.2:1"]"#;
-    let info = format!(r#"INFO {{"tls_required":true,"max_payload":1000,{urls}}}"#);
+    let own = r#""host":"evil.example","ip":"10.0.0.3""#;
+    let info = format!(r#"INFO {{"tls_required":true,"max_payload":1000,{own},{urls}}}"#);
     let (mut wire, mut events) = after_info(with(tls, server), &info);
     let Event::ServersDiscovered(mut found) = events.remove(0) else { panic!("{events:?}") };
     found.sort_by_key(|found| found.host().len());
@@ -255,7 +256,7 @@ fn names(tls: TlsMode, server: &str) -> (Vec<String>, String) {
         wire.connection.handle_tls(tls_id(&events), Ok(()));
     }
     wire.written();
-    wire.feed(format!("PONG\r\nINFO {{{}}}\r\n", urls.replace(",\"10.0.0.2:1\"", "")));
+    wire.feed(format!("PONG\r\nINFO {{{own},{}}}\r\n", urls.replace(",\"10.0.0.2:1\"", "")));
     wire.cut();
     let again = wire.dialled();
     assert_eq!(again.host(), "evil.example");
@@ -308,4 +309,24 @@ fn who_cannot_do_tls_says_nothing_to_an_encrypted_websocket() {
     let plain = format!("INFO {INFO}");
     let (mut wire, _) = after_info(with(TlsMode::Unavailable, "wss://u:secret@a"), &plain);
     assert_eq!(refusal(&mut wire), ConnectError::TlsRequired);
+}
+
+#[test]
+fn the_host_of_info_is_neither_dialled_nor_what_a_certificate_is_checked_for() {
+    for host in ["evil.example", "10.0.0.3"] {
+        for tls in [TlsMode::Available, TlsMode::First] {
+            let own = format!(r#""tls_required":true,"host":"{host}","ip":"{host}","port":1"#);
+            let (mut wire, events) = after_info(with(tls, "tls://a"), &format!("INFO {{{own}}}"));
+            if tls == TlsMode::Available {
+                wire.connection.handle_tls(tls_id(&events), Ok(()));
+            }
+            wire.written();
+            wire.feed(format!("PONG\r\nINFO {{{own}}}\r\n"));
+            wire.cut();
+            wire.pass(std::time::Duration::from_secs(3));
+            let again = wire.dialled();
+            let name = (again.host(), again.port(), again.tls_name());
+            assert_eq!(name, ("a", 4222, "a"), "{host}, {tls:?}");
+        }
+    }
 }

@@ -44,6 +44,7 @@ mod slow_consumers;
 mod stale;
 mod support;
 mod tls;
+mod tls_network;
 mod tls_refusals;
 mod tracing_messages;
 mod traps;
@@ -324,6 +325,9 @@ macro_rules! on_every_process {
                     renewed_certificates_are_used_on_the_next_attempt,
                     a_server_discovered_by_its_address_is_checked_by_name,
                     websockets_are_encrypted_first,
+                }
+                tls_network {
+                    a_host_that_info_names_is_not_what_the_certificate_is_checked_for,
                 }
                 tls_refusals {
                     bad_certificates_of_servers,
