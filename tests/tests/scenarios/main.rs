@@ -328,6 +328,7 @@ macro_rules! on_every_process {
                 }
                 tls_network {
                     a_host_that_info_names_is_not_what_the_certificate_is_checked_for,
+                    an_encrypted_link_that_is_cut_is_noticed_and_the_next_is_encrypted,
                 }
                 tls_refusals {
                     bad_certificates_of_servers,

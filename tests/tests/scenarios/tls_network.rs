@@ -1,10 +1,13 @@
 //! What a network may do to connections that are encrypted.
 
-use nats_client::ConnectErrorKind;
+use nats_client::{ConnectErrorKind, Notice};
+use nats_proto::connection::DisconnectReason;
+use nats_tests::proxy::{Direction, Fault, Proxy};
 use nats_tests::server::{RealServer, Release, TestServer};
 
-use crate::support::{Env, Rt};
+use crate::support::{Env, Events, Rt, next, text};
 use crate::tls::{Setup, url, works};
+use crate::tls_refusals::is_tls;
 
 pub(crate) async fn a_host_that_info_names_is_not_what_the_certificate_is_checked_for<R: Rt>(
     env: Env<R, Release>,
@@ -29,4 +32,46 @@ pub(crate) async fn a_host_that_info_names_is_not_what_the_certificate_is_checke
         assert_eq!(error.kind(), ConnectErrorKind::Tls, "{error}");
         assert!(error.to_string().contains(&format!("for name \"{host}\"")), "{error}");
     }
+}
+
+pub(crate) async fn an_encrypted_link_that_is_cut_is_noticed_and_the_next_is_encrypted<R: Rt>(
+    env: Env<R, Release>,
+) {
+    let cuts: [fn(&Proxy); 4] = [
+        // Nobody says the word that TLS has for an end.
+        |proxy| proxy.cut(Fault::End),
+        |proxy| proxy.half_close(Direction::ToClient),
+        // The server says it.
+        |proxy| proxy.half_close(Direction::ToServer),
+        |proxy| proxy.cut(Fault::Reset),
+    ];
+    let setup = Setup::new();
+    let server = setup.start(env.kind);
+    let proxy = Proxy::recording(server.addr());
+    let (options, mut notices) = Events::in_detail(setup.trusting(&env));
+    let client = options.connect(url("nats", "localhost", proxy.addr())).await.unwrap();
+    let mut subscriber = client.subscribe("cut").await.unwrap();
+    for (index, cut) in cuts.iter().enumerate() {
+        client.publish("cut", "before".into()).await.unwrap();
+        assert_eq!(text(&next(&mut subscriber).await), "before");
+        cut(&proxy);
+        let seen = notices.until(|notice| matches!(notice, Notice::Disconnected { .. })).await;
+        // Not by a keepalive that nobody answers.
+        let reason = match seen.last() {
+            Some(Notice::Disconnected { reason }) => reason,
+            other => panic!("{other:?}"),
+        };
+        match index {
+            3 => assert!(matches!(reason, DisconnectReason::Io(_)), "{reason:?}"),
+            _ => assert_eq!(*reason, DisconnectReason::Eof, "cut {index}"),
+        }
+        notices.until(|notice| *notice == Notice::Connected).await;
+        client.publish("cut", "after".into()).await.unwrap();
+        assert_eq!(text(&next(&mut subscriber).await), "after");
+    }
+    let links = client.delivery_statistics().connects;
+    drop((client, subscriber));
+    let said = proxy.said();
+    assert_eq!((said.len(), links), (1 + cuts.len(), 1 + cuts.len() as u64));
+    assert!(said.iter().all(|said| is_tls(said)));
 }
