@@ -117,4 +117,5 @@ pub(crate) async fn three_nodes_outlive_the_worst_of_one<R: Rt>(release: Release
     let sums = ledger.settle::<R>().await;
     println!("three nodes, nats-server {}: {sums:?}", release.version());
     assert_eq!(sums.unaccounted, 0, "{sums:?}");
+    assert!(sums.placed > 0, "{sums:?}");
 }

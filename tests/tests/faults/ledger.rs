@@ -11,6 +11,7 @@ use nats_client::connection::State;
 use nats_client::{Client, ConnectOptions, Notice, PendingPolicy};
 use nats_proto::connection::{DisconnectReason, Statistics};
 
+use crate::received::{Place, Received};
 use crate::support::{Rt, until};
 
 /// Messages between two flushes of a publisher that flushes.
@@ -21,75 +22,6 @@ const LITTLE: usize = 16 * 1024;
 
 /// More than any subscriber has waiting: none may lose a message here.
 const PLENTY: usize = 10_000_000;
-
-/// The numbers of one publisher that one subscription has got.
-#[derive(Debug, Default)]
-pub(crate) struct Received {
-    seen: Vec<u64>,
-    count: u64,
-    next: u64,
-    /// Behind the last one of each run that came in order: as few runs as there can be.
-    ends: Vec<u64>,
-    late: u64,
-    /// Those that came over one link and then over another one, to another server.
-    again: u64,
-}
-
-impl Received {
-    /// Books for so many numbers, which take no more memory later.
-    pub(crate) fn with_room(numbers: u64) -> Self {
-        // Zeros alone would not be given memory before they are written to.
-        let mut seen = vec![u64::MAX; word(numbers) + 1];
-        seen.fill(0);
-        Self { seen, ..Self::default() }
-    }
-
-    /// # Panics
-    /// The message has come before.
-    pub(crate) fn book_once(&mut self, number: u64) {
-        assert!(!self.has(number), "{number} came twice");
-        self.seen.resize(self.seen.len().max(word(number) + 1), 0);
-        self.seen[word(number)] |= 1 << (number % 64);
-        self.count += 1;
-    }
-
-    /// Books a number over a link that may be to `another_server` than an earlier one: the server before may have given
-    /// it out, and this one has not yet.
-    ///
-    /// # Panics
-    /// The message has come before.
-    fn book(&mut self, number: u64, another_server: bool) {
-        if another_server && self.has(number) {
-            self.again += 1;
-        } else {
-            self.book_once(number);
-        }
-        self.late += u64::from(number < self.next);
-        self.next = self.next.max(number + 1);
-        match self.ends.iter_mut().filter(|end| **end <= number).max() {
-            Some(end) => *end = number + 1,
-            None => self.ends.push(number + 1),
-        }
-    }
-
-    /// What comes from one link of the publisher over one of the witness comes in order. A server may still have
-    /// messages of links that are gone, and give them out between those of the next.
-    ///
-    /// # Panics
-    /// The messages came in more runs than there are pairs of links.
-    fn check_order(&self, publisher: u64, witness: u64) {
-        let (runs, most) = (self.ends.len() as u64, publisher * witness);
-        assert!(runs <= most, "{runs} runs over {publisher} and {witness} links: {:?}", self.ends);
-    }
-
-    fn has(&self, number: u64) -> bool {
-        self.seen.get(word(number)).is_some_and(|word| word & 1 << (number % 64) != 0)
-    }
-}
-
-fn word(number: u64) -> usize {
-    usize::try_from(number / 64).expect("the books fit into memory")
-}
 
 /// A client whose ends of links are counted.
 #[derive(Clone, Debug)]
@@ -148,12 +80,14 @@ impl Witness {
         let handle = Arc::new(party.client.clone());
         let client = Arc::downgrade(&handle);
         R::spawn(async move {
+            let mut place = Place::default();
             while let Some(message) = subscriber.next().await {
                 let publisher: usize = parse(message.subject.rsplit('.').next());
                 let number = parse(std::str::from_utf8(&message.payload).ok());
                 let Some(client) = client.upgrade() else { return };
-                let moved = !one_server && client.delivery_statistics().connects > 1;
-                lock(&books)[publisher].book(number, moved);
+                let Statistics { connects, messages_in, .. } = client.delivery_statistics();
+                let link = place.of_next(connects, messages_in);
+                lock(&books)[publisher].book(number, link, !one_server && connects > 1);
             }
         });
         Self { party, received, _handle: handle }
@@ -223,6 +157,8 @@ pub(crate) struct Sums {
     pub(crate) late: u64,
     /// Received once more, over a link to another server.
     pub(crate) again: u64,
+    /// Received over a link that is known, so that they would not have been taken twice.
+    pub(crate) placed: u64,
     pub(crate) connects: u64,
 }
 
@@ -344,6 +280,7 @@ impl Ledger {
                 sums.received += received.count;
                 sums.late += received.late;
                 sums.again += received.again;
+                sums.placed += received.placed;
             }
             sums.connects += witness.party.connects();
         }

@@ -7,6 +7,7 @@ mod cluster;
 mod killed;
 mod ledger;
 mod process;
+mod received;
 mod soak;
 mod storm;
 #[allow(dead_code, reason = "the scenarios use all of it")]

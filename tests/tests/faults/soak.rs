@@ -9,7 +9,7 @@ use nats_client::ConnectOptions;
 use nats_tests::proxy::{Direction, Fault, Proxy};
 use nats_tests::server::{Options, RealServer, Release, TestServer};
 
-use crate::ledger::Received;
+use crate::received::Received;
 use crate::support::{Rt, until};
 use crate::{count, process};
 
