@@ -1,13 +1,18 @@
 //! `cargo xtask fuzz`: every fuzz target, for a while.
 
+mod minimize;
+
 use std::collections::VecDeque;
 use std::fs;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::process::{self, cargo, output, shown, step, succeeds};
 use crate::{Result, workspace};
+
+pub(crate) use minimize::minimize;
 
 /// A decoder that allocates what a length on the wire says before it has checked it meets this limit, long
 /// before the machine runs out of memory.
@@ -68,29 +73,48 @@ impl Limit {
 /// # Errors
 /// A target does not build, or an input made one crash, hang, or take too much time or memory.
 pub(crate) fn run(limit: Limit, only: &[String]) -> Result {
-    if !succeeds(cargo(Some("nightly")).args(["fuzz", "--version"])) {
-        process::run(cargo(None).args(["install", "cargo-fuzz", "--locked"]))?;
-    }
-    let list = output(cargo(Some("nightly")).args(["fuzz", "list"]))?;
-    let known: Vec<&str> = list.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
-    if let Some(unknown) = only.iter().find(|name| !known.contains(&name.as_str())) {
-        return Err(format!("there is no target '{unknown}', only {}", known.join(", ")).into());
-    }
-    let wanted = |name: &&str| only.is_empty() || only.iter().any(|wanted| wanted == name);
-    let targets: Vec<&str> = known.into_iter().filter(wanted).collect();
-    if targets.is_empty() {
-        return Err("there are no fuzz targets".into());
-    }
-    let at_once = thread::available_parallelism().map_or(1, usize::from).min(targets.len());
-    let options = limit.options(targets.len(), at_once);
-    let (number, each) = (targets.len(), options.join(" "));
+    let targets = Targets::of(only)?;
+    let number = targets.names.len();
+    let at_once = thread::available_parallelism().map_or(1, usize::from).min(number);
+    let options = limit.options(number, at_once);
+    let each = options.join(" ");
     step(&format!("fuzzing, {number} targets, each with {each}, {at_once} at once"));
     let build_options = limit.build_options();
-    process::run(cargo(Some("nightly")).args(["fuzz", "build"]).args(build_options))?;
+    targets.build(build_options)?;
 
-    let outcomes = run_targets(&targets, build_options, &options, at_once)?;
+    let outcomes = run_targets(&targets.names, build_options, &options, at_once)?;
     print!("{}", table(&outcomes));
     verdict(&outcomes)
+}
+
+/// What there is to fuzz.
+struct Targets {
+    names: Vec<String>,
+}
+
+impl Targets {
+    /// All of them, or those of these names. Installs cargo-fuzz if need be.
+    ///
+    /// # Errors
+    /// There is none, or none of a name.
+    fn of(only: &[String]) -> Result<Self> {
+        if !succeeds(cargo(Some("nightly")).args(["fuzz", "--version"])) {
+            process::run(cargo(None).args(["install", "cargo-fuzz", "--locked"]))?;
+        }
+        let list = output(cargo(Some("nightly")).args(["fuzz", "list"]))?;
+        let known: Vec<&str> =
+            list.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
+        if let Some(unknown) = only.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(format!("there is no target '{unknown}', only {}", known.join(", ")).into());
+        }
+        let wanted = |name: &&str| only.is_empty() || only.iter().any(|wanted| wanted == name);
+        let names: Vec<String> = known.into_iter().filter(wanted).map(str::to_owned).collect();
+        if names.is_empty() { Err("there are no fuzz targets".into()) } else { Ok(Self { names }) }
+    }
+
+    fn build(&self, options: &[&str]) -> Result {
+        process::run(cargo(Some("nightly")).args(["fuzz", "build"]).args(options))
+    }
 }
 
 /// # Errors
@@ -117,12 +141,12 @@ fn verdict(outcomes: &[Outcome]) -> Result {
 
 /// What became of each target, in the order of the list.
 fn run_targets(
-    targets: &[&str],
+    targets: &[String],
     build_options: &[&str],
     options: &[String],
     at_once: usize,
 ) -> Result<Vec<Outcome>> {
-    let queue: Mutex<VecDeque<&str>> = Mutex::new(targets.iter().copied().collect());
+    let queue: Mutex<VecDeque<&String>> = Mutex::new(targets.iter().collect());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
@@ -156,22 +180,13 @@ fn fuzz_target(target: &str, build_options: &[&str], options: &[String]) -> Resu
     fs::create_dir_all(&found)?;
     let seeds = workspace::root().join("fuzz/corpus").join(target);
     let words = workspace::root().join("fuzz/dictionaries").join(format!("{target}.dict"));
-    let mut command = cargo(Some("nightly"));
-    command.args(["fuzz", "run"]).args(build_options).arg(target).arg(&found);
-    if seeds.is_dir() {
-        command.arg(&seeds);
-    }
+    let seeds = if seeds.is_dir() { vec![seeds] } else { Vec::new() };
+    let mut command = target_command(target, build_options, &found, &seeds);
     command
-        .arg("--")
         .args(options)
-        .arg(format!("-rss_limit_mb={MEMORY_MIB}"))
-        .arg(format!("-timeout={TIMEOUT_SECONDS}"))
         // What takes less is not even counted: without this, the slowest takes 0 s unless it takes 10.
         .arg(format!("-report_slow_units={SLOWEST_SECONDS}"))
         .arg("-print_final_stats=1")
-        // Freed memory is kept back by the sanitizer to find uses of it; at its default of 256 MiB that
-        // would be half of the limit above.
-        .env("ASAN_OPTIONS", "quarantine_size_mb=32")
         .stdin(Stdio::null());
     if words.is_file() {
         command.arg(format!("-dict={}", words.display()));
@@ -188,6 +203,25 @@ fn fuzz_target(target: &str, build_options: &[&str], options: &[String]) -> Resu
         return Err(format!("{target} did not report its runs:\n{text}").into());
     }
     Ok(Outcome { target: target.to_owned(), report, passed })
+}
+
+/// Runs a target with inputs from all of the directories, of which the first gets new ones.
+fn target_command(
+    target: &str,
+    build_options: &[&str],
+    first: &Path,
+    others: &[PathBuf],
+) -> Command {
+    let mut command = cargo(Some("nightly"));
+    command.args(["fuzz", "run"]).args(build_options).arg(target).arg(first).args(others);
+    command
+        .arg("--")
+        .arg(format!("-rss_limit_mb={MEMORY_MIB}"))
+        .arg(format!("-timeout={TIMEOUT_SECONDS}"))
+        // Freed memory is kept back by the sanitizer to find uses of it; at its default of 256 MiB that
+        // would be half of the limit above.
+        .env("ASAN_OPTIONS", "quarantine_size_mb=32");
+    command
 }
 
 /// What libFuzzer tells of a run.

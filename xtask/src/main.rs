@@ -54,6 +54,8 @@ usage: cargo xtask <command>
   fuzz [--seconds N | --minutes N | --runs N] [TARGET]...
                       runs fuzz targets for N seconds each (default: 30), for N minutes in all, or N times each
                       with short inputs
+  fuzz --minimize [TARGET]...
+                      puts into fuzz/corpus what such runs have found and reaches more, and takes out what does not
   mutants [--shard K/N]
                       changes one line of nats-proto after the other, and says what no test notices: hours
   bench [--quick] [-- ARGS]
@@ -75,6 +77,7 @@ enum Command {
     Simulate { seeds: u64 },
     Faults { long: bool, filters: Vec<OsString> },
     Fuzz { limit: Limit, targets: Vec<String> },
+    Minimize { targets: Vec<String> },
     Mutants { shard: Shard },
     Instructions { record: bool },
     Deny,
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
         Command::Simulate { seeds } => simulate::run(*seeds),
         Command::Faults { long, filters } => faults::run(*long, filters),
         Command::Fuzz { limit, targets } => fuzz::run(*limit, targets),
+        Command::Minimize { targets } => fuzz::minimize(targets),
         Command::Mutants { shard } => mutants::run(*shard),
         Command::Instructions { record } => instructions::run(*record),
         Command::Deny => deny::run(),
@@ -168,10 +172,15 @@ fn parse(mut parser: lexopt::Parser) -> std::result::Result<Command, lexopt::Err
             (Command::Fuzz { limit, .. }, Long("runs")) => {
                 *limit = Limit::Runs(parser.value()?.parse()?);
             }
+            (Command::Fuzz { targets, .. }, Long("minimize")) => {
+                command = Command::Minimize { targets: std::mem::take(targets) };
+            }
             (Command::Mutants { shard }, Long("shard")) => {
                 *shard = Shard::parse(&parser.value()?.string()?)?;
             }
-            (Command::Fuzz { targets, .. }, Value(target)) => targets.push(target.string()?),
+            (Command::Fuzz { targets, .. } | Command::Minimize { targets }, Value(target)) => {
+                targets.push(target.string()?);
+            }
             (_, other) => return Err(other.unexpected()),
         }
     }
@@ -206,6 +215,15 @@ mod tests {
         assert_eq!(parsed(&["fuzz", "--runs", "5", "a"]), fuzz(Limit::Runs(5), &["a"]));
         assert_eq!(parsed(&["fuzz"]), fuzz(FUZZ_TIME, &[]));
         assert!(parse_args(&["fuzz", "--seconds", "soon"]).is_err());
+    }
+
+    #[test]
+    fn fuzz_can_minimize_instead() {
+        for args in [["fuzz", "--minimize", "a"], ["fuzz", "a", "--minimize"]] {
+            let minimize = Command::Minimize { targets: vec!["a".into()] };
+            assert_eq!(parse_args(&args).unwrap(), minimize);
+        }
+        assert!(parse_args(&["fuzz", "--minimize", "--seconds", "1"]).is_err());
     }
 
     #[test]
