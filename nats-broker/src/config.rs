@@ -15,9 +15,9 @@ pub enum Auth {
     /// Everybody; credentials that a client sends are ignored.
     #[default]
     None,
-    /// Whoever knows the token.
+    /// Whoever knows the token. Nobody, if it is empty, as a variable that is not set may make it.
     Token(String),
-    /// The users of this table, by name, with their passwords.
+    /// The users of this table, by name, with their passwords. Whoever has an empty one is not let in.
     Users(BTreeMap<String, String>),
 }
 
@@ -55,10 +55,12 @@ impl Auth {
 }
 
 /// Compares without stopping at the first difference, so that the time taken does not tell where it is.
+///
+/// Nothing is not the same as nothing: where credentials are asked for, who gives none must not be let in.
 fn same(given: Option<&str>, expected: &str) -> bool {
     let (given, expected) = (given.unwrap_or_default().as_bytes(), expected.as_bytes());
     let difference = given.iter().zip(expected).fold(0_u8, |bits, (a, b)| bits | (a ^ b));
-    given.len() == expected.len() && difference == 0
+    given.len() == expected.len() && difference == 0 && !expected.is_empty()
 }
 
 impl fmt::Debug for Auth {
@@ -158,5 +160,6 @@ mod tests {
         assert!(!same(Some("secret2"), "secret"));
         assert!(!same(Some("Secret"), "secret"));
         assert!(!same(None, "secret"));
+        assert!(!same(None, "") && !same(Some(""), ""));
     }
 }

@@ -91,6 +91,8 @@
 //!   the real server) are ignored as well, and none has its type checked. Names are compared without regard to case
 //!   in ASCII alone. -0.0 counts as a protocol version of 0. In a second CONNECT, flags that are left out have their
 //!   defaults again, instead of what the first one said; only credentials are remembered.
+//! * A token or a password that is set, but empty, lets nobody in. The real server takes an empty token for none, with
+//!   which everybody may come in, and a user with an empty password for one who needs none.
 //! * An operation is handled when all of it has come. The real server looks at the control line of a publish before
 //!   its payload is there, and so may answer a bad one a little earlier, and, if that comes in pieces, twice.
 //! * Subscriptions of one client are bounded by default (1,000,000), since no bound here is ever infinite.

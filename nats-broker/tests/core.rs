@@ -389,6 +389,28 @@ fn statistics_count_messages_and_their_bytes() {
 }
 
 #[test]
+fn credentials_that_are_empty_let_nobody_in() {
+    let auths = [Auth::Token(String::new()), Auth::user("ann", ""), Auth::user("", "")];
+    for auth in auths {
+        let mut config = Config::default();
+        config.auth = auth;
+        let mut memory = Memory::new(config);
+        for (client, fields) in [
+            ('A', ""),
+            ('B', r#""auth_token":"""#),
+            ('C', r#""user":"","pass":"""#),
+            ('D', r#""user":"ann""#),
+            ('E', r#""user":"ann","pass":"""#),
+        ] {
+            memory.connect(client);
+            assert!(text(&mut memory, client).contains("\"auth_required\":true"));
+            memory.input(client, format!("CONNECT {{{fields}}}\r\n").as_bytes());
+            assert_eq!(text(&mut memory, client), "-ERR 'Authorization Violation'\r\n");
+        }
+    }
+}
+
+#[test]
 fn several_users_can_be_known() {
     let mut config = Config::default();
     config.auth = Auth::Users(BTreeMap::from([
