@@ -100,6 +100,11 @@ pub struct Config {
     pub max_connections: usize,
     /// The most subscriptions of one client. Default: 1,000,000 (`nats-server` has no bound by default).
     pub max_subscriptions: usize,
+    /// The most tokens that the subject of a subscription may have; with zero, as many as a control line has room for.
+    /// Default: 255, the most that `nats-server` can be told (it has no bound by default).
+    ///
+    /// A token in which a subject differs from all others that are subscribed to takes some 500 bytes of memory.
+    pub max_subscription_tokens: usize,
     /// The time between keepalive probes; with zero there are none, and no client is ever stale. Default: 2 min.
     pub ping_interval: Duration,
     /// How long after CONNECT the first probe is sent; up to a fifth is added at random. Default: 2 s.
@@ -129,6 +134,7 @@ impl Default for Config {
             max_pending: 64 * 1024 * 1024,
             max_connections: 65_536,
             max_subscriptions: 1_000_000,
+            max_subscription_tokens: 255,
             ping_interval: Duration::from_secs(120),
             first_ping: Duration::from_secs(2),
             max_pings_out: 2,

@@ -56,10 +56,10 @@
 //! # What it bounds
 //!
 //! Everything that a client can make the broker remember has a bound that is a setting of [`Config`]: connections,
-//! subscriptions a connection, bytes of a control line and of a message, and bytes that wait to be written to a
-//! connection. Payloads of 4 KiB and more are not copied, but kept as slices of the buffer that they were read
-//! into; one that waits for a slow client can keep the whole of that buffer (64 KiB in `serve`, if messages are
-//! smaller than that) from being used again. In `serve`, a client that was hung up on is no longer counted, and has
+//! subscriptions a connection, tokens of their subjects, bytes of a control line and of a message, and bytes that wait
+//! to be written to a connection. Payloads of 4 KiB and more are not copied, but kept as slices of the buffer that they
+//! were read into; one that waits for a slow client can keep the whole of that buffer (64 KiB in `serve`, if messages
+//! are smaller than that) from being used again. In `serve`, a client that was hung up on is no longer counted, and has
 //! the write time-out to take what is left for it.
 //!
 //! # Where it differs from `nats-server`
@@ -95,7 +95,8 @@
 //!   which everybody may come in, and a user with an empty password for one who needs none.
 //! * An operation is handled when all of it has come. The real server looks at the control line of a publish before
 //!   its payload is there, and so may answer a bad one a little earlier, and, if that comes in pieces, twice.
-//! * Subscriptions of one client are bounded by default (1,000,000), since no bound here is ever infinite.
+//! * Subscriptions of one client and the tokens of their subjects are bounded by default (1,000,000 and 255), since no
+//!   bound here is ever infinite.
 //! * Matching subscriptions are served in a fixed order: wildcards as the real server does it, then by age. In the
 //!   real server, the order among the subscriptions to one subject is random; and to a subject to which there were
 //!   messages already, it serves those that came later last, by age, whatever wildcards they have.

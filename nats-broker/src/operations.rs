@@ -8,6 +8,7 @@ use nats_proto::{ConnectInfo, DecodeError, Instant, Protocol};
 
 use crate::Broker;
 use crate::event::SessionId;
+use crate::routing::tokens;
 use crate::session::{Phase, Wishes};
 use crate::subscriptions::Subscription;
 
@@ -173,6 +174,14 @@ impl Broker {
                 Quoted(subject.of(chunk)),
                 Quoted(RESERVED_QUEUE)
             );
+            self.send(id, |out| encoder::err(out, &text));
+            return;
+        }
+        let most = self.config.max_subscription_tokens;
+        if most > 0 && tokens(subject.of(chunk)).nth(most).is_some() {
+            let subject = Quoted(subject.of(chunk));
+            let text =
+                format!("Permissions Violation for Subscription to {subject}, too many tokens");
             self.send(id, |out| encoder::err(out, &text));
             return;
         }

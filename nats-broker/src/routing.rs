@@ -277,7 +277,7 @@ impl Routes {
     }
 }
 
-fn tokens(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn tokens(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
     subject.split(|byte| *byte == b'.')
 }
 

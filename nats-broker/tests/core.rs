@@ -209,6 +209,24 @@ fn large_payloads_are_delivered_without_copying_them() {
 }
 
 #[test]
+fn tokens_of_subscriptions_are_bounded_unless_that_is_turned_off() {
+    let subscribe = |memory: &mut Memory, tokens: usize| {
+        let subject = vec!["a"; tokens].join(".");
+        memory.input('A', format!("SUB {subject} {tokens}\r\n").as_bytes());
+        text(memory, 'A')
+    };
+    let mut bounded = memory(Config::default(), "A");
+    assert_eq!(subscribe(&mut bounded, 255), "");
+    assert!(subscribe(&mut bounded, 256).ends_with(", too many tokens'\r\n"));
+    assert_eq!(bounded.broker.subscriptions(bounded.session('A')), 1);
+    let mut config = Config::default();
+    config.max_subscription_tokens = 0;
+    let mut unbounded = memory(config, "A");
+    assert_eq!(subscribe(&mut unbounded, 2_000), "");
+    assert_eq!(unbounded.broker.subscriptions(unbounded.session('A')), 1);
+}
+
+#[test]
 fn every_member_of_a_queue_group_gets_its_share() {
     let mut memory = memory(Config::default(), "ABCD");
     for client in ['A', 'B', 'C'] {

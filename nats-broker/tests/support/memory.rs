@@ -24,6 +24,7 @@ pub(crate) fn config(script: &Script) -> Config {
             }
             "max_payload" => config.max_payload = number(),
             "max_subscriptions" => config.max_subscriptions = number(),
+            "max_subscription_tokens" => config.max_subscription_tokens = number(),
             "max_connections" => config.max_connections = number(),
             "max_control_line" => config.max_control_line = number(),
             "ping_interval" => config.ping_interval = millis(),
