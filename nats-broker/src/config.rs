@@ -95,6 +95,9 @@ pub struct Config {
     pub max_control_line: usize,
     /// The most bytes that may wait to be written to one client, before it is cut off as a slow consumer.
     /// Default: 64 MiB.
+    ///
+    /// Up to twice as much may be in memory: what [`poll_transmit`](crate::Broker::poll_transmit) gave at a time is let
+    /// go of when the last of it is written.
     pub max_pending: usize,
     /// The most clients at a time. Default: 65,536.
     pub max_connections: usize,

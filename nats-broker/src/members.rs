@@ -7,8 +7,8 @@ use crate::routing::SubscriptionKey;
 
 /// Subscriptions, by age.
 ///
-/// Most often there is one, which needs no memory of its own. When one of many ends, the others need not be moved: a client
-/// that leaves may have hundreds of thousands.
+/// Most often there is one, which needs no memory of its own. When one of many ends, the others need not be moved: a
+/// client that leaves may have hundreds of thousands.
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     /// The oldest. Without it there are no others either.
