@@ -98,6 +98,12 @@ impl Targets {
     /// # Errors
     /// There is none, or none of a name.
     fn of(only: &[String]) -> Result<Self> {
+        if !succeeds(cargo(Some("nightly")).arg("--version")) {
+            let install = "`rustup toolchain install nightly`";
+            return Err(
+                format!("there is no nightly toolchain, which fuzzing needs: {install}").into()
+            );
+        }
         if !succeeds(cargo(Some("nightly")).args(["fuzz", "--version"])) {
             process::run(cargo(None).args(["install", "cargo-fuzz", "--locked"]))?;
         }

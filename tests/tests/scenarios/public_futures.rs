@@ -82,8 +82,11 @@ fn collect(directory: &Path, files: &mut Vec<String>) {
     }
 }
 
+/// What is before the tests in a file. Those in a file of their own are not in this one.
 fn without_tests(text: &str) -> String {
-    text.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned()
+    let inline = |at: &usize| text[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{'));
+    let tests = text.match_indices("#[cfg(test)]\nmod ").map(|(at, _)| at).find(inline);
+    text[..tests.unwrap_or(text.len())].to_owned()
 }
 
 /// The public types that implement one of the traits.
@@ -235,4 +238,11 @@ fn what_is_told_belongs_to_what_comes_next() {
     let shop = type_of("Shop", &[file]);
     assert_eq!(shop.told, "A shop. If the stream is dropped, it shuts.");
     assert!(shop.tells_when_dropped());
+}
+
+#[test]
+fn only_tests_in_the_file_itself_end_what_is_looked_at() {
+    let elsewhere = "#[cfg(test)]\nmod tests;\npub async fn late() {\n}\n";
+    assert_eq!(without_tests(elsewhere), elsewhere);
+    assert_eq!(without_tests("fn a() {}\n#[cfg(test)]\nmod tests {\n}\n"), "fn a() {}\n");
 }
