@@ -37,7 +37,11 @@ pub struct Message {
 impl Message {
     /// The message that `frame` describes in `chunk`.
     ///
-    /// A header block that cannot be read spoils only itself: the message comes with `headers: None`.
+    /// Nobody checks header blocks before they come here. A line that is no header, as [`HeaderName`](crate::HeaderName) and
+    /// [`HeaderValue`](crate::HeaderValue) have it, is left out: one without a colon, with a space in its name, with CR or LF in
+    /// its value, or one that continues the line before it (which keeps its own part of the value). So are what stands behind the
+    /// first blank line, and a status that cannot be read. The other lines and the status are there, so that one bad line spoils
+    /// only itself. Who wants to know what is wrong asks [`HeaderMap::parse`], which refuses such a block.
     ///
     /// Part of its caller, so that the message is put together where it is to be: copies of what was just written in
     /// other pieces are slow.
@@ -89,11 +93,11 @@ impl Message {
     }
 }
 
-/// What a header block holds; nothing, if it cannot be read.
+/// What a header block holds, without what is wrong with it; nothing, if it is none at all.
 #[inline(never)]
 fn read_headers(chunk: &mut Chunk, block: Span) -> ParsedHeaders {
     let (bytes, mut sharer) = chunk.split();
-    HeaderMap::parse_part(block.of(bytes), &mut sharer).unwrap_or_default()
+    HeaderMap::parse_part(block.of(bytes), &mut sharer, |_| Ok(())).unwrap_or_default()
 }
 
 /// A message to be published that owns its parts.
@@ -232,6 +236,57 @@ mod tests {
         assert_eq!(message.headers, None);
         assert_eq!(message.reply, None);
         assert_eq!(message.payload, "payload");
+    }
+
+    #[test]
+    fn a_bad_header_line_spoils_only_itself() {
+        for (block, status, headers) in [
+            ("NATS/1.0 503 A\r\nA: 1\r\nb c: 2\r\nD: 3\r\n\r\n", Some("503 A"), "A=1 D=3"),
+            ("NATS/1.0 503\r\nno colon\r\n: no name\r\n\r\n", Some("503"), ""),
+            ("NATS/1.0\r\nA: 1\r\n folded: 2\r\n\tfolded: 2\r\nD: 3\r\n\r\n", None, "A=1 D=3"),
+            ("NATS/1.0\r\nA: 1\r\n\u{e9}: 2\r\nA: 3\r\n\r\n", None, "A=1 A=3"),
+            // Who can write LF into a value cannot write a header.
+            ("NATS/1.0\r\nA: 1\nB: 2\r\nC: 3\rD: 4\r\nE: 5\r\n\r\n", None, "E=5"),
+            ("NATS/1.0\r\nA: 1\r\nB: \r2\r\r\n\r\n", None, "A=1"),
+            // The end comes too early, too late or not at all.
+            ("NATS/1.0\r\nA: 1\r\n\r\nB: 2\r\n\r\n", None, "A=1"),
+            ("NATS/1.0 404\r\nA: 1\r\nB: 2", Some("404"), "A=1"),
+            ("NATS/1.0 404\r\n", Some("404"), ""),
+            ("NATS/1.0", None, ""),
+            // The first line is bad.
+            ("NATS/1.0 5031\r\nA: 1\r\n\r\n", None, "A=1"),
+            ("NATS/1.0 503\nA: 1\r\nB: 2\r\n\r\n", None, "B=2"),
+            ("NATS/2.0 503\r\nA: 1\r\n\r\n", None, ""),
+            ("A: 1\r\n\r\n", None, ""),
+            ("\r\n\r\n", None, ""),
+        ] {
+            let message = message("subject", "reply", block, "payload");
+            let told = message.status.map(|code| match &message.description {
+                Some(text) => alloc::format!("{code} {text}"),
+                None => code.to_string(),
+            });
+            assert_eq!(told.as_deref(), status, "{block:?}");
+            assert_eq!(message.headers.is_none(), headers.is_empty(), "{block:?}");
+            let map = message.headers.unwrap_or_default();
+            let read = map.iter().flat_map(|(name, values)| {
+                values.iter().map(move |value| alloc::format!("{name}={value}"))
+            });
+            assert_eq!(read.collect::<alloc::vec::Vec<_>>().join(" "), headers, "{block:?}");
+            assert_eq!(message.payload, "payload");
+            assert!(HeaderMap::parse(&Bytes::from(block)).is_err(), "{block:?}");
+            assert_eq!(crate::header::status(block.as_bytes()), message.status, "{block:?}");
+        }
+    }
+
+    /// As many lines as the default limits allow. A quadratic algorithm would need minutes.
+    #[test]
+    fn any_number_of_bad_lines_is_passed_over() {
+        for line in [":\r\n", "x\r\n", "a:\r\n:\r\n", "\r", "\n", "a:\r", "a:b\n", "a"] {
+            let block = ["NATS/1.0 404\r\n", &line.repeat(1 << 17), "x\r\nA: 1\r\n\r\n"].concat();
+            let message = message("subject", "", &block, "");
+            assert_eq!(message.status, Some(StatusCode::NOT_FOUND), "{line:?}");
+            assert!(message.headers.is_some_and(|headers| headers.get("A").is_some()), "{line:?}");
+        }
     }
 
     #[test]

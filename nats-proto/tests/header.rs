@@ -1,15 +1,23 @@
 //! Headers: the map, and the block on the wire.
 
 use bytes::Bytes;
-use nats_proto::StatusCode;
 use nats_proto::header::{
     HeaderError, HeaderMap, HeaderName, HeaderValue, NATS_MESSAGE_ID, NATS_SUBJECT,
     ParseHeaderNameError, ParseHeadersError, ParsedHeaders,
 };
+use nats_proto::wire::{Chunk, MessageFrame, Span};
+use nats_proto::{Message, StatusCode};
 use proptest::prelude::*;
 
 fn parse(block: &str) -> Result<ParsedHeaders, ParseHeadersError> {
     HeaderMap::parse(&Bytes::copy_from_slice(block.as_bytes()))
+}
+
+/// A message with this block.
+fn received(block: &Bytes) -> Message {
+    let len = block.len() as u32;
+    let frame = MessageFrame { headers: Span { start: 0, len }, ..MessageFrame::default() };
+    Message::from_frame(&mut Chunk::from(block.clone()), &frame)
 }
 
 fn encoded(map: &HeaderMap) -> String {
@@ -448,6 +456,30 @@ proptest! {
     }
 
     #[test]
+    fn a_message_has_the_good_lines_of_a_block_in_their_order(
+        lines in prop::collection::vec(
+            prop_oneof![
+                3 => (name(), value()).prop_map(|(name, value)| (true, format!("{name}: {value}"))),
+                1 => "[ -9;-~]{1,8}".prop_map(|line| (false, line)),
+                1 => "[ -9;-~]{0,4}[ \t][ -9;-~]{0,4}:[ -~]{0,4}".prop_map(|line| (false, line)),
+                1 => "[a-z]{1,4}:[ -~]{0,4}[\r\n][ -~]{1,4}".prop_map(|line| (false, line)),
+            ],
+            0..12,
+        ),
+    ) {
+        let block = |lines: &mut dyn Iterator<Item = &(bool, String)>| {
+            let lines: String = lines.map(|(_, line)| format!("{line}\r\n")).collect();
+            format!("NATS/1.0 100 Yes\r\n{lines}\r\n")
+        };
+        let good = parse(&block(&mut lines.iter().filter(|(good, _)| *good))).unwrap();
+        let block = block(&mut lines.iter());
+        let message = received(&block.into());
+        prop_assert_eq!(message.status, good.status);
+        prop_assert_eq!(message.description, good.description);
+        prop_assert_eq!(pairs(&message.headers.unwrap_or_default()), pairs(&good.headers));
+    }
+
+    #[test]
     fn one_by_one_or_at_once_gives_the_same_map(lines in lines()) {
         let map = map_of(&lines);
         let collected = lines
@@ -481,8 +513,13 @@ proptest! {
         if valid_start {
             block.splice(0..0, *b"NATS/1.0\r\n");
         }
+        let block = block.into();
+        let message = received(&block);
         // What can be read can be written and read again, to the same, but for control characters of a description.
-        if let Ok(mut parsed) = HeaderMap::parse(&block.into()) {
+        if let Ok(mut parsed) = HeaderMap::parse(&block) {
+            prop_assert_eq!(message.headers.unwrap_or_default(), parsed.headers.clone());
+            prop_assert_eq!(message.status, parsed.status);
+            prop_assert_eq!(&message.description, &parsed.description);
             let mut out = Vec::new();
             parsed.encode(&mut out);
             let description = parsed.description.take().unwrap_or_default();

@@ -32,6 +32,7 @@ pub(super) const WORK: &[(&str, Work)] = &[
     ("hostile: headers of different names", |count| headers(count, |n| format!("Name-{n}: v"))),
     ("hostile: headers of one name", |count| headers(count, |_| "Name: v".into())),
     ("hostile: headers of two names", |count| headers(count, |n| format!("Name-{}: v", n % 2))),
+    ("hostile: header lines of which every other one is bad", bad_lines),
     ("hostile: values appended to one header", values),
     ("hostile: a line, byte by byte", |count| byte_by_byte("MSG ", count)),
     ("hostile: a payload, byte by byte", |count| byte_by_byte("MSG a 1 1000000\r\n", count)),
@@ -134,6 +135,15 @@ fn headers(count: usize, line: impl Fn(usize) -> String) {
     let lines: String = (0..count).map(|number| line(number) + "\r\n").collect();
     let block = Bytes::from(format!("NATS/1.0\r\n{lines}\r\n"));
     black_box(HeaderMap::parse(&block).expect("well formed"));
+}
+
+fn bad_lines(count: usize) {
+    let mut connection = connected();
+    connection.subscribe("a", None).expect("a subscription");
+    let lines: String = (0..count).map(|n| format!("Name-{n}: v\r\nNo Name: v\n\r\n")).collect();
+    let block = format!("NATS/1.0\r\n{lines}\r\n");
+    let len = block.len();
+    receive(&mut connection, &format!("HMSG a 1 {len} {len}\r\n{block}\r\n"));
 }
 
 /// What a program does that passes on what it is sent.

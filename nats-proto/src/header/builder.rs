@@ -48,7 +48,7 @@ impl Builder {
     }
 
     /// Adds a line of a block, as [`HeaderName::from_block`] and [`HeaderValue::from_block`] take it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add_part(&mut self, name: &[u8], value: &[u8], sharer: &mut Sharer<'_>) {
         // One short header is all that most messages have. It is put together in one piece: to wait for texts that may
         // come from elsewhere means to write them down and read them again, in other pieces, which is slow.

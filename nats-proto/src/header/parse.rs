@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
-use memchr::memchr2;
+use memchr::{memchr2, memmem};
 use nom::bytes::complete::{tag, take, take_while, take_while1};
 use nom::combinator::{map_res, opt, rest};
 use nom::sequence::{preceded, terminated};
@@ -56,45 +56,66 @@ impl HeaderMap {
     /// replaced by U+FFFD. The time is proportional to the length of the block, but for a logarithmic factor where
     /// there are many names, and the memory to the number of lines, at some 100 bytes each.
     ///
+    /// All of it is well formed, or it is refused. A message that is received is less strict:
+    /// [`Message::from_frame`](crate::Message::from_frame) leaves out the lines that are no headers.
+    ///
     /// # Errors
     /// What is wrong with the block, and where.
     pub fn parse(block: &Bytes) -> Result<ParsedHeaders, ParseHeadersError> {
         let mut chunk = Chunk::from(block.clone());
         let (block, mut sharer) = chunk.split();
-        Self::parse_part(block, &mut sharer)
+        Self::parse_part(block, &mut sharer, Err)
     }
 
-    /// [`parse`](Self::parse) of a block that is a part of what `sharer` shares.
+    /// [`parse`](Self::parse) of a block that is a part of what `sharer` shares, which tells `mind` what is wrong with it.
+    ///
+    /// Where that is no error for `mind`, it is left out: the line, what stands behind the blank one, or the status. A line
+    /// ends with CRLF and nowhere else, so that a stray LF makes no line of its own, and whoever can write one into a value
+    /// cannot add headers by it. What is no header block at all is an error in any case.
     pub(crate) fn parse_part(
         block: &[u8],
         sharer: &mut Sharer<'_>,
+        mind: impl Fn(ParseHeadersError) -> Result<(), ParseHeadersError>,
     ) -> Result<ParsedHeaders, ParseHeadersError> {
         let (mut input, (status, description)) = match block.strip_prefix(VERSION_LINE) {
             Some(after) => (after, (None, None)),
-            None => version_line(block)?,
+            None => version_line(block).or_else(|error| {
+                if !block.starts_with(VERSION.as_bytes()) {
+                    return Err(error);
+                }
+                mind(error)?;
+                Ok((after_line(block), (None, None)))
+            })?,
         };
         let mut builder = Builder::default();
         loop {
-            if let Some(trailing) = input.strip_prefix(b"\r\n") {
-                return match trailing.len() {
-                    0 => Ok(ParsedHeaders { headers: builder.finish(), status, description }),
-                    count => Err(ParseHeadersError::TrailingBytes { count }),
-                };
+            if let Some(trailing) = input.strip_prefix(BLANK_LINE) {
+                if !trailing.is_empty() {
+                    mind(ParseHeadersError::TrailingBytes { count: trailing.len() })?;
+                }
+                return Ok(ParsedHeaders { headers: builder.finish(), status, description });
             }
-            let (after, (name, value)) = header_line(input).map_err(|_| line_error(input))?;
-            builder.add_part(name, value, sharer);
-            input = after;
+            match header_line(input) {
+                Ok((after, (name, value))) => {
+                    builder.add_part(name, value, sharer);
+                    input = after;
+                }
+                Err(_) => {
+                    mind(line_error(input))?;
+                    input = after_line(input);
+                }
+            }
         }
     }
 }
 
-/// The status of a block, if it has one and can be read.
+/// The status of a block, if it has one that can be read, whatever else is wrong with the block.
 pub(crate) fn status(block: &[u8]) -> Option<StatusCode> {
     // The first line of most blocks tells that they have none.
     if block.starts_with(VERSION_LINE) {
         return None;
     }
-    HeaderMap::parse(&Bytes::copy_from_slice(block)).ok()?.status
+    version_line(block).ok()?.1.0
 }
 
 /// Why a header block cannot be read. Texts are the start of the line in question, with control characters escaped.
@@ -161,6 +182,9 @@ impl fmt::Display for ParseHeadersError {
 
 impl core::error::Error for ParseHeadersError {}
 
+/// The end of a block, and of any line.
+const BLANK_LINE: &[u8] = b"\r\n";
+
 type Status = (Option<StatusCode>, Option<String>);
 
 fn version_line(input: &[u8]) -> Result<(&[u8], Status), ParseHeadersError> {
@@ -190,6 +214,8 @@ fn status_line(input: &[u8]) -> IResult<&[u8], (StatusCode, &[u8])> {
     Ok((input, (code, description.unwrap_or_default())))
 }
 
+// Part of both loops, of blocks that must be right and of those that need not.
+#[inline(always)]
 fn header_line(input: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
     let name = terminated(take_while1(is_name_byte), tag(&b":"[..]));
     let value = preceded(take_while(is_padding), line);
@@ -202,6 +228,14 @@ fn line(input: &[u8]) -> IResult<&[u8], &[u8]> {
     terminated(take(end), tag(&b"\r\n"[..])).parse(input)
 }
 
+/// What follows the first line, whatever that is; the end of a block if nothing does.
+#[cold]
+fn after_line(input: &[u8]) -> &[u8] {
+    let line = memmem::find(input, BLANK_LINE);
+    let after = line.and_then(|len| input.get(len.checked_add(BLANK_LINE.len())?..));
+    after.unwrap_or(BLANK_LINE)
+}
+
 fn until_line_end(input: &[u8]) -> &[u8] {
     input.split(|byte| is_line_end(*byte)).next().unwrap_or_default()
 }
@@ -211,6 +245,7 @@ const fn is_line_end(byte: u8) -> bool {
 }
 
 /// What is wrong with the line at the start of `input`, which [`header_line`] refused.
+#[cold]
 fn line_error(input: &[u8]) -> ParseHeadersError {
     let text = until_line_end(input);
     let mut parts = text.split(|byte| *byte == b':');

@@ -171,8 +171,10 @@ fn a_header_block_says_that_nobody_listens_where_the_message_does() {
         ("NATS/1.0 404\r\n\r\n", false),
         ("NATS/1.0 5031\r\n\r\n", false),
         ("NATS/1.0503\r\n\r\n", false),
-        ("NATS/1.0 503\r\nno colon\r\n\r\n", false),
-        ("NATS/1.0 503\r\n", false),
+        ("NATS/1.0 503\r\nno colon\r\n\r\n", true),
+        ("NATS/1.0 503\r\n", true),
+        ("NATS/1.0 503\n\r\n", false),
+        ("NATS/1.0 503", false),
         ("NATS/1.0\r\nStatus: 503\r\n\r\n", false),
     ] {
         let mut wire = Wire::connected(config());
