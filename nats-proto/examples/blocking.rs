@@ -4,7 +4,8 @@
 //! `cargo run --release -p nats-proto --example blocking -- [nats://127.0.0.1:4222]`
 
 use std::error::Error;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::ErrorKind::{self, Interrupted, TimedOut, WouldBlock};
+use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ impl Client {
             while let Some(event) = self.connection.poll_event() {
                 match event {
                     Event::Dial { id, server } => {
-                        let dialled = self.dial(&server).map_err(|e| DialError::Io(e.to_string()));
+                        let dialled = self.dial(&server);
                         self.connection.handle_dial(self.now(), id, dialled);
                     }
                     Event::Hangup => self.disconnect(DisconnectReason::Requested),
@@ -52,20 +53,36 @@ impl Client {
         }
     }
 
-    fn dial(&mut self, server: &ServerAddr) -> io::Result<()> {
-        let mut addrs = (server.host(), server.port()).to_socket_addrs()?;
-        let addr = addrs.next().ok_or(ErrorKind::AddrNotAvailable)?;
-        let stream = self.stream.insert(TcpStream::connect_timeout(&addr, TIMEOUT)?);
-        stream.set_nodelay(true)
+    /// Tries all addresses of the host.
+    fn dial(&mut self, server: &ServerAddr) -> Result<(), DialError> {
+        if server.is_websocket() {
+            return Err(DialError::Unsupported(server.scheme().into()));
+        }
+        let addrs = (server.host(), server.port()).to_socket_addrs();
+        let mut last = DialError::Resolve("there is no address".into());
+        for addr in addrs.map_err(|error| DialError::Resolve(error.to_string()))? {
+            let opened = TcpStream::connect_timeout(&addr, TIMEOUT);
+            match opened.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+                Ok(stream) => {
+                    self.stream = Some(stream);
+                    return Ok(());
+                }
+                Err(error) => last = DialError::Io(error.to_string()),
+            }
+        }
+        Err(last)
     }
+
     fn transmit(&mut self) -> io::Result<()> {
         let Some(stream) = &mut self.stream else {
             return Ok(());
         };
-        while self.connection.poll_transmit(&mut self.output) {
-            while !self.output.is_empty() {
-                let written = stream.write(self.output.chunks().next().unwrap_or_default())?;
-                self.output.advance(written);
+        while !self.output.is_empty() || self.connection.poll_transmit(&mut self.output) {
+            let result = stream.write(self.output.chunks().next().unwrap_or_default());
+            match result {
+                Ok(written) => self.output.advance(written),
+                Err(error) if error.kind() == Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -84,7 +101,8 @@ impl Client {
         match stream.read(&mut buffer) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(count) => self.input.extend_from_slice(&buffer[..count]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            // Systems differ in what they say when the time is over.
+            Err(e) if matches!(e.kind(), WouldBlock | TimedOut | Interrupted) => return Ok(()),
             Err(error) => return Err(error),
         }
         self.connection.receive(self.now(), &mut self.input);

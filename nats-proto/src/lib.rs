@@ -29,7 +29,8 @@
 //!    stream begins empty.
 //!
 //! ```
-//! use std::io::{ErrorKind, Read, Write};
+//! use std::io::ErrorKind::{self, Interrupted, TimedOut, WouldBlock};
+//! use std::io::{Read, Write};
 //! use std::net::TcpStream;
 //! use std::time::Duration;
 //!
@@ -52,6 +53,10 @@
 //!     loop {
 //!         while let Some(event) = connection.poll_event() {
 //!             match event {
+//!                 Event::Dial { id, server } if server.is_websocket() => {
+//!                     let error = DialError::Unsupported(server.scheme().into());
+//!                     connection.handle_dial(now(), id, Err(error));
+//!                 }
 //!                 Event::Dial { id, server } => {
 //!                     let dialled = TcpStream::connect((server.host(), server.port()));
 //!                     let dialled = dialled.map(|opened| stream = Some(opened));
@@ -78,24 +83,26 @@
 //!             connection.handle_timeout(now());
 //!             continue;
 //!         };
-//!         let mut exchange = || {
+//!         let mut exchange = || -> std::io::Result<()> {
 //!             while !output.is_empty() || connection.poll_transmit(&mut output) {
 //!                 let written = open.write(output.chunks().next().unwrap_or_default())?;
 //!                 output.advance(written);
 //!             }
 //!             open.set_read_timeout(Some(deadline.max(Duration::from_millis(1))))?;
 //!             let mut buffer = [0; 4096];
-//!             match open.read(&mut buffer) {
-//!                 Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
-//!                 Ok(count) => Ok(input.extend_from_slice(&buffer[..count])),
-//!                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
-//!                 Err(error) => Err::<(), std::io::Error>(error),
+//!             match open.read(&mut buffer)? {
+//!                 0 => Err(ErrorKind::UnexpectedEof.into()),
+//!                 count => Ok(input.extend_from_slice(&buffer[..count])),
 //!             }
 //!         };
-//!         if let Err(error) = exchange() {
-//!             (stream, input) = (None, BytesMut::new());
-//!             let reason = DisconnectReason::Io(error.to_string());
-//!             connection.handle_disconnect(now(), reason, std::mem::take(&mut output));
+//!         match exchange().map_err(|error| (error.kind(), error)) {
+//!             // Systems differ in what they say when the time is over.
+//!             Ok(()) | Err((WouldBlock | TimedOut | Interrupted, _)) => {}
+//!             Err((_, error)) => {
+//!                 (stream, input) = (None, BytesMut::new());
+//!                 let reason = DisconnectReason::Io(error.to_string());
+//!                 connection.handle_disconnect(now(), reason, std::mem::take(&mut output));
+//!             }
 //!         }
 //!         connection.receive(now(), &mut input);
 //!         connection.handle_timeout(now());
