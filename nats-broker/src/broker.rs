@@ -84,13 +84,12 @@ impl Broker {
     pub fn handle_connect(&mut self, now: Instant, client_ip: &str) -> SessionId {
         let id = SessionId(self.next_session);
         self.next_session = self.next_session.saturating_add(1);
-        let control_line = self.config.max_control_line;
-        let decoder = ClientDecoder::new(Limits {
-            control_line,
-            info: control_line,
-            header_block: self.config.max_payload,
-            payload: self.config.max_payload,
-        });
+        let mut limits = Limits::default();
+        limits.control_line = self.config.max_control_line;
+        limits.info = self.config.max_control_line;
+        limits.header_block = self.config.max_payload;
+        limits.payload = self.config.max_payload;
+        let decoder = ClientDecoder::new(limits);
         let is_full = self.statistics.connections >= self.config.max_connections;
         self.statistics.connections = self.statistics.connections.saturating_add(1);
         self.sessions.insert(id, Session::new(id, now, client_ip, decoder));

@@ -6,17 +6,26 @@ use common::{Op, Side, decode, decode_split, naive};
 use nats_proto::DecodeError::{self, *};
 use nats_proto::wire::Limits;
 
-const LIMITS: Limits = Limits { control_line: 64, info: 80, header_block: 20, payload: 100 };
+fn limits(control_line: usize, info: usize, header_block: usize, payload: usize) -> Limits {
+    let mut limits = Limits::default();
+    (limits.control_line, limits.info) = (control_line, info);
+    (limits.header_block, limits.payload) = (header_block, payload);
+    limits
+}
+
+fn small() -> Limits {
+    limits(64, 80, 20, 100)
+}
 
 /// What the stream is refused with, however it is split, and by the naive decoder as well.
 fn refused(side: Side, stream: &[u8]) -> Option<DecodeError> {
-    let whole = decode(side, LIMITS, stream);
+    let whole = decode(side, small(), stream);
     for cut in 0..stream.len() {
-        assert_eq!(decode_split(side, LIMITS, stream, &[cut]), whole);
+        assert_eq!(decode_split(side, small(), stream, &[cut]), whole);
     }
     let cuts: Vec<usize> = (0..stream.len()).collect();
-    assert_eq!(decode_split(side, LIMITS, stream, &cuts), whole);
-    naive::assert_same(&whole, &naive::decode(side, LIMITS, stream));
+    assert_eq!(decode_split(side, small(), stream, &cuts), whole);
+    naive::assert_same(&whole, &naive::decode(side, small(), stream));
     whole.error
 }
 
@@ -147,12 +156,12 @@ fn lengths_above_the_limits_are_refused_before_any_payload() {
 
 #[test]
 fn zero_as_a_limit_means_zero() {
-    let limits = Limits { control_line: 0, info: 0, header_block: 0, payload: 0 };
-    let error = |stream: &[u8]| decode(Side::Server, limits, stream).error;
+    let none = limits(0, 0, 0, 0);
+    let error = |stream: &[u8]| decode(Side::Server, none, stream).error;
     assert_eq!(error(b"PING\r\n"), Some(ControlLineTooLong { limit: 0 }));
     assert_eq!(error(b"INFO {}\r\n"), Some(InfoTooLong { limit: 0 }));
-    let limits = Limits { control_line: 32, ..limits };
-    let error = |stream: &[u8]| decode(Side::Server, limits, stream).error;
+    let lines = limits(32, 0, 0, 0);
+    let error = |stream: &[u8]| decode(Side::Server, lines, stream).error;
     assert_eq!(error(b"MSG a 1 0\r\n\r\n"), None);
     assert_eq!(error(b"MSG a 1 1\r\n"), Some(PayloadTooLong { len: 1, limit: 0 }));
     let headers = Some(HeaderBlockTooLong { len: 1, limit: 0 });
@@ -172,7 +181,7 @@ fn payloads_must_be_followed_by_cr_lf() {
 #[test]
 fn operations_before_a_violation_are_there() {
     let outcome =
-        decode(Side::Server, LIMITS, b"PING\r\nMSG a 1 1\r\nx\r\n+OK\r\nMSG a\r\nPING\r\n");
+        decode(Side::Server, small(), b"PING\r\nMSG a 1 1\r\nx\r\n+OK\r\nMSG a\r\nPING\r\n");
     assert_eq!(outcome.ops.len(), 3);
     assert_eq!(outcome.ops.last(), Some(&Op::Ok));
     assert_eq!(outcome.error, arguments("MSG", "a"));

@@ -6,7 +6,18 @@ use crate::DecodeError;
 ///
 /// An operation that is larger is a [`DecodeError`](crate::DecodeError) that names the limit. Zero means zero,
 /// never "unlimited".
+///
+/// There may be more of them one day: who wants others begins with the default ones.
+///
+/// ```
+/// use nats_proto::wire::{Limits, ServerDecoder};
+///
+/// let mut limits = Limits::default();
+/// limits.payload = 1024 * 1024;
+/// let decoder = ServerDecoder::new(limits);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Bytes of a control line (everything before CRLF, except INFO and CONNECT). Default: 65,536.
     ///
