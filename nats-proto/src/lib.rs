@@ -14,12 +14,16 @@
 //!
 //! # The loop
 //!
-//! The order is forgiving: verbs may be called between any two polls, and everything may be called too
-//! often. What a loop owes to the connection is this:
+//! The order is forgiving: verbs may be called between any two polls; polls, `receive` and `handle_timeout` at any time,
+//! however often; and an answer that comes too late, to what is not asked any more, is ignored. Only what has happened once
+//! is to be told once: the end of a stream, bytes that came, and a decoded batch. What a loop owes to the connection is this:
 //!
 //! 1. Poll events until there are none. [`Event::Dial`] wants a byte stream, and an answer by
-//!    `handle_dial`; [`Event::Hangup`] wants the stream closed, and an answer by `handle_disconnect`. All
-//!    others are for the application.
+//!    `handle_dial`; [`Event::Hangup`] wants the stream closed, and an answer by `handle_disconnect`. Those two come
+//!    whatever the settings are. Others that want an answer come only to those who ask for it: [`Event::StartTls`] where
+//!    [`Config::tls`] allows TLS, [`Event::Authenticate`] with [`AuthSource::Ask`](connection::AuthSource::Ask),
+//!    [`Event::ChooseServer`] with [`Config::choose_server`], and [`Event::SubscriptionsDrained`] after
+//!    [`drain`](Connection::drain). All others are for the application.
 //! 2. Write what `poll_transmit` gives, and say with [`OutBuf::advance`](wire::OutBuf::advance) how much of
 //!    it is written.
 //! 3. Wait for bytes, but not beyond `poll_timeout`; then `receive`, or `handle_timeout`. Handling a
@@ -130,7 +134,8 @@
 //!
 //! The example `blocking` is the same at full length: requests, a drain at the end, and a server that may be
 //! restarted in the middle. Loops that decode outside a lock, or that must not build a [`Message`] for each
-//! delivery, use [`wire::ServerDecoder`] and [`Connection::handle_ops`] instead of `receive`.
+//! delivery, use [`wire::ServerDecoder`] and [`Connection::handle_ops`] instead of `receive`, which says what else is
+//! theirs to do then.
 //!
 //! # What happens to a message when the link breaks
 //!

@@ -35,9 +35,13 @@ impl Connection {
     /// Drains every subscription, then flushes and closes, all within
     /// [`Config::drain_timeout`](super::Config::drain_timeout).
     ///
-    /// New subscriptions are refused from now on, publishes once the application is done with what it has
-    /// got. Requests that wait then still get their replies. While there is no link, publishes that are kept wait for one. At the deadline the connection
-    /// closes with whatever is left; [`Event::Closed`] tells how much.
+    /// New subscriptions are refused from now on. When the server has delivered all that it had for those there are,
+    /// [`Event::SubscriptionsDrained`] comes, and wants an answer: [`handle_drained`](Self::handle_drained), once the
+    /// application is done with what it has got. Without that the connection only ends at the deadline.
+    ///
+    /// Publishes are refused after that answer; requests that wait then still get their replies. While there is no link,
+    /// publishes that are kept wait for one. At the deadline the connection closes with whatever is left; [`Event::Closed`]
+    /// tells how much.
     pub fn drain(&mut self, now: Instant) {
         self.drain_within(now, self.config.drain_timeout);
     }
@@ -72,7 +76,8 @@ impl Connection {
         }
     }
 
-    /// The application is done with everything delivered before [`Event::SubscriptionsDrained`].
+    /// The application is done with everything delivered before [`Event::SubscriptionsDrained`]: no more is published, and
+    /// the connection goes on to its end. Ignored before that event.
     pub fn handle_drained(&mut self, now: Instant) {
         if let Some(ending) = &mut self.ending
             && ending.stage == Stage::Application

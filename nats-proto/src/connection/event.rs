@@ -103,6 +103,13 @@ pub struct Unfinished {
 pub enum Event {
     /// Open a byte stream to `server` and answer with [`handle_dial`](crate::Connection::handle_dial). An
     /// attempt under way for an earlier `Dial` is to be given up.
+    ///
+    /// The stream is one of NATS operations: for a [WebSocket](ServerAddr::is_websocket), what its binary messages hold, one
+    /// behind the other. The WebSocket is the caller's, with the [path](ServerAddr::path) of the address, and for `wss://`
+    /// the encryption below it, which begins with the stream; no [`StartTls`](Self::StartTls) asks for that. So does it, on
+    /// TCP as well, with [`TlsMode::First`](super::TlsMode::First). The certificate must be for
+    /// [`tls_name`](ServerAddr::tls_name), which need not be the host. A caller that cannot do what the
+    /// [scheme](ServerAddr::scheme_kind) asks for answers with [`DialError::Unsupported`](super::DialError::Unsupported).
     Dial {
         /// To be handed back.
         id: DialId,
@@ -110,8 +117,9 @@ pub enum Event {
         server: ServerAddr,
     },
     /// Encrypt the byte stream of this attempt, and answer with
-    /// [`handle_tls`](crate::Connection::handle_tls). The name to verify is that of the address, never one that
-    /// the server tells. Only with a [`TlsMode`](super::TlsMode) that allows it.
+    /// [`handle_tls`](crate::Connection::handle_tls). The name that the certificate must be for is
+    /// [`ServerAddr::tls_name`] of the address, and not its host: an INFO that came in plain text, which anybody may have
+    /// written, may have told of that. Only with a [`TlsMode`](super::TlsMode) that allows it.
     ///
     /// Nothing may have been read beyond INFO: who has bytes left over that the connection has not seen answers with
     /// [`TlsError::EarlyData`](super::TlsError::EarlyData).
@@ -151,12 +159,13 @@ pub enum Event {
         /// Whether it is the first one of this object.
         first: bool,
     },
-    /// A connection is lost, or could not be brought up. What follows is another `Dial` or `Closed`.
+    /// A connection that was up is lost; of one that could not be brought up, `ConnectFailed` tells. What follows is another
+    /// `Dial`, perhaps after a wait or `ChooseServer`, or `Closed`.
     Disconnected {
         /// Why.
         reason: DisconnectReason,
     },
-    /// An attempt to connect has failed.
+    /// An attempt to connect has failed. What follows is as after `Disconnected`.
     ConnectFailed {
         /// The server.
         server: ServerAddr,
@@ -218,8 +227,8 @@ pub enum Event {
     },
     /// Draining has begun.
     Draining,
-    /// All subscriptions are drained: nothing more comes. When the application is done with what it has got,
-    /// [`handle_drained`](crate::Connection::handle_drained) lets the connection go on to its end.
+    /// All subscriptions are drained: nothing more comes. When the application is done with what it has got, answer with
+    /// [`handle_drained`](crate::Connection::handle_drained), which lets the connection go on to its end.
     SubscriptionsDrained,
     /// The connection is at its end and stays so.
     Closed {

@@ -196,12 +196,13 @@ impl Connection {
         self.pool.current()
     }
 
-    /// The servers known, given and discovered, those to be tried next first.
+    /// The servers known, given and discovered: the one of the current connection or attempt, if it is still one of them, and
+    /// then those to be tried next, in their order.
     pub fn servers(&self) -> Vec<ServerAddr> {
         self.pool.addrs()
     }
 
-    /// The servers known, and what is known of them, those to be tried next first.
+    /// The [servers](Self::servers), in the same order, and what is known of them.
     pub fn server_pool(&self) -> Vec<Server> {
         self.pool.servers()
     }

@@ -95,7 +95,8 @@ impl ServerAddr {
         self.scheme
     }
 
-    /// The name in lower case or the IP address, the latter without brackets.
+    /// The name in lower case or the IP address, the latter without brackets: where to connect. What a certificate must be
+    /// for is [`tls_name`](Self::tls_name).
     pub fn host(&self) -> &str {
         &self.host
     }
