@@ -111,6 +111,32 @@ faults! {
     PlainBytesAreTaken,
     /// CONNECT goes out before the stream is encrypted.
     SpeaksBeforeTls,
+    /// A frame that is kept over a broken link loses its headers.
+    KeptLosesHeaders,
+    /// What is kept is sent with its headers to a server that takes none.
+    HeadersAreForced,
+    /// A reply with headers counts as the server's word that nobody listens.
+    HeadersMeanNobody,
+    /// A new server is not asked for the subscriptions that are to be confirmed.
+    ConfirmingIsForgotten,
+    /// A subscription counts as confirmed once it is made.
+    ConfirmsUnasked,
+    /// A subscription that was confirmed is not restored.
+    ConfirmedIsNotRestored,
+    /// A link whose reader has paused is given up like one whose peer says nothing.
+    PausedGoesStale,
+    /// The time that draining may take is always that of the settings.
+    DrainTimeIsIgnored,
+    /// An end that has begun is put off by another call.
+    EndIsPutOff,
+    /// What waits on a link is not counted when there is more to publish.
+    RoomIsNotCounted,
+    /// What was kept for a link and is being written takes no room from what is added.
+    HandedOutIsNotCounted,
+    /// Bytes go out that a server is sent after it has been left.
+    WritesToTheLeft,
+    /// A line without an end is awaited, however long it is.
+    EndlessLineIsAwaited,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -1,11 +1,13 @@
 //! A client and its end of the byte stream: what drives a connection by its contract.
 
+mod input;
+
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use nats_proto::connection::{Delivery, DialError, DisconnectReason, Route, TlsError};
-use nats_proto::wire::{Chunk, OutBuf, ServerDecoder, ServerOps};
-use nats_proto::{Config, Connection, DialId, Event, Instant, Message, Rng, ServerAddr, State};
+use nats_proto::wire::{OutBuf, ServerDecoder, ServerOps};
+use nats_proto::{Config, Connection, DialId, Event, Instant, Rng, ServerAddr, State};
 
 use crate::application::Application;
 use crate::pipe::Read;
@@ -54,8 +56,23 @@ pub(crate) struct Client<A> {
     /// The deadline that the driver knows of: nearer ones must wake it.
     armed: Option<Instant>,
     woken: bool,
+    pause: Pause,
     pub(crate) closed: bool,
     rounds: (Instant, u32),
+}
+
+/// Whether the application has to catch up before anything is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    No,
+    /// Nothing is read before `until`.
+    Paused {
+        until: Instant,
+    },
+    /// The same, and meanwhile everything was written that there was to write: the peer takes it, and so is alive.
+    Heard {
+        until: Instant,
+    },
 }
 
 impl<A: Application> Client<A> {
@@ -86,6 +103,7 @@ impl<A: Application> Client<A> {
             late: Vec::new(),
             armed: None,
             woken: true,
+            pause: Pause::No,
             closed: false,
             rounds: (now, 0),
         }
@@ -95,13 +113,13 @@ impl<A: Application> Client<A> {
     pub(crate) fn next(&self, now: Instant, links: &Links) -> Option<Instant> {
         let link = self.link.and_then(|link| links.get(&link));
         // What comes during a handshake is for others.
-        let read = link.filter(|_| !self.is_shaking_hands());
+        let read = link.filter(|_| !self.is_shaking_hands() && self.paused_until().is_none());
         let read = read.and_then(|link| link.down.readable_at());
         let write = link.is_some_and(|link| !self.out.is_empty() && link.up.room() > 0);
         let now_if = |yes: bool| yes.then_some(now);
         [now_if(self.woken || write || !self.late.is_empty()), read, self.armed]
             .into_iter()
-            .chain([self.application.poll_timeout()])
+            .chain([self.application.poll_timeout(), self.paused_until()])
             .chain(self.dialing.iter().map(|dialing| dialing.at))
             .chain(self.handshake.iter().map(|handshake| handshake.at))
             .flatten()
@@ -113,6 +131,29 @@ impl<A: Application> Client<A> {
         let result = f(&mut self.application, &mut self.connection);
         self.woken |= self.connection.take_wake();
         result
+    }
+
+    /// Nothing is read before `until`, or everything from now on.
+    pub(crate) fn pause(&mut self, until: Option<Instant>) {
+        self.pause = until.map_or(Pause::No, |until| Pause::Paused { until });
+        self.woken = true;
+    }
+
+    fn paused_until(&self) -> Option<Instant> {
+        match self.pause {
+            Pause::No => None,
+            Pause::Paused { until } | Pause::Heard { until } => Some(until),
+        }
+    }
+
+    /// Tells the connection whether anything is read, as drivers do in every round.
+    fn tell_of_pause(&mut self, now: Instant) {
+        if self.paused_until().is_some_and(|until| now < until) {
+            self.connection.handle_pause();
+        } else {
+            self.pause = Pause::No;
+            self.connection.handle_resume(now);
+        }
     }
 
     fn interleave(&mut self, now: Instant) {
@@ -163,22 +204,26 @@ impl<A: Application> Client<A> {
             self.with(|application, connection| application.handle_timeout(now, connection));
         }
         self.woken = false;
+        self.tell_of_pause(now);
         self.read(now, rng, links);
         self.interleave(now);
+        let heard = matches!(self.pause, Pause::Heard { .. });
         if self.connection.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.connection.handle_timeout(now);
             self.check_progress(now);
         }
         self.interleave(now);
-        self.poll_events(now, links);
+        self.poll_events(now, rng, links, heard);
         self.interleave(now);
         self.write(now, rng, links);
         self.armed = self.connection.poll_timeout();
         self.interleave(now);
         self.woken |= self.connection.take_wake();
+        // Not always: asking closes the short way for publishes.
+        if self.link.is_none() && rng.below(8) == 0 {
+            assert!(!self.connection.poll_transmit(&mut self.out), "bytes for nobody");
+        }
         if self.closed {
-            let mut nothing = OutBuf::new();
-            assert!(!self.connection.poll_transmit(&mut nothing), "bytes after the end");
             assert_eq!(self.connection.poll_timeout(), None, "a deadline after the end");
         }
         self.application.check(now, &self.connection);
@@ -202,7 +247,8 @@ impl<A: Application> Client<A> {
     }
 
     fn read(&mut self, now: Instant, rng: &mut Rng, links: &mut Links) {
-        let link = self.link.filter(|_| !self.is_shaking_hands());
+        let reads = !self.is_shaking_hands() && self.paused_until().is_none();
+        let link = self.link.filter(|_| reads);
         let Some(link) = link.and_then(|link| links.get_mut(&link)) else {
             return;
         };
@@ -230,34 +276,9 @@ impl<A: Application> Client<A> {
         }
     }
 
-    fn receive(&mut self, now: Instant, old: usize) {
-        if !self.decodes {
-            return self.connection.receive(now, &mut self.input);
-        }
-        self.connection.handle_inbound(self.input.len() - old);
-        let result = self.decoder.decode(&mut self.input, &mut self.ops);
-        let mut deliveries = std::mem::take(&mut self.deliveries);
-        self.connection.handle_ops(now, &mut self.ops, &mut deliveries);
-        let mut chunk = Chunk::from(self.ops.chunk.clone());
-        for Delivery { route, messages } in deliveries.drain(..) {
-            let messages: Vec<_> = self.ops.messages(messages).copied().collect();
-            for frame in messages {
-                self.deliver(now, route, Message::from_frame(&mut chunk, &frame));
-            }
-        }
-        self.deliveries = deliveries;
-        self.ops.clear();
-        if let Err(error) = result {
-            self.connection.handle_decode_error(error);
-        }
-    }
-
-    fn deliver(&mut self, now: Instant, route: Route, message: Message) {
-        let (application, connection) = (&mut self.application, &mut self.connection);
-        match route {
-            Route::Subscription(id) => application.handle_message(now, connection, id, message),
-            Route::Request(id) => application.handle_reply(now, connection, id, message),
-        }
+    /// Whether the connection has let go of its server.
+    fn is_leaving(&self) -> bool {
+        matches!(self.connection.state(), State::HangingUp | State::Closed)
     }
 
     /// The byte stream is at its end, by whichever side.
@@ -274,7 +295,8 @@ impl<A: Application> Client<A> {
         self.connection.handle_disconnect(now, reason, std::mem::take(&mut self.out));
     }
 
-    fn poll_events(&mut self, now: Instant, links: &mut Links) {
+    /// With `heard`, the peer has shown that it is alive.
+    fn poll_events(&mut self, now: Instant, rng: &mut Rng, links: &mut Links, heard: bool) {
         while let Some(event) = self.connection.poll_event() {
             assert!(
                 !self.closed || matches!(event, Event::Flushed { result: Err(_), .. }),
@@ -299,8 +321,15 @@ impl<A: Application> Client<A> {
                     self.wants_tls = Some(id);
                 }
                 Event::Hangup => {
+                    if self.out.is_empty() && rng.below(8) == 0 {
+                        let writes = self.connection.poll_transmit(&mut self.out);
+                        assert!(!writes, "bytes for a server that is left");
+                    }
                     self.wanted = None;
                     self.disconnect(now, links, DisconnectReason::Requested);
+                }
+                Event::Disconnected { reason: DisconnectReason::Stale } => {
+                    assert!(!heard, "stale, and took all that was written while nothing was read");
                 }
                 Event::Closed { .. } => {
                     assert_eq!(self.connection.state(), State::Closed);
@@ -314,10 +343,19 @@ impl<A: Application> Client<A> {
     }
 
     fn write(&mut self, now: Instant, rng: &mut Rng, links: &mut Links) {
+        let until = self.paused_until();
+        self.pause = until.map_or(Pause::No, |until| Pause::Paused { until });
         let Some(link) = self.link.and_then(|link| links.get_mut(&link)) else {
             return;
         };
-        while !self.out.is_empty() || self.connection.poll_transmit(&mut self.out) {
+        loop {
+            if self.out.is_empty() {
+                let left = self.is_leaving();
+                if !self.connection.poll_transmit(&mut self.out) {
+                    break;
+                }
+                assert!(!left, "bytes for a server that is left");
+            }
             let chunk = self.out.chunks().next().unwrap_or_default();
             assert!(!self.silent, "plain bytes to a server whose address asks for TLS");
             let taken = link.up.write(now, rng, chunk);
@@ -330,5 +368,6 @@ impl<A: Application> Client<A> {
                 self.interleave(now);
             }
         }
+        self.pause = until.map_or(Pause::No, |until| Pause::Heard { until });
     }
 }

@@ -21,6 +21,9 @@ pub struct Observed<'a> {
     pub subject: &'a str,
     /// The payload.
     pub payload: &'a [u8],
+    /// Subscriptions for exactly this subject that get it if nobody else does: of clients that are there, without a
+    /// maximum that they may have reached. There may be more.
+    pub listeners: usize,
 }
 
 /// Is shown what the brokers handle.
@@ -34,6 +37,16 @@ struct Peer {
     closing: bool,
     /// Decodes the same input, to see what the broker handles.
     watch: (ClientDecoder, BytesMut),
+    listens: Listens,
+}
+
+/// What a client has subscribed to.
+#[derive(Debug, Default)]
+struct Listens {
+    /// Subjects by the client's names for the subscriptions.
+    subjects: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Whether it does not want its own messages.
+    no_echo: bool,
 }
 
 /// A broker process: it can crash, and start again without its state.
@@ -71,6 +84,7 @@ impl Host {
             out: OutBuf::new(),
             closing: false,
             watch: (ClientDecoder::new(Limits::default()), BytesMut::new()),
+            listens: Listens::default(),
         };
         self.peers.insert(session, peer);
         self.woken = true;
@@ -124,12 +138,7 @@ impl Host {
                     let before = broker.statistics().in_messages;
                     broker.handle_input(now, id, &mut peer.input);
                     let handled = broker.statistics().in_messages - before;
-                    let (index, incarnation) = (self.index, self.incarnation);
-                    peer.observe(handled, |subject, payload| {
-                        if let Some(observer) = observer {
-                            observer(Observed { broker: index, incarnation, subject, payload });
-                        }
-                    });
+                    self.observe(&broker, id, handled, observer);
                 }
                 Read::Eof => self.drop_peer(now, &mut broker, links, id),
                 Read::Nothing => {}
@@ -139,6 +148,48 @@ impl Host {
         self.obey(now, &mut broker, links);
         self.write(now, rng, &mut broker, links);
         self.broker = Some(broker);
+    }
+
+    /// Shows the next `count` publishes of a client, which the broker says it has handled.
+    fn observe(
+        &mut self,
+        broker: &Broker,
+        id: SessionId,
+        count: u64,
+        observer: &mut Option<Observer>,
+    ) {
+        let Some(mut peer) = self.peers.remove(&id) else {
+            return;
+        };
+        let (decoder, input) = &mut peer.watch;
+        let mut ops = ClientOps::new();
+        // What is wrong with the input is the broker's to find out.
+        let _ = decoder.decode(input, &mut ops);
+        let mut shown = 0;
+        for op in ops.items.drain(..) {
+            peer.listens.note(&ops.chunk, &op);
+            let ClientOp::Publish(frame) = op else { continue };
+            if shown == count {
+                break;
+            }
+            shown += 1;
+            let subject = frame.subject.of(&ops.chunk);
+            let others = self.peers.iter().filter(|(id, _)| broker.is_open(**id));
+            let others: usize = others.map(|(_, peer)| peer.listens.to(subject)).sum();
+            let is_heard = broker.is_open(id) && !peer.listens.no_echo;
+            let own = if is_heard { peer.listens.to(subject) } else { 0 };
+            if let Some(observer) = observer {
+                observer(Observed {
+                    broker: self.index,
+                    incarnation: self.incarnation,
+                    subject: std::str::from_utf8(subject).expect("text"),
+                    payload: frame.payload.of(&ops.chunk),
+                    listeners: others + own,
+                });
+            }
+        }
+        assert_eq!(shown, count, "publishes that came from nowhere");
+        self.peers.insert(id, peer);
     }
 
     fn drop_peer(&mut self, now: Instant, broker: &mut Broker, links: &mut Links, id: SessionId) {
@@ -196,23 +247,20 @@ impl Host {
     }
 }
 
-impl Peer {
-    /// Shows the next `count` publishes, which the broker says it has handled.
-    fn observe(&mut self, count: u64, mut show: impl FnMut(&str, &[u8])) {
-        let (decoder, input) = &mut self.watch;
-        let mut ops = ClientOps::new();
-        // What is wrong with the input is the broker's to find out.
-        let _ = decoder.decode(input, &mut ops);
-        let publishes = ops.items.drain(..).filter_map(|op| match op {
-            ClientOp::Publish(frame) => Some(frame),
-            _ => None,
-        });
-        let mut shown = 0;
-        for frame in publishes.take(count as usize) {
-            let subject = std::str::from_utf8(frame.subject.of(&ops.chunk)).expect("text");
-            show(subject, frame.payload.of(&ops.chunk));
-            shown += 1;
+impl Listens {
+    fn to(&self, subject: &[u8]) -> usize {
+        self.subjects.values().filter(|other| *other == subject).count()
+    }
+
+    /// Takes note of an operation of the client.
+    fn note(&mut self, chunk: &[u8], op: &ClientOp) {
+        match op {
+            ClientOp::Connect(connect) => self.no_echo = !connect.echo,
+            ClientOp::Subscribe { subject, sid, .. } => {
+                self.subjects.insert(sid.of(chunk).into(), subject.of(chunk).into());
+            }
+            ClientOp::Unsubscribe { sid, .. } => drop(self.subjects.remove(sid.of(chunk))),
+            _ => {}
         }
-        assert_eq!(shown, count, "publishes that came from nowhere");
     }
 }

@@ -231,6 +231,12 @@ impl<A: Application> Simulation<A> {
         }
     }
 
+    /// The client reads nothing for some time, as one whose application has to catch up first.
+    pub fn pause(&mut self, client: usize, duration: Duration) {
+        let until = self.now + duration;
+        self.clients[client].pause(Some(until));
+    }
+
     /// Puts bytes (whole operations) between two operations of the broker. False if there is no place for them
     /// right now.
     pub fn inject(&mut self, client: usize, bytes: &[u8]) -> bool {
@@ -261,7 +267,7 @@ impl<A: Application> Simulation<A> {
         self.clients[client].link.and_then(|link| self.links.get_mut(&link))
     }
 
-    /// Ends all faults: brokers run, attempts work, no more delays than usual. Links that are half-open stay so
+    /// Ends all faults: brokers run, clients read, attempts work, no more delays than usual. Links that are half-open stay so
     /// until the keepalive of one side finds out.
     pub fn heal(&mut self) {
         self.set_dials(Dials::Work);
@@ -271,6 +277,7 @@ impl<A: Application> Simulation<A> {
             link.up.heal();
             link.down.heal();
         }
+        self.clients.iter_mut().for_each(|client| client.pause(None));
         (0..self.hosts.len()).for_each(|index| self.start_broker(index));
     }
 

@@ -15,6 +15,9 @@ use chaos::{Outcome, run_seed};
 /// About ten seconds.
 const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 3_000 };
 
+/// In so many seeds every kind of fault and event must be seen at least once.
+const RARE: u64 = 200;
+
 const REPLAY: &str = "cargo test -p nats-sim --test simulation every_seed";
 
 fn setting(name: &str) -> Option<u64> {
@@ -23,7 +26,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Adds all but the hash.
-const fn add(sum: &mut Outcome, outcome: &Outcome) {
+fn add(sum: &mut Outcome, outcome: &Outcome) {
     sum.steps += outcome.steps;
     sum.published += outcome.published;
     sum.confirmed += outcome.confirmed;
@@ -31,6 +34,7 @@ const fn add(sum: &mut Outcome, outcome: &Outcome) {
     sum.dropped += outcome.dropped;
     sum.replayed += outcome.replayed;
     sum.connects += outcome.connects;
+    sum.counts += outcome.counts;
 }
 
 /// What came of these seeds together, and which of them failed. Ends early if several have.
@@ -77,6 +81,9 @@ fn what_must_always_hold_does_for_every_seed() {
     let Outcome { uncertain, dropped, replayed, connects, .. } = sum;
     assert!(count < 100 || [uncertain, dropped, replayed].iter().all(|some| *some > count / 10));
     assert!(count < 100 || connects > 2 * count);
+    let rare = sum.counts.into_iter().filter(|(_, times)| *times < count / RARE);
+    let rare: Vec<_> = rare.map(|(seen, _)| seen).collect();
+    assert!(rare.is_empty(), "hardly ever seen: {rare:?}");
 }
 
 #[test]

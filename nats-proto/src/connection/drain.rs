@@ -48,9 +48,11 @@ impl Connection {
 
     /// Like [`drain`](Self::drain), within `timeout`. An end that has begun may thereby come earlier, not later.
     pub fn drain_within(&mut self, now: Instant, timeout: Duration) {
-        let deadline = now + timeout;
+        let whole = self.config.drain_timeout;
+        let deadline = now + if fault!(DrainTimeIsIgnored) { whole } else { timeout };
         if let Some(ending) = &mut self.ending {
-            ending.deadline = ending.deadline.min(deadline);
+            let first = if fault!(EndIsPutOff) { deadline } else { ending.deadline };
+            ending.deadline = first.min(deadline);
             self.wake.attention();
             return;
         }

@@ -321,13 +321,15 @@ impl Connection {
     }
 
     /// The server has answered what stands behind a SUB.
-    fn confirmed(&mut self, flush: FlushId, id: SubscriptionId) {
+    pub(super) fn confirmed(&mut self, flush: FlushId, id: SubscriptionId) {
         self.fences.finish_flush(flush);
         // It may have ended, or be drained by now.
         if let Some(subscription) = self.subscriptions.get_mut(id)
             && subscription.phase == Phase::Confirming
         {
-            subscription.phase = Phase::Open;
+            if !fault!(ConfirmedIsNotRestored) {
+                subscription.phase = Phase::Open;
+            }
             self.emit(Event::SubscriptionConfirmed { subscription: id });
         }
     }
@@ -388,6 +390,9 @@ impl Connection {
 
 /// Whether the server says that nobody listens, as [`Message::is_no_responders`] reads it.
 fn is_no_responders(frame: &MessageFrame, chunk: &[u8]) -> bool {
+    if fault!(HeadersMeanNobody) {
+        return !frame.headers.is_empty();
+    }
     let status = || header::status(frame.headers.of(chunk));
     frame.payload.is_empty() && status() == Some(StatusCode::NO_RESPONDERS)
 }

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::Instant;
+use crate::faults::fault;
 
 /// What is to be done about a peer at the time of its probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,9 @@ impl Keepalive {
 
     /// Nothing is read from now on.
     pub(super) fn pause(&mut self) {
-        self.life = Life::Outbound;
+        if !fault!(PausedGoesStale) {
+            self.life = Life::Outbound;
+        }
     }
 
     /// Whether no probes are sent.

@@ -259,6 +259,9 @@ impl Connection {
             self.announce(id);
             self.ping(Purpose::Confirm(flush, id));
         }
+        if fault!(ConfirmsUnasked) {
+            self.confirmed(flush, id);
+        }
         if soonest {
             self.wake.attention();
         }
@@ -275,6 +278,9 @@ impl Connection {
 
     /// A new server is asked for a subscription before anything else goes out that an error could be about.
     pub(super) fn confirm_urgently(&mut self, flush: FlushId, id: SubscriptionId) {
+        if fault!(ConfirmingIsForgotten) {
+            return;
+        }
         let Some(subscription) = self.subscriptions.get_mut(id) else {
             // It has ended meanwhile.
             self.fences.finish_flush(flush);
@@ -416,6 +422,9 @@ impl Connection {
             Link::AwaitPong { .. } | Link::Connected if !self.urgent.is_empty() => {
                 self.pongs = 0;
                 &mut self.urgent
+            }
+            Link::HangingUp { .. } if fault!(WritesToTheLeft) && !self.outgoing.is_empty() => {
+                &mut self.outgoing
             }
             Link::Connected if !self.outgoing.is_empty() => {
                 self.queued = Queued::default();

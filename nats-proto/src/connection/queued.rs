@@ -97,7 +97,7 @@ impl Connection {
     /// would not take: one that is too large would cost the connection.
     pub(super) fn recheck_queued(&mut self) {
         let limit = self.max_payload();
-        let headers_supported = self.headers_supported();
+        let headers_supported = self.headers_supported() || fault!(HeadersAreForced);
         let mut queued = Queued::default();
         let mut count = 0_u64;
         let (mut given_up, mut unsent) = (Vec::new(), Vec::new());

@@ -1,6 +1,7 @@
 //! The named bounds of what a decoder accepts.
 
 use crate::DecodeError;
+use crate::faults::fault;
 
 /// Upper bounds on what one operation may cost, checked before anything is reserved or allocated.
 ///
@@ -62,7 +63,7 @@ impl Limits {
     /// Checks the length of a control line, without its line end.
     pub(super) fn check_line(&self, len: usize) -> Result<(), DecodeError> {
         let limit = self.control_line;
-        if len > limit {
+        if len > limit && !fault!(EndlessLineIsAwaited) {
             return Err(DecodeError::ControlLineTooLong { limit });
         }
         Ok(())

@@ -217,7 +217,11 @@ impl OutBuf {
             }
             let flat = |from, to| self.flat.get(from..to).unwrap_or_default();
             let head = frame.publish.as_ref().map_or(frame.end.flat, |publish| publish.head.end);
-            kept.put_slice(flat(frame.start.flat, head));
+            let mut named = flat(frame.start.flat, head);
+            if fault!(KeptLosesHeaders) {
+                named = named.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+            }
+            kept.put_slice(named);
             if frame.publish.as_ref().is_some_and(|publish| publish.segmented) {
                 // Costs a reference count, and no copy: the old one goes with `segments`.
                 if let Some(segment) = segments.get(frame.start.segment) {

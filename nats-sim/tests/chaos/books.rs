@@ -1,86 +1,16 @@
 //! Books of what one client published, kept from the bytes on its wire alone: what the connection's own
 //! counters are checked against.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::rc::Rc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::BytesMut;
 use nats_proto::wire::{
-    ClientDecoder, ClientOp, ClientOps, Limits, ServerDecoder, ServerOp, ServerOps,
+    ClientDecoder, ClientOp, ClientOps, Limits, PublishFrame, ServerDecoder, ServerOp, ServerOps,
 };
 
-/// Client and number: what every payload begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Stamp {
-    pub(super) client: u8,
-    pub(super) seq: u64,
-}
-
-impl Stamp {
-    const LEN: usize = 9;
-
-    /// A payload of at least a stamp, filled up to `len` bytes.
-    pub(super) fn payload(self, about: Option<Self>, len: usize) -> Bytes {
-        let mut bytes = BytesMut::new();
-        for stamp in [Some(self), about].into_iter().flatten() {
-            bytes.put_u8(stamp.client);
-            bytes.put_u64(stamp.seq);
-        }
-        bytes.resize(bytes.len().max(len), b'.');
-        bytes.freeze()
-    }
-
-    pub(super) fn of(payload: &[u8]) -> Self {
-        let (client, rest) = payload.split_first().expect("a stamp");
-        let (seq, _) = rest.split_first_chunk::<8>().expect("a stamp");
-        Self { client: *client, seq: u64::from_be_bytes(*seq) }
-    }
-
-    /// The second stamp of a payload.
-    pub(super) fn about(payload: &[u8]) -> Self {
-        Self::of(&payload[Self::LEN..])
-    }
-}
-
-/// What the brokers have handled, in order.
-#[derive(Debug, Default)]
-pub(super) struct Arrivals {
-    /// The places of each message in the order of all of them, in that of its subject at one run of a broker,
-    /// and in that of all of [`topics`](super::topics) there.
-    places: BTreeMap<Stamp, Place>,
-    count: u64,
-    by_subject: BTreeMap<(usize, u64, String), u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) overall: u64,
-    pub(super) in_subject: u64,
-    pub(super) in_topics: u64,
-}
-
-pub(super) type SharedArrivals = Rc<RefCell<Arrivals>>;
-
-impl Arrivals {
-    pub(super) fn add(&mut self, broker: usize, incarnation: u64, subject: &str, payload: &[u8]) {
-        let mut count = |subject: &str| {
-            let count = self.by_subject.entry((broker, incarnation, subject.into())).or_default();
-            *count += 1;
-            *count
-        };
-        let in_subject = count(subject);
-        let in_topics = if subject.starts_with("topic.") { count("topic.*") } else { 0 };
-        self.count += 1;
-        let place = Place { overall: self.count, in_subject, in_topics };
-        let stamp = Stamp::of(payload);
-        assert_eq!(self.places.insert(stamp, place), None, "{stamp:?} arrived twice");
-    }
-
-    pub(super) fn place(&self, stamp: Stamp) -> Option<Place> {
-        self.places.get(&stamp).copied()
-    }
-}
+use super::arrivals::{SharedArrivals, Stamp};
+use super::counts::{Counts, Seen};
+use super::extras::Extras;
 
 /// What has become of a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,11 +23,26 @@ pub(super) enum Fate {
     Uncertain,
 }
 
+/// Bytes of a publish.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) headers: usize,
+    pub(super) payload: usize,
+}
+
+impl Size {
+    fn all(self) -> usize {
+        self.headers + self.payload
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     stamp: Stamp,
-    len: usize,
+    size: Size,
     fate: Fate,
+    /// How many links had broken when it was accepted.
+    accepted_with: u64,
     /// How many links had broken when it became uncertain.
     lost_with: u64,
 }
@@ -121,8 +66,12 @@ pub(super) struct Books {
     /// Something came after which nothing counts.
     deaf: bool,
     server: Server,
+    /// That of the link before.
+    last_server: Server,
     /// The smallest payload limit that any server has named.
     strictest: usize,
+    /// Whether any server has said that it takes no headers.
+    headerless: bool,
     /// Publishes before this one may have been pushed out by others that were not the next ones.
     unordered: u64,
     /// How many became uncertain with the last link.
@@ -131,17 +80,46 @@ pub(super) struct Books {
     last_written: Option<usize>,
     /// Requests that are said to have been given up.
     given_up: BTreeSet<Stamp>,
+    pub(super) counts: Counts,
 }
 
 /// What the server of the link was told, and has said.
 #[derive(Debug, Default)]
 struct Server {
-    /// Subscriptions, and how many PINGs went before the UNSUB of those that have one.
-    subscriptions: BTreeMap<u64, Option<u64>>,
+    subscriptions: BTreeMap<u64, Told>,
     pings: u64,
     pongs: u64,
     /// The largest payload limit that it has named.
     max_payload: usize,
+    /// Bytes that were handed out before this link, and that were written to it: all of them, and those of whole operations.
+    handed_out_before: Option<u64>,
+    written: u64,
+    decoded: u64,
+    /// What it has named last.
+    limits: Terms,
+}
+
+/// What a server takes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Terms {
+    /// It holds for what was not handed out when it was told: for all behind so many bytes of the link.
+    from: u64,
+    max_payload: usize,
+    headers: bool,
+}
+
+/// What the server was told of a subscription: how many PINGs went before.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    sub: u64,
+    unsub: Option<u64>,
+}
+
+impl Server {
+    /// Whether it has shown that it knows of a subscription.
+    fn knows(&self, sid: u64) -> bool {
+        self.subscriptions.get(&sid).is_some_and(|told| told.sub < self.pongs)
+    }
 }
 
 impl Books {
@@ -159,19 +137,23 @@ impl Books {
             down: (ServerDecoder::new(Limits::default()), BytesMut::new()),
             deaf: false,
             server: Server::default(),
+            last_server: Server::default(),
             strictest: usize::MAX,
+            headerless: false,
             unordered: 0,
             lost_last: 0,
             last_written: None,
             given_up: BTreeSet::new(),
+            counts: Counts::default(),
         }
     }
 
     /// A publish was accepted. With `unordered`, it may have pushed out some that are not the oldest ones: between a
     /// hang-up and the end of the link, the oldest are in the driver's hands.
-    pub(super) fn accepted(&mut self, stamp: Stamp, len: usize, unordered: bool) {
-        assert_eq!(stamp.seq, self.entries.len() as u64);
-        self.entries.push(Entry { stamp, len, fate: Fate::Kept, lost_with: 0 });
+    pub(super) fn accepted(&mut self, stamp: Stamp, size: Size, unordered: bool) {
+        assert_eq!(stamp.seq, self.published());
+        let accepted_with = self.breaks;
+        self.entries.push(Entry { stamp, size, fate: Fate::Kept, accepted_with, lost_with: 0 });
         if unordered {
             self.unordered = self.published();
         }
@@ -186,36 +168,57 @@ impl Books {
         input.extend_from_slice(bytes);
         let mut ops = ClientOps::new();
         decoder.decode(input, &mut ops).expect("a client that keeps the protocol");
+        self.server.written += bytes.len() as u64;
         for op in ops.items.drain(..) {
             match op {
-                ClientOp::Publish(frame) => {
-                    let stamp = Stamp::of(frame.payload.of(&ops.chunk));
-                    let index = stamp.seq as usize;
-                    let entry = self.entries.get_mut(index).expect("accepted before it is written");
-                    assert_eq!(entry.fate, Fate::Kept, "{stamp:?} is written again");
-                    assert!(!self.given_up.contains(&stamp), "{stamp:?} was to be given up");
-                    entry.fate = Fate::Written;
-                    let size = frame.payload.len as usize;
-                    let limit = self.server.max_payload;
-                    assert!(size <= limit, "{stamp:?} has {size} bytes, more than {limit}");
-                    self.written_next(index);
-                }
+                ClientOp::Publish(frame) => self.wrote_publish(&ops.chunk, &frame),
                 ClientOp::Ping => {
                     self.pings.push_back(self.written.len());
                     self.server.pings += 1;
                 }
                 ClientOp::Subscribe { sid, .. } => {
                     let sid = number(sid.of(&ops.chunk));
-                    let before = self.server.subscriptions.insert(sid, None);
+                    let told = Told { sub: self.server.pings, unsub: None };
+                    let before = self.server.subscriptions.insert(sid, told);
                     assert!(before.is_none(), "the server is told twice of {sid}");
                 }
                 ClientOp::Unsubscribe { sid, max: None } => {
                     let sid = number(sid.of(&ops.chunk));
-                    self.server.subscriptions.insert(sid, Some(self.server.pings));
+                    if let Some(told) = self.server.subscriptions.get_mut(&sid) {
+                        told.unsub = Some(self.server.pings);
+                    }
                 }
                 _ => {}
             }
         }
+        self.server.decoded += ops.chunk.len() as u64;
+    }
+
+    fn wrote_publish(&mut self, chunk: &[u8], frame: &PublishFrame) {
+        let stamp = Stamp::of(frame.payload.of(chunk));
+        let index = stamp.seq as usize;
+        let entry = self.entries.get_mut(index).expect("accepted before it is written");
+        assert_eq!(entry.fate, Fate::Kept, "{stamp:?} is written again");
+        assert!(!self.given_up.contains(&stamp), "{stamp:?} was to be given up");
+        entry.fate = Fate::Written;
+        Extras::of(stamp).check_frame(chunk, frame);
+        let size = frame.size();
+        assert_eq!(size, entry.size.all(), "{stamp:?}");
+        let Server { limits, decoded, max_payload, .. } = self.server;
+        let is_held = decoded + u64::from(frame.subject.start) >= limits.from;
+        let limit = if is_held { limits.max_payload } else { max_payload };
+        assert!(size <= limit, "{stamp:?} has {size} bytes, more than {limit}");
+        let takes = limits.headers || !is_held || frame.headers.is_empty();
+        assert!(takes, "{stamp:?} has headers, and the server takes none");
+        if !frame.headers.is_empty() && entry.accepted_with < self.breaks {
+            self.counts += Seen::HeadersKept;
+        }
+        self.written_next(index);
+    }
+
+    /// Whether a server may have said that it does not take a publish.
+    fn may_be_refused(&self, entry: &Entry) -> bool {
+        entry.size.all() > self.strictest || (self.headerless && entry.size.headers > 0)
     }
 
     /// A publish is written. Those left out since the last one were given up: as too large, if they had been behind
@@ -224,7 +227,7 @@ impl Books {
         if let Some(last) = self.written.last() {
             assert!(*last < index, "{:?} is written out of order", self.entries[index].stamp);
             for skipped in &self.entries[last + 1..index] {
-                let allowed = skipped.len > self.strictest || skipped.stamp.seq < self.unordered;
+                let allowed = self.may_be_refused(skipped) || skipped.stamp.seq < self.unordered;
                 assert!(allowed, "{:?} is left out, and older ones are not", skipped.stamp);
             }
         }
@@ -236,10 +239,8 @@ impl Books {
     pub(super) fn given_up(&mut self, stamp: Stamp, may_be_pushed_out: bool) {
         let entry = &self.entries[stamp.seq as usize];
         assert_eq!(entry.fate, Fate::Kept, "{stamp:?} is given up and was written");
-        assert!(
-            may_be_pushed_out || entry.len > self.strictest,
-            "{stamp:?} is given up for nothing"
-        );
+        let allowed = may_be_pushed_out || self.may_be_refused(entry);
+        assert!(allowed, "{stamp:?} is given up for nothing");
         self.given_up.insert(stamp);
     }
 
@@ -252,12 +253,32 @@ impl Books {
 
     /// Checks that a subscription may be called drained: the server has confirmed that nothing more comes, or is gone.
     pub(super) fn check_drained(&self, sid: u64) {
-        let pings = self.server.subscriptions.get(&sid);
-        let confirmed = |pings: &Option<u64>| pings.is_some_and(|pings| pings < self.server.pongs);
-        assert!(pings.is_none_or(confirmed), "{sid} is drained too early");
+        let told = self.server.subscriptions.get(&sid).map(|told| told.unsub);
+        let confirmed = |pings: Option<u64>| pings.is_some_and(|pings| pings < self.server.pongs);
+        assert!(told.is_none_or(confirmed), "{sid} is drained too early");
     }
 
-    pub(super) fn read(&mut self, bytes: &[u8]) {
+    /// Checks that a subscription may be called confirmed. With `unlinked`, the link has just ended.
+    pub(super) fn check_confirmed(&self, sid: u64, unlinked: bool) {
+        let known = self.server.knows(sid) || (unlinked && self.last_server.knows(sid));
+        assert!(known, "{sid} is confirmed and the server has not said so");
+    }
+
+    /// Bytes of payloads that wait and are not copied; at most, if some may have been given up.
+    pub(super) fn shared(&self) -> usize {
+        let unwritten = &self.entries[self.last_written.map_or(0, |last| last + 1)..];
+        unwritten.iter().map(|entry| Extras::shared(entry.size.payload)).sum()
+    }
+
+    /// Bytes that are handed out and not written, if so many were handed out in all.
+    pub(super) fn handed_out(&self, bytes_out: u64) -> u64 {
+        let before = self.server.handed_out_before.unwrap_or(bytes_out);
+        bytes_out - before - self.server.written
+    }
+
+    /// Bytes have come, and so many were handed out by then.
+    pub(super) fn read(&mut self, bytes: &[u8], bytes_out: u64) {
+        let handed_out_before = *self.server.handed_out_before.get_or_insert(bytes_out);
         let (decoder, input) = &mut self.down;
         input.extend_from_slice(bytes);
         let mut ops = ServerOps::new();
@@ -268,6 +289,10 @@ impl Books {
             if let ServerOp::Info(info) = &op {
                 self.server.max_payload = self.server.max_payload.max(info.max_payload);
                 self.strictest = self.strictest.min(info.max_payload);
+                self.headerless |= !info.headers;
+                let (max_payload, headers) = (info.max_payload, info.headers);
+                let from = bytes_out - handed_out_before;
+                self.server.limits = Terms { from, max_payload, headers };
             }
             self.server.pongs += u64::from(matches!(op, ServerOp::Pong));
             if let (ServerOp::Pong, false) = (op, self.deaf)
@@ -297,7 +322,10 @@ impl Books {
         }
         self.lost_last = self.uncertain - before;
         self.resolved = 0;
-        self.server = Server::default();
+        if self.up.1.starts_with(b"HPUB ") {
+            self.counts += Seen::HeadersCut;
+        }
+        self.last_server = std::mem::take(&mut self.server);
         self.pings.clear();
         self.deaf = false;
         self.up = (ClientDecoder::new(Limits::default()), BytesMut::new());

@@ -1,23 +1,31 @@
 //! One seed: a network, clients with random plans, faults, and what must hold in the end.
 
+mod arrivals;
 mod books;
+mod counts;
+mod extras;
 mod restless;
 mod servers;
+mod settings;
 mod topics;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nats_proto::connection::{AuthSource, PendingPolicy, TlsMode};
-use nats_proto::{Config, Rng, ServerAddr, State};
+use nats_proto::{Connection, State, SubscriptionId};
 
-use nats_sim::{Dials, Observed, Simulation, Weather};
+use nats_sim::{Dials, Simulation, Weather};
 
-use self::books::{Arrivals, SharedArrivals};
+use self::arrivals::{Arrivals, SharedArrivals};
+use self::counts::{Counts, Seen};
 use self::restless::Restless;
 use self::servers::Servers;
-use self::topics::{TOPICS, topic};
+use self::settings::{
+    CONTROL_LINE, addresses, broker_config, client_config, is_drip, millis, weather,
+};
+use self::topics::{TOPICS, Topic, Word, topic};
 
 /// The time within which everything is up again once the faults have ended.
 const RECOVERY: Duration = Duration::from_secs(6);
@@ -39,6 +47,8 @@ pub(crate) struct Outcome {
     pub(crate) replayed: u64,
     /// Connections that came up.
     pub(crate) connects: u64,
+    /// How often each kind of fault and event was seen.
+    pub(crate) counts: Counts,
     /// A hash of every byte read and written, and when: equal if the run was.
     pub(crate) digest: u64,
 }
@@ -59,12 +69,9 @@ struct Chaos {
     simulation: Simulation<Restless>,
     lame: Vec<bool>,
     steps: u64,
+    counts: Counts,
     /// Whether to print what is done.
     trace: bool,
-}
-
-fn millis(rng: &mut Rng, least: u64, most: u64) -> Duration {
-    Duration::from_millis(least + rng.below(most - least + 1))
 }
 
 impl Chaos {
@@ -72,9 +79,7 @@ impl Chaos {
         let mut simulation = Simulation::new(seed);
         let arrivals: SharedArrivals = Rc::new(RefCell::new(Arrivals::default()));
         let seen = Rc::clone(&arrivals);
-        simulation.observe(move |Observed { broker, incarnation, subject, payload }| {
-            seen.borrow_mut().add(broker, incarnation, subject, payload);
-        });
+        simulation.observe(move |observed| seen.borrow_mut().add(&observed));
         let brokers = 1 + simulation.rng().below(2);
         let mut servers = Vec::new();
         for index in 0..brokers {
@@ -94,7 +99,7 @@ impl Chaos {
         }
         let lame = vec![false; simulation.brokers()];
         let trace = std::env::var_os("SIM_TRACE").is_some();
-        Self { simulation, lame, steps: 0, trace }
+        Self { simulation, lame, steps: 0, counts: Counts::default(), trace }
     }
 
     fn run_for(&mut self, duration: Duration) {
@@ -115,72 +120,115 @@ impl Chaos {
         }
     }
 
+    /// Takes note of a fault, if it happens to anybody.
+    fn note(&mut self, happens: bool, seen: Seen) {
+        if happens {
+            self.counts += seen;
+        }
+    }
+
     fn fault(&mut self) {
         let client = self.any_client();
         let brokers = self.simulation.brokers() as u64;
         let broker = self.simulation.rng().below(brokers) as usize;
         let rng = self.simulation.rng();
         let coin = rng.below(2) == 0;
-        let kind = rng.below(36);
+        let kind = rng.below(40);
         if self.trace {
             let now = self.simulation.now().as_nanos();
             eprintln!("{now:>12} fault {kind}, client {client}, broker {broker}, {coin}");
         }
+        let linked = self.simulation.is_linked(client);
+        let runs = self.simulation.broker(broker).is_some();
         let rng = self.simulation.rng();
         match kind {
             0..6 => {
                 let bytes = if coin { rng.below(400) } else { rng.below(6000) } as usize;
                 let to_client = rng.below(3) == 0;
                 self.simulation.cut_after(client, bytes, to_client);
+                self.note(linked, Seen::CutSoon);
             }
-            6..8 => self.simulation.cut(client),
-            8 => self.simulation.half_open(client, true, coin),
-            9 => self.simulation.half_open(client, coin, true),
+            6..8 => {
+                self.simulation.cut(client);
+                self.note(linked, Seen::Cut);
+            }
+            8 | 9 => {
+                let (from_client, to_client) = if kind == 8 { (true, coin) } else { (coin, true) };
+                self.simulation.half_open(client, from_client, to_client);
+                self.note(linked, Seen::HalfOpen);
+            }
             10..12 => {
                 let duration = millis(rng, 1, 1500);
                 self.simulation.stall(client, duration, coin);
+                self.note(linked, Seen::Stall);
             }
-            12 => {
+            12 | 37 => {
                 let weather = weather(rng);
+                self.note(linked, if is_drip(&weather) { Seen::Drip } else { Seen::Weather });
                 self.simulation.set_weather(weather);
             }
             13 => self.simulation.set_weather(Weather::default()),
-            14..16 => self.simulation.crash_broker(broker, coin),
+            14..16 => {
+                self.simulation.crash_broker(broker, coin);
+                self.note(runs, if coin { Seen::SilentCrash } else { Seen::Crash });
+            }
             16..20 => {
                 let config = broker_config(rng, broker as u64, brokers);
                 *self.simulation.broker_config(broker) = config;
                 self.simulation.start_broker(broker);
+                self.note(!runs, Seen::Restart);
             }
-            20 => self.simulation.set_dials(Dials::AreRefused),
-            21 => self.simulation.set_dials(Dials::Vanish),
+            20 => {
+                self.simulation.set_dials(Dials::AreRefused);
+                self.counts += Seen::DialsRefused;
+            }
+            21 => {
+                self.simulation.set_dials(Dials::Vanish);
+                self.counts += Seen::DialsUnanswered;
+            }
             22..24 => self.simulation.set_dials(Dials::Work),
-            24 => {
-                let now = self.simulation.now();
-                if let Some(broker) = self.simulation.broker(broker) {
-                    broker.lame_duck(now);
-                }
-                self.lame[broker] = self.simulation.broker(broker).is_some();
-            }
-            25 => {
-                let urls = if coin { vec!["broker-1:4222".into()] } else { Vec::new() };
-                if let Some(broker) = self.simulation.broker(broker) {
-                    broker.set_connect_urls(urls);
-                }
-            }
-            26..29 => self.inject(client),
-            29 => {
+            24..26 => self.trouble(broker, kind == 24, coin),
+            26..30 => self.inject(client),
+            30 => {
                 if let Some(broker) = self.simulation.broker(broker) {
                     broker.disconnect_all();
                 }
+                self.note(runs, Seen::AllDisconnected);
             }
-            30 => {
+            31 => {
                 let duration = millis(rng, 1, 3000);
                 self.jump(duration);
+                self.counts += Seen::Jump;
             }
-            32 => self.simulation.set_handshakes(Dials::AreRefused),
-            33 => self.simulation.set_handshakes(Dials::Vanish),
+            32 => {
+                self.simulation.set_handshakes(Dials::AreRefused);
+                self.counts += Seen::HandshakesRefused;
+            }
+            33 => {
+                self.simulation.set_handshakes(Dials::Vanish);
+                self.counts += Seen::HandshakesUnanswered;
+            }
             34 => self.simulation.set_handshakes(Dials::Work),
+            35 | 36 => {
+                let duration = millis(rng, 1, 3000);
+                self.simulation.pause(client, duration);
+                self.note(linked, Seen::Pause);
+            }
             _ => {}
+        }
+    }
+
+    /// What a broker does by itself: it is about to shut down, or tells of others.
+    fn trouble(&mut self, index: usize, is_lame: bool, coin: bool) {
+        let now = self.simulation.now();
+        let Some(broker) = self.simulation.broker(index) else { return };
+        if is_lame {
+            broker.lame_duck(now);
+            self.lame[index] = true;
+            self.counts += Seen::LameDuckMode;
+        } else {
+            broker.set_connect_urls(if coin { vec!["broker-1:4222".into()] } else { Vec::new() });
+            self.counts += Seen::OtherUrls;
         }
     }
 
@@ -194,19 +242,35 @@ impl Chaos {
     }
 
     fn inject(&mut self, client: usize) {
+        let stands = |connection: &Connection| (connection.state(), connection.buffered() > 0);
+        let (state, waits) = self.simulation.client(client, |_, connection| stands(connection));
         let rng = self.simulation.rng();
-        let bytes = match rng.below(8) {
+        // It is about the credentials only while a connection is made.
+        let refuses = state != State::Connected && rng.below(2) == 0;
+        let kind = if waits { rng.below(4) } else { rng.below(10) };
+        let (seen, bytes) = match kind {
+            _ if refuses => (Seen::AuthError, "-ERR 'Authorization Violation'\r\n".into()),
             0..3 => {
+                // Before it is connected, the server would be told that the client takes none.
+                let headers = state != State::Connected || (!waits && rng.below(3) > 0);
                 let max_payload = 64 + rng.below(8192);
-                format!("INFO {{\"proto\":1,\"headers\":true,\"max_payload\":{max_payload}}}\r\n")
+                let seen = if headers { Seen::OtherLimits } else { Seen::NoHeaders };
+                let text = format!("\"headers\":{headers},\"max_payload\":{max_payload}");
+                (seen, format!("INFO {{\"proto\":1,{text}}}\r\n"))
             }
-            3 => "-ERR 'Stale Connection'\r\n".into(),
-            4 => "-ERR 'Permissions Violation for Publish to \"topic.0\"'\r\n".into(),
-            5 => "PING\r\n+OK\r\nPING\r\n".into(),
-            6 => "MSG nobody.asked 4000000000 2\r\nhi\r\n".into(),
-            _ => "GARBAGE\r\n".into(),
+            3 => (Seen::StaleError, "-ERR 'Stale Connection'\r\n".into()),
+            4 => (Seen::AuthError, "-ERR 'Authorization Violation'\r\n".into()),
+            5 => {
+                let error = "Permissions Violation for Publish to \"topic.0\"";
+                (Seen::PermissionError, format!("-ERR '{error}'\r\n"))
+            }
+            6 => (Seen::Pings, "PING\r\n+OK\r\nPING\r\n".into()),
+            7 => (Seen::StrayMessage, "MSG nobody.asked 4000000000 2\r\nhi\r\n".into()),
+            8 => (Seen::Garbage, "GARBAGE\r\n".into()),
+            _ => (Seen::EndlessLine, format!("MSG {}", "endless".repeat(CONTROL_LINE / 6))),
         };
-        self.simulation.inject(client, bytes.as_bytes());
+        let happens = self.simulation.inject(client, bytes.as_bytes());
+        self.note(happens, seen);
     }
 
     /// The faults end: everything has to come back.
@@ -217,6 +281,11 @@ impl Chaos {
             }
         }
         self.simulation.heal();
+        for index in 0..self.simulation.brokers() {
+            // Whoever was told of other limits than there are is told the truth.
+            let broker = self.simulation.broker(index).expect("they all run again");
+            broker.set_connect_urls(broker.config().connect_urls.clone());
+        }
         for client in 0..self.simulation.clients() {
             self.simulation.client(client, |restless, _| restless.active = false);
         }
@@ -243,6 +312,9 @@ impl Chaos {
                 assert!(restless.flushed.contains(&flush), "client {client} is not flushed");
                 assert_eq!(connection.statistics().pending, 0);
                 assert_eq!(restless.waiting(), 0, "something waits for ever");
+                let waits = |topic: &Topic| matches!(topic.word, Word::Awaited { .. });
+                let waiting = restless.topics.values().find(|topic| waits(topic));
+                assert!(waiting.is_none(), "neither confirmed nor ended: {waiting:?}");
                 assert_eq!(connection.pending_requests(), 0);
                 let raced = restless.topics.values().any(|topic| topic.raised);
                 let here = connection.subscriptions() + usize::from(restless.has_inbox);
@@ -253,22 +325,23 @@ impl Chaos {
         self.check_delivered(&before);
     }
 
-    fn delivered(&mut self) -> Vec<Vec<u64>> {
+    /// How many messages each subscription has got.
+    fn delivered(&mut self) -> Vec<BTreeMap<SubscriptionId, u64>> {
         let clients = 0..self.simulation.clients();
         let delivered = |restless: &mut Restless| {
-            restless.topics.values().map(|topic| topic.delivered).collect()
+            restless.topics.iter().map(|(id, topic)| (*id, topic.delivered)).collect()
         };
         clients.map(|client| self.simulation.client(client, |app, _| delivered(app))).collect()
     }
 
     /// Each subscription must have got the probes of its own client, or have ended with them.
-    fn check_delivered(&mut self, before: &[Vec<u64>]) {
+    fn check_delivered(&mut self, before: &[BTreeMap<SubscriptionId, u64>]) {
         for (client, before) in before.iter().enumerate() {
             self.simulation.client(client, |restless, _| {
-                let same = before.len() == restless.topics.len();
-                for (known, before) in restless.topics.values().zip(before) {
+                for (id, known) in &restless.topics {
                     let must = (0..TOPICS).any(|number| known.must_get(&topic(number)));
-                    assert!(!must || !same || known.delivered > *before, "silent: {known:?}");
+                    let before = before.get(id).expect("nobody subscribes any more");
+                    assert!(!must || known.delivered > *before, "silent: {known:?}");
                 }
             });
         }
@@ -277,11 +350,12 @@ impl Chaos {
     /// Everybody leaves.
     fn end(mut self) -> Outcome {
         let now = self.simulation.now();
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome { counts: self.counts, ..Outcome::default() };
         for client in 0..self.simulation.clients() {
             let coin = self.simulation.rng().below(2) == 0;
             self.simulation.client(client, |restless, connection| {
                 if coin {
+                    restless.drain(now, connection);
                     restless.drain(now, connection);
                 } else {
                     restless.close(now, connection);
@@ -299,70 +373,11 @@ impl Chaos {
                 outcome.dropped += s.dropped;
                 outcome.replayed += s.replayed;
                 outcome.connects += s.connects;
+                outcome.counts += restless.counts();
                 outcome.digest = outcome.digest.rotate_left(7) ^ restless.digest;
             });
         }
         outcome.steps = self.steps;
         outcome
-    }
-}
-
-fn broker_config(rng: &mut Rng, index: u64, brokers: u64) -> nats_broker::Config {
-    let mut config = nats_broker::Config::default();
-    config.max_payload = [2048, 8192, 16_384][rng.below(3) as usize];
-    config.ping_interval = millis(rng, 500, 2000);
-    config.first_ping = millis(rng, 50, 500);
-    config.lame_duck_grace = millis(rng, 10, 200);
-    config.lame_duck_duration = millis(rng, 200, 600);
-    let others = (0..brokers).filter(|other| *other != index);
-    config.connect_urls = others.map(|other| format!("broker-{other}:4222")).collect();
-    config
-}
-
-/// How a client knows the brokers: with TLS or without.
-fn addresses(rng: &mut Rng, servers: &[ServerAddr]) -> Vec<ServerAddr> {
-    if rng.below(4) > 0 {
-        return servers.to_vec();
-    }
-    let tls = |server: &ServerAddr| format!("tls://{}:{}", server.host(), server.port()).parse();
-    servers.iter().map(|server| tls(server).expect("a valid address")).collect()
-}
-
-fn client_config(rng: &mut Rng, servers: &[ServerAddr]) -> Config {
-    let known = 1 + rng.below(servers.len() as u64) as usize;
-    let mut config = Config::new(servers[..known].to_vec());
-    config.retry_on_initial_connect = true;
-    config.max_reconnects = None;
-    config.connect_timeout = millis(rng, 100, 800);
-    config.ping_interval = millis(rng, 100, 800);
-    config.max_pings_outstanding = 1 + rng.below(2) as u32;
-    config.reconnect_wait = millis(rng, 0, 200);
-    config.reconnect_jitter = millis(rng, 1, 50);
-    config.drain_timeout = millis(rng, 50, 2000);
-    config.tls = TlsMode::Available;
-    if rng.below(4) == 0 {
-        config.auth = AuthSource::Ask;
-    }
-    config.choose_server = rng.below(4) == 0;
-    config.leave_lame_duck = rng.below(2) == 0;
-    config.verbose = rng.below(8) == 0;
-    config.no_echo = rng.below(8) == 0;
-    config.ignore_discovered_servers = rng.below(4) == 0;
-    config.send_limit = [2048, 16_384, 1 << 20][rng.below(3) as usize];
-    config.pending_limit = [0, 3000, 32_768, 1 << 20][rng.below(4) as usize];
-    let policies = [PendingPolicy::Wait, PendingPolicy::Error, PendingPolicy::DropOldest];
-    config.pending_policy = policies[rng.below(3) as usize];
-    config
-}
-
-fn weather(rng: &mut Rng) -> Weather {
-    let least = Duration::from_micros(1 + rng.below(1000));
-    let tiny = rng.below(3) == 0;
-    Weather {
-        delay: (least, least + millis(rng, 0, 60)),
-        write: if tiny { 1 + rng.below(64) as usize } else { 1 << 16 },
-        read: if rng.below(3) == 0 { 1 + rng.below(64) as usize } else { 1 << 16 },
-        pause: Duration::from_micros(1 + rng.below(2) * rng.below(3000)),
-        window: [256, 4096, 65_536][rng.below(3) as usize],
     }
 }

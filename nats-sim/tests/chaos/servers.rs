@@ -76,12 +76,12 @@ impl Servers {
     ) {
         let soon = (Duration::ZERO, Duration::from_millis(1));
         let late = (Duration::ZERO, Duration::from_millis(900));
-        let delay = if active && rng.below(3) == 0 { late } else { soon };
+        let delay = if active && rng.below(2) == 0 { late } else { soon };
         let at = now + between(rng, delay);
         match event {
             Event::Authenticate { id, .. } => {
                 self.asked = Some((*id, false));
-                let works = !active || rng.below(4) > 0;
+                let works = !active || rng.below(3) > 0;
                 if !active || rng.below(6) > 0 {
                     self.answers.push((at, Answer::Auth(*id, works)));
                 }

@@ -1,6 +1,8 @@
 //! What one subscription of a simulated client may get, and has got.
 
-use super::books::{Arrivals, Stamp};
+use nats_proto::Instant;
+
+use super::arrivals::{Arrivals, Stamp};
 
 /// How many plain subjects there are to publish to.
 pub(super) const TOPICS: u64 = 3;
@@ -10,12 +12,26 @@ pub(super) fn topic(number: u64) -> String {
     format!("topic.{number}")
 }
 
+/// What the application knows of the server's having a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// It has not asked.
+    Unasked,
+    /// It waits for the word, until a deadline if there is one. So many links had broken when it asked.
+    Awaited { deadline: Option<Instant>, breaks: u64 },
+    /// The server has it.
+    Given,
+}
+
 /// One subscription.
 #[derive(Clone, Debug)]
 pub(super) struct Topic {
     pub(super) subject: String,
     /// Whether it gets every message on its subject: no queue group, no messages held back.
     pub(super) gets_all: bool,
+    pub(super) word: Word,
+    /// Whether it is drained: nobody waits for the server's word any more.
+    pub(super) draining: bool,
     pub(super) max: Option<u64>,
     /// Whether messages that were queued when the maximum was set may still come.
     pub(super) settling: bool,
@@ -29,16 +45,26 @@ pub(super) struct Topic {
 }
 
 impl Topic {
-    pub(super) fn new(subject: String, gets_all: bool) -> Self {
+    pub(super) fn new(subject: String, gets_all: bool, word: Word) -> Self {
         Self {
             subject,
             gets_all,
+            word,
+            draining: false,
             max: None,
             settling: false,
             over: false,
             raised: false,
             delivered: 0,
             last: None,
+        }
+    }
+
+    /// By when the server's word is due.
+    pub(super) fn word_by(&self) -> Option<Instant> {
+        match self.word {
+            Word::Awaited { deadline, .. } if !self.draining => deadline,
+            _ => None,
         }
     }
 
