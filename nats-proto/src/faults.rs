@@ -123,6 +123,8 @@ faults! {
     ConfirmsUnasked,
     /// A subscription that was confirmed is not restored.
     ConfirmedIsNotRestored,
+    /// Messages for a subscription that was restored find nobody.
+    RestoredIsDeaf,
     /// A link whose reader has paused is given up like one whose peer says nothing.
     PausedGoesStale,
     /// The time that draining may take is always that of the settings.
@@ -133,7 +135,7 @@ faults! {
     RoomIsNotCounted,
     /// What was kept for a link and is being written takes no room from what is added.
     HandedOutIsNotCounted,
-    /// Bytes go out that a server is sent after it has been left.
+    /// What is queued goes out to a server that is being left.
     WritesToTheLeft,
     /// A line without an end is awaited, however long it is.
     EndlessLineIsAwaited,

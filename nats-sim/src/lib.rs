@@ -3,8 +3,8 @@
 //! `nats-proto`'s connection and `nats-broker`'s core do no I/O and know no clock, so that a whole system of them
 //! runs in one thread, as fast as the processor can, and does exactly the same again when it is given the same
 //! seed. [`Simulation`] is the network: it delays bytes, splits them anywhere, cuts links at any byte, lets them
-//! go half-open, and crashes brokers. The tests of this crate let clients with random plans loose on it and check, after
-//! every step, what must always hold.
+//! go half-open, crashes brokers, and has clients stop reading. The tests of this crate let clients with random
+//! plans loose on it and check, after every step, what must always hold.
 //!
 //! # One's own logic on it
 //!

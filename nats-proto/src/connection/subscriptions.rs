@@ -158,6 +158,7 @@ impl Subscriptions {
             .get_mut(index)?
             .as_mut()
             .filter(|subscription| subscription.id.sid == sid || fault!(WrongSubscriptionIsFound))
+            .filter(|subscription| subscription.delivered_before == 0 || !fault!(RestoredIsDeaf))
     }
 
     #[inline(never)]

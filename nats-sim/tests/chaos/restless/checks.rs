@@ -52,7 +52,7 @@ impl Restless {
         let config = connection.config();
         let on_link = SHARED * config.send_limit;
         let kept = config.pending_limit.max(on_link) + self.longest;
-        let bound = kept.max(2 * on_link) + LINES;
+        let bound = kept.max(2 * on_link) + 2 * LINES;
         assert!(connection.buffered() <= bound, "{} bytes are buffered", connection.buffered());
     }
 
