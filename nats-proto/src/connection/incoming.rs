@@ -315,8 +315,16 @@ impl Connection {
     }
 
     pub(super) fn end_subscription(&mut self, subscription: SubscriptionId, reason: EndReason) {
-        if self.subscriptions.remove(subscription).is_some() {
+        if let Some(known) = self.subscriptions.remove(subscription) {
+            self.forget_confirming(known.phase);
             self.emit(Event::SubscriptionEnded { subscription, reason });
+        }
+    }
+
+    /// A subscription in this phase has ended: no server need be asked for it.
+    pub(super) fn forget_confirming(&mut self, phase: Phase) {
+        if let Phase::Confirming(flush) = phase {
+            self.fences.finish_flush(flush);
         }
     }
 
@@ -325,7 +333,7 @@ impl Connection {
         self.fences.finish_flush(flush);
         // It may have ended, or be drained by now.
         if let Some(subscription) = self.subscriptions.get_mut(id)
-            && subscription.phase == Phase::Confirming
+            && subscription.phase == Phase::Confirming(flush)
         {
             if !fault!(ConfirmedIsNotRestored) {
                 subscription.phase = Phase::Open;

@@ -249,11 +249,11 @@ impl Connection {
         deadline: Option<Instant>,
     ) -> Result<SubscriptionId, SubscribeError> {
         let id = self.add_subscription(subject, queue)?;
-        if let Some(subscription) = self.subscriptions.get_mut(id) {
-            subscription.phase = Phase::Confirming;
-        }
         let connected = self.is_up();
         let (flush, soonest) = self.fences.add_confirm(deadline, id, connected);
+        if let Some(subscription) = self.subscriptions.get_mut(id) {
+            subscription.phase = Phase::Confirming(flush);
+        }
         if connected {
             self.ping(Purpose::Subscribe);
             self.announce(id);
@@ -321,6 +321,7 @@ impl Connection {
     /// It has ended already.
     pub fn unsubscribe(&mut self, id: SubscriptionId) -> Result<(), UnknownSubscription> {
         let subscription = self.subscriptions.remove(id).ok_or(UnknownSubscription)?;
+        self.forget_confirming(subscription.phase);
         if self.is_up() && subscription.phase != Phase::Draining && !fault!(UnsubscribeIsNotSent) {
             encoder::unsubscribe(&mut self.outgoing, id.sid, None);
             self.wake.transmit();

@@ -206,7 +206,7 @@ impl Connection {
     /// The server has not said in time whether it has a subscription.
     fn give_up_confirming(&mut self, id: SubscriptionId) {
         let known = self.subscriptions.get_mut(id);
-        if known.is_some_and(|subscription| subscription.phase == Phase::Confirming)
+        if known.is_some_and(|subscription| matches!(subscription.phase, Phase::Confirming(_)))
             && self.unsubscribe(id).is_ok()
         {
             let reason = EndReason::Unconfirmed;

@@ -8,7 +8,7 @@ use core::hash::{BuildHasherDefault, Hasher};
 
 use hashbrown::HashMap;
 
-use super::event::SubscriptionId;
+use super::event::{FlushId, SubscriptionId};
 use crate::faults::fault;
 use crate::wire::{OutBuf, encoder};
 
@@ -19,7 +19,7 @@ pub(super) const LARGEST_MAX: u64 = 999_999_999;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Somebody waits for the server to have it.
-    Confirming,
+    Confirming(FlushId),
     /// Nobody doubts that the server has it.
     Open,
     /// UNSUB is out; it ends with the next fence or with the link.
@@ -234,7 +234,7 @@ impl Subscriptions {
 
     /// Tells a new server of all subscriptions, but for those that are to be confirmed.
     pub(super) fn restore(&mut self, out: &mut OutBuf) {
-        let told = self.iter_mut().filter(|s| s.phase != Phase::Confirming);
+        let told = self.iter_mut().filter(|s| !matches!(s.phase, Phase::Confirming(_)));
         for subscription in told.skip(usize::from(fault!(SubscriptionIsNotRestored))) {
             subscription.restore(out);
         }

@@ -102,3 +102,22 @@ fn at_the_deadline_it_is_given_up() {
     wire.feed("PONG\r\nPONG\r\n");
     assert!(wire.events().is_empty());
 }
+
+#[test]
+fn one_that_ends_before_it_is_confirmed_leaves_no_deadline_and_nobody_who_waits() {
+    let mut wire = Wire::connected(config());
+    let before = wire.connection.poll_timeout();
+    let deadline = wire.now + core::time::Duration::from_secs(1);
+    for max in [None, Some(0)] {
+        let id = wire.connection.subscribe_confirmed("a", None, Some(deadline));
+        let id = id.expect("a subscription");
+        assert_eq!(wire.connection.poll_timeout(), Some(deadline));
+        let ended = match max {
+            None => wire.connection.unsubscribe(id),
+            Some(max) => wire.connection.unsubscribe_after(id, max),
+        };
+        assert_eq!((ended, wire.connection.poll_timeout()), (Ok(()), before));
+    }
+    wire.feed("PONG\r\nPONG\r\nPONG\r\nPONG\r\n");
+    assert!(confirmed(&wire.events()).is_empty());
+}
