@@ -17,6 +17,9 @@ pub(crate) struct Requests {
     /// From the index of a [`RequestId`], which the core uses again as soon as the request is over, to the
     /// waiter, whose outcome may be taken much later.
     routes: Vec<Option<(RequestId, u32)>>,
+    /// Of requests that were given up to make room for others, and whose places in `routes` others have taken before the
+    /// driver could tell them.
+    replaced: Vec<(RequestId, u32)>,
 }
 
 /// A reply, to be turned into a message by whoever waits for it.
@@ -33,7 +36,7 @@ impl Requests {
             self.routes.resize(id.index() + 1, None);
         }
         if let Some(route) = self.routes.get_mut(id.index()) {
-            *route = Some((id, key));
+            self.replaced.extend(route.replace((id, key)));
         }
         key
     }
@@ -57,7 +60,11 @@ impl Requests {
 
     fn take_route(&mut self, id: RequestId) -> Option<u32> {
         let route = self.routes.get_mut(id.index())?;
-        Some(route.take_if(|(known, _)| *known == id)?.1)
+        if let Some((_, key)) = route.take_if(|(known, _)| *known == id) {
+            return Some(key);
+        }
+        let place = self.replaced.iter().position(|(known, _)| *known == id)?;
+        Some(self.replaced.swap_remove(place).1)
     }
 }
 

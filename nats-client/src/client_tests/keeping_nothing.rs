@@ -61,6 +61,24 @@ fn nobody_waits_to_publish_what_is_larger_than_all_that_the_oldest_could_make_ro
 }
 
 #[test]
+fn a_request_that_made_room_ends_even_if_another_one_has_its_place_before_the_driver_runs() {
+    let options = options().pending_limit(150).pending_policy(PendingPolicy::DropOldest);
+    let rig = Rig::new(options);
+    let mut first = pin!(rig.client.request("a", Bytes::from(vec![b'x'; 40])));
+    assert!(poll(first.as_mut()).is_pending());
+    rig.client.try_publish("a", Bytes::from(vec![b'x'; 100])).expect("room is made");
+    let mut second = pin!(rig.client.request("a", Bytes::from(vec![b'x'; 40])));
+    assert!(poll(second.as_mut()).is_pending());
+    assert_eq!(rig.client.delivery_statistics().dropped, 2);
+    rig.drive();
+    let Poll::Ready(Err(error)) = poll(first.as_mut()) else {
+        panic!("it waits for ever");
+    };
+    assert_eq!(error.kind(), RequestErrorKind::Other);
+    assert!(poll(second.as_mut()).is_pending(), "told of the end of another one");
+}
+
+#[test]
 fn who_waits_for_room_is_refused_when_the_connection_breaks_and_nothing_is_kept() {
     let (rig, peer) = Rig::connected(options().send_buffer_limit(1_000).pending_limit(0));
     peer.stall(true);
