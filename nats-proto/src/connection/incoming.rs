@@ -9,7 +9,7 @@ use super::event::{EndReason, Event, FlushId, RequestId, Route, SubscriptionId};
 use super::fences::Purpose;
 use super::keepalive::Probe;
 use super::state::{Link, Next};
-use super::subscriptions::Phase;
+use super::subscriptions::{Phase, Subscription};
 use super::{ConnectError, Connection, Delivery, DisconnectReason, RequestError, TlsError};
 use crate::faults::fault;
 use crate::wire::{Chunk, Limits, MessageFrame, ServerDecoder, ServerOp, ServerOps, encoder};
@@ -272,6 +272,9 @@ impl Connection {
         let early = u64::from(fault!(EndsOneTooEarly));
         let is_full =
             subscription.max.is_some_and(|max| subscription.delivered.saturating_add(early) >= max);
+        if subscription.max.is_some() && is_no_responders(frame, chunk.as_ref()) {
+            subscription.uncounted = subscription.uncounted.saturating_add(1);
+        }
         let id = subscription.id;
         self.messages_in = self.messages_in.saturating_add(1);
         deliver(self, chunk, Route::Subscription(id));
@@ -283,9 +286,9 @@ impl Connection {
     /// A subscription has got all that it asked for.
     #[inline(never)]
     fn reached_max(&mut self, id: SubscriptionId) {
-        // A server that could not be told of the maximum is told of the end.
-        let told = self.subscriptions.get_mut(id).is_none_or(|known| known.max_on_wire().is_some());
-        if !told {
+        // A server that could not be told of the maximum is told of the end, and so is one that may have counted less.
+        let ends = |known: &mut Subscription| known.max_on_wire().is_some() && known.uncounted == 0;
+        if !self.subscriptions.get_mut(id).is_none_or(ends) {
             encoder::unsubscribe(&mut self.outgoing, id.sid, None);
             self.wake.transmit();
         }

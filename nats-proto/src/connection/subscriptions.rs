@@ -36,6 +36,9 @@ pub(super) struct Subscription {
     pub(super) delivered: u64,
     /// How many of them before the link that it was last told to: the server's count begins there.
     pub(super) delivered_before: u64,
+    /// How many of them since then said that nobody listens, while there was a maximum: what a server says by itself it does
+    /// not count.
+    pub(super) uncounted: u32,
     /// Ends after so many.
     pub(super) max: Option<u64>,
     pub(super) phase: Phase,
@@ -47,6 +50,7 @@ impl Subscription {
         if !fault!(MaximumBeginsAnew) {
             self.delivered_before = self.delivered;
         }
+        self.uncounted = 0;
         let queue = self.queue.as_deref().map(str::as_bytes);
         encoder::subscribe(out, self.subject.as_bytes(), queue, self.id.sid);
         if let Some(max) = self.max_on_wire() {
@@ -134,6 +138,7 @@ impl Subscriptions {
                 queue: queue.map(Into::into),
                 delivered: 0,
                 delivered_before: 0,
+                uncounted: 0,
                 max: None,
                 phase: Phase::Open,
             });

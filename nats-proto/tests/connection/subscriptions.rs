@@ -89,6 +89,29 @@ fn a_maximum_ends_the_subscription_behind_its_last_message() {
     assert_eq!(wire.statistics().unroutable, 1);
 }
 
+/// A server does not count what it says by itself, and so does not end the subscription where we do.
+#[test]
+fn a_maximum_that_is_reached_with_a_status_of_the_server_is_followed_by_an_end() {
+    let mut wire = Wire::connected(config());
+    let nobody = "HMSG a 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n";
+    let id = wire.connection.subscribe("a", None).expect("a subscription");
+    wire.connection.unsubscribe_after(id, 3).expect("it exists");
+    wire.feed(nobody);
+    // The next server counts anew.
+    wire.cut();
+    wire.connect();
+    assert_eq!(wire.written(), "SUB a 1\r\nUNSUB 1 2\r\n");
+    wire.feed(nobody);
+    assert_eq!(wire.written(), "");
+    wire.feed("MSG a 1 1\r\nx\r\n");
+    assert_eq!(wire.written(), "UNSUB 1\r\n");
+    let last = wire.events().pop();
+    assert!(
+        matches!(last, Some(Event::SubscriptionEnded { reason: EndReason::MaxReached, .. })),
+        "{last:?}"
+    );
+}
+
 #[test]
 fn a_maximum_that_is_reached_already_ends_the_subscription_at_once() {
     let mut wire = Wire::connected(config());
