@@ -74,3 +74,6 @@ pub trait Application {
         let _ = (now, connection);
     }
 }
+
+/// For simulations whose clients are all outside of them: see [`Simulation::open_stream`](crate::Simulation::open_stream).
+impl Application for () {}

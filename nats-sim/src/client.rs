@@ -10,8 +10,8 @@ use nats_proto::wire::{OutBuf, ServerDecoder, ServerOps};
 use nats_proto::{Config, Connection, DialId, Event, Instant, Rng, ServerAddr, State};
 
 use crate::application::Application;
+use crate::link::Links;
 use crate::pipe::Read;
-use crate::simulation::Links;
 
 /// An attempt under way, and how it will end.
 #[derive(Debug)]

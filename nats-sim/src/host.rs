@@ -7,8 +7,8 @@ use nats_broker::{Broker, BrokerEvent, Config, SessionId};
 use nats_proto::wire::{ClientDecoder, ClientOp, ClientOps, Limits, OutBuf};
 use nats_proto::{Instant, Rng};
 
+use crate::link::{Link, Links};
 use crate::pipe::Read;
-use crate::simulation::{Link, Links};
 
 /// A publish that a broker has handled.
 #[derive(Debug)]

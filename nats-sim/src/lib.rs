@@ -95,8 +95,10 @@
 mod application;
 mod client;
 mod host;
+mod link;
 mod pipe;
 mod simulation;
+mod streams;
 
 use std::time::Duration;
 
@@ -104,8 +106,9 @@ use nats_proto::Rng;
 
 pub use application::Application;
 pub use host::{Observed, Observer};
-pub use pipe::Weather;
+pub use pipe::{Read, Weather};
 pub use simulation::{Dials, Simulation};
+pub use streams::{StreamId, Wire};
 
 /// A random duration between the two, both included.
 pub fn between(rng: &mut Rng, (least, most): (Duration, Duration)) -> Duration {

@@ -37,9 +37,12 @@ impl Default for Weather {
 
 /// What a read gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Read {
+pub enum Read {
+    /// So many bytes.
     Bytes(usize),
+    /// The end: nothing more comes.
     Eof,
+    /// Nothing for now.
     Nothing,
 }
 
@@ -106,10 +109,21 @@ impl Pipe {
 
     /// Reads some of what has arrived.
     pub(crate) fn read(&mut self, now: Instant, rng: &mut Rng, into: &mut BytesMut) -> Read {
+        self.read_up_to(usize::MAX, now, rng, into)
+    }
+
+    /// Reads some of what has arrived, `most` bytes of it.
+    pub(crate) fn read_up_to(
+        &mut self,
+        most: usize,
+        now: Instant,
+        rng: &mut Rng,
+        into: &mut BytesMut,
+    ) -> Read {
         if now < self.not_before {
             return Read::Nothing;
         }
-        let limit = 1 + rng.below(self.weather.read as u64) as usize;
+        let limit = most.min(1 + rng.below(self.weather.read as u64) as usize);
         let mut count = 0;
         while count < limit
             && let Some((due, bytes)) = self.under_way.front_mut()

@@ -1,9 +1,8 @@
 //! The virtual network and clock.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nats_broker::{Broker, SessionId};
+use nats_broker::Broker;
 use nats_proto::connection::TlsError;
 use nats_proto::{Config, Connection, Instant, Rng, ServerAddr};
 
@@ -11,21 +10,9 @@ use crate::application::Application;
 use crate::between;
 use crate::client::{Client, Dialing, Handshake};
 use crate::host::{Host, Observed, Observer};
+use crate::link::{Link, Links, Owner};
 use crate::pipe::{Pipe, Weather};
-
-/// A byte stream between a client and a broker.
-#[derive(Debug)]
-pub(crate) struct Link {
-    client: usize,
-    host: usize,
-    pub(crate) session: SessionId,
-    pub(crate) up: Pipe,
-    pub(crate) down: Pipe,
-    pub(crate) broker_gone: bool,
-    broken: bool,
-}
-
-pub(crate) type Links = BTreeMap<u64, Link>;
+use crate::streams::{StreamId, Wire};
 
 /// How the network answers an attempt to connect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,14 +30,14 @@ pub enum Dials {
 ///
 /// See the [module](super) for an example.
 pub struct Simulation<A> {
-    now: Instant,
-    rng: Rng,
+    pub(crate) now: Instant,
+    pub(crate) rng: Rng,
     clients: Vec<Client<A>>,
     hosts: Vec<(Host, nats_broker::Config)>,
-    links: Links,
+    pub(crate) links: Links,
     last_link: u64,
-    weather: Weather,
-    dials: Dials,
+    pub(crate) weather: Weather,
+    pub(crate) dials: Dials,
     handshakes: Dials,
     observer: Option<Observer>,
     steps: u64,
@@ -193,26 +180,26 @@ impl<A: Application> Simulation<A> {
         self.clients[client].link.is_some()
     }
 
-    /// Breaks the client's link after so many more bytes from it or to it. What has arrived by then is read;
+    /// Breaks a link after so many more bytes from the client or to it. What has arrived by then is read;
     /// then both sides see the end.
-    pub fn cut_after(&mut self, client: usize, bytes: usize, to_client: bool) {
-        if let Some(link) = self.link_of(client) {
+    pub fn cut_after(&mut self, wire: impl Into<Wire>, bytes: usize, to_client: bool) {
+        if let Some(link) = self.link_of(wire) {
             let pipe = if to_client { &mut link.down } else { &mut link.up };
             pipe.break_after(bytes.max(1));
         }
     }
 
-    /// Breaks the client's link now; what is under way is lost.
-    pub fn cut(&mut self, client: usize) {
+    /// Breaks a link now; what is under way is lost.
+    pub fn cut(&mut self, wire: impl Into<Wire>) {
         let now = self.now;
-        if let Some(link) = self.link_of(client) {
+        if let Some(link) = self.link_of(wire) {
             link.cut(now);
         }
     }
 
-    /// From now on, bytes of this link vanish in one direction or both, and nobody is told.
-    pub fn half_open(&mut self, client: usize, from_client: bool, to_client: bool) {
-        if let Some(link) = self.link_of(client) {
+    /// From now on, bytes of a link vanish in one direction or both, and nobody is told.
+    pub fn half_open(&mut self, wire: impl Into<Wire>, from_client: bool, to_client: bool) {
+        if let Some(link) = self.link_of(wire) {
             if from_client {
                 link.up.vanish();
             }
@@ -222,10 +209,10 @@ impl<A: Application> Simulation<A> {
         }
     }
 
-    /// Nothing arrives on the client's link for some time, in one direction.
-    pub fn stall(&mut self, client: usize, duration: Duration, to_client: bool) {
+    /// Nothing arrives on a link for some time, in one direction.
+    pub fn stall(&mut self, wire: impl Into<Wire>, duration: Duration, to_client: bool) {
         let until = self.now + duration;
-        if let Some(link) = self.link_of(client) {
+        if let Some(link) = self.link_of(wire) {
             let pipe = if to_client { &mut link.down } else { &mut link.up };
             pipe.stall(until);
         }
@@ -239,10 +226,10 @@ impl<A: Application> Simulation<A> {
 
     /// Puts bytes (whole operations) between two operations of the broker. False if there is no place for them
     /// right now.
-    pub fn inject(&mut self, client: usize, bytes: &[u8]) -> bool {
+    pub fn inject(&mut self, wire: impl Into<Wire>, bytes: &[u8]) -> bool {
         let now = self.now;
-        let Some(link) = self.clients[client].link.and_then(|link| self.links.get_mut(&link))
-        else {
+        let id = self.link_id(wire.into());
+        let Some(link) = id.and_then(|link| self.links.get_mut(&link)) else {
             return false;
         };
         let host = &self.hosts[link.host].0;
@@ -257,14 +244,22 @@ impl<A: Application> Simulation<A> {
         true
     }
 
-    /// How many subscriptions the broker at the other end of the client's link has of it.
-    pub fn subscriptions_at_broker(&self, client: usize) -> Option<usize> {
-        let link = self.links.get(&self.clients[client].link?)?;
+    /// How many subscriptions the broker at the other end of a link has of its client.
+    pub fn subscriptions_at_broker(&self, wire: impl Into<Wire>) -> Option<usize> {
+        let link = self.links.get(&self.link_id(wire.into())?)?;
         self.hosts[link.host].0.subscriptions(link)
     }
 
-    fn link_of(&mut self, client: usize) -> Option<&mut Link> {
-        self.clients[client].link.and_then(|link| self.links.get_mut(&link))
+    fn link_id(&self, wire: Wire) -> Option<u64> {
+        match wire {
+            Wire::Client(client) => self.clients[client].link,
+            Wire::Stream(StreamId(link)) => Some(link),
+        }
+    }
+
+    fn link_of(&mut self, wire: impl Into<Wire>) -> Option<&mut Link> {
+        let id = self.link_id(wire.into())?;
+        self.links.get_mut(&id)
     }
 
     /// Ends all faults: brokers run, clients read, attempts work, no more delays than usual. Links that are half-open stay so
@@ -289,7 +284,7 @@ impl<A: Application> Simulation<A> {
     /// deadline that is handled stays.
     pub fn run_for(&mut self, duration: Duration) -> u64 {
         let (end, before) = (self.now + duration, self.steps);
-        while let Some(next) = self.next().filter(|next| *next <= end) {
+        while let Some(next) = self.next_step().filter(|next| *next <= end) {
             self.now = self.now.max(next);
             self.step();
         }
@@ -302,7 +297,8 @@ impl<A: Application> Simulation<A> {
         self.now = self.now + duration;
     }
 
-    fn next(&self) -> Option<Instant> {
+    /// When something happens next, as far as the simulation knows.
+    pub fn next_step(&self) -> Option<Instant> {
         let clients = self.clients.iter().filter_map(|client| client.next(self.now, &self.links));
         let hosts = self.hosts.iter().filter_map(|(host, _)| host.next(self.now, &self.links));
         clients.chain(hosts).min()
@@ -342,7 +338,11 @@ impl<A: Application> Simulation<A> {
         }
         let (hosts, clients) = (&self.hosts, &self.clients);
         self.links.retain(|id, link| {
-            let held = clients[link.client].link == Some(*id);
+            let held = match link.owner {
+                Owner::Client(client) => clients[client].link == Some(*id),
+                Owner::Program => true,
+                Owner::Gone => false,
+            };
             let served = hosts[link.host].0.broker.is_some();
             held || (served && !link.broker_gone)
         });
@@ -363,7 +363,8 @@ impl<A: Application> Simulation<A> {
         let Some(dialing) = self.clients[index].dialing.take() else {
             return;
         };
-        let link = self.open(index, &dialing.server);
+        let link = host_of(&dialing.server);
+        let link = link.and_then(|host| self.open(Owner::Client(index), host));
         self.clients[index].dialled(now, dialing, link);
     }
 
@@ -390,17 +391,16 @@ impl<A: Application> Simulation<A> {
         }
     }
 
-    fn open(&mut self, client: usize, server: &ServerAddr) -> Option<u64> {
+    pub(crate) fn open(&mut self, owner: Owner, host: usize) -> Option<u64> {
         if self.dials == Dials::AreRefused {
             return None;
         }
-        let host: usize = server.host().strip_prefix("broker-")?.parse().ok()?;
         let id = self.last_link + 1;
         let session = self.hosts.get_mut(host)?.0.accept(self.now, id)?;
         self.last_link = id;
         let pipe = || Pipe::new(self.weather.clone());
         let link = Link {
-            client,
+            owner,
             host,
             session,
             up: pipe(),
@@ -413,12 +413,6 @@ impl<A: Application> Simulation<A> {
     }
 }
 
-impl Link {
-    fn cut(&mut self, now: Instant) {
-        self.broken = true;
-        self.up.lose();
-        self.down.lose();
-        self.up.end(now);
-        self.down.end(now);
-    }
+fn host_of(server: &ServerAddr) -> Option<usize> {
+    server.host().strip_prefix("broker-")?.parse().ok()
 }

@@ -4,13 +4,10 @@
 //! bit, and prints what happens if `SIM_TRACE` is set.
 
 mod chaos;
-
-use std::ops::Range;
-use std::panic::catch_unwind;
-use std::sync::Mutex;
-use std::thread;
+mod seeds;
 
 use chaos::{Outcome, run_seed};
+use seeds::{run_seeds, setting};
 
 /// About ten seconds.
 const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 3_000 };
@@ -19,11 +16,6 @@ const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 3_000 };
 const RARE: u64 = 200;
 
 const REPLAY: &str = "cargo test -p nats-sim --test simulation every_seed";
-
-fn setting(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
-}
 
 /// Adds all but the hash.
 fn add(sum: &mut Outcome, outcome: &Outcome) {
@@ -37,35 +29,6 @@ fn add(sum: &mut Outcome, outcome: &Outcome) {
     sum.counts += outcome.counts;
 }
 
-/// What came of these seeds together, and which of them failed. Ends early if several have.
-fn run_seeds(seeds: Range<u64>) -> (Outcome, Vec<u64>) {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let state = Mutex::new((seeds, Outcome::default(), Vec::new()));
-    let next = || {
-        let (seeds, _, failed) = &mut *state.lock().expect("nobody panics with it");
-        if failed.len() < 5 { seeds.next() } else { None }
-    };
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(seed) = next() {
-                    let outcome = catch_unwind(|| run_seed(seed));
-                    let (_, sum, failed) = &mut *state.lock().expect("nobody panics with it");
-                    match outcome {
-                        Ok(outcome) => add(sum, &outcome),
-                        Err(_) => {
-                            eprintln!("replay with: SIM_SEED={seed} {REPLAY}");
-                            failed.push(seed);
-                        }
-                    }
-                }
-            });
-        }
-    });
-    let (_, sum, failed) = state.into_inner().expect("nobody panics with it");
-    (sum, failed)
-}
-
 #[test]
 fn what_must_always_hold_does_for_every_seed() {
     if let Some(seed) = setting("SIM_SEED") {
@@ -74,7 +37,7 @@ fn what_must_always_hold_does_for_every_seed() {
     }
     let first = setting("SIM_FIRST").unwrap_or(0);
     let count = setting("SIM_SEEDS").unwrap_or(SEEDS);
-    let (sum, failed) = run_seeds(first..first + count);
+    let (sum, failed) = run_seeds(first..first + count, REPLAY, run_seed, add);
     println!("{count} seeds from {first}: {sum:?}");
     assert!(failed.is_empty(), "failed: {failed:?}");
     // Faults that never happen show nothing.

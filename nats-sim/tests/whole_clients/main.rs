@@ -1,0 +1,61 @@
+//! Whole clients on a virtual network, in virtual time: `nats-client` with its driver, mailboxes, turns and handles, on a
+//! runtime in which everything follows from one seed.
+//!
+//! `SIM_SEEDS` sets how many seeds, `SIM_FIRST` the first; `SIM_SEED` runs one alone, which replays a failure.
+
+mod application;
+mod books;
+mod chaos;
+mod reader;
+mod runtime;
+#[path = "../seeds/mod.rs"]
+mod seeds;
+mod settings;
+mod strict;
+mod watching;
+mod world;
+
+use chaos::{Outcome, run_seed};
+use seeds::{run_seeds, setting};
+
+/// About ten seconds.
+const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 2_000 };
+
+const REPLAY: &str = "cargo test -p nats-sim --test whole_clients every_seed";
+
+/// Adds all but the hash.
+const fn add(sum: &mut Outcome, outcome: &Outcome) {
+    sum.handled += outcome.handled;
+    sum.received += outcome.received;
+    sum.dropped += outcome.dropped;
+    sum.given_up += outcome.given_up;
+    sum.streams += outcome.streams;
+    sum.polls += outcome.polls;
+    sum.probes += outcome.probes;
+}
+
+#[test]
+fn what_must_hold_for_whole_clients_does_for_every_seed() {
+    if let Some(seed) = setting("SIM_SEED") {
+        println!("seed {seed}: {:?}", run_seed(seed));
+        return;
+    }
+    let first = setting("SIM_FIRST").unwrap_or(0);
+    let count = setting("SIM_SEEDS").unwrap_or(SEEDS);
+    let (sum, failed) = run_seeds(first..first + count, REPLAY, run_seed, add);
+    println!("{count} seeds from {first}: {sum:?}");
+    assert!(failed.is_empty(), "failed: {failed:?}");
+    // What never happens shows nothing.
+    let Outcome { received, dropped, given_up, streams, probes, .. } = sum;
+    let some = [received, dropped, given_up, probes];
+    assert!(count < 100 || some.iter().all(|some| *some > count / 10), "{sum:?}");
+    assert!(count < 100 || streams > 2 * count, "{sum:?}");
+}
+
+#[test]
+fn a_seed_of_whole_clients_replays() {
+    for seed in 0..10 {
+        assert_eq!(run_seed(seed), run_seed(seed), "seed {seed}");
+    }
+    assert_ne!(run_seed(0).digest, run_seed(1).digest);
+}

@@ -1,0 +1,251 @@
+//! What reads a subscription, in one task after the other, and checks what comes.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use nats_client::{Client, Message, Subscriber, WhenFull};
+use nats_proto::Rng;
+
+use crate::books::{Known, Phase, filler, id_of, matches, payload_of};
+use crate::runtime::{Sleep, sleep};
+use crate::strict::{Gate, Patience, strictly};
+use crate::watching::Waiting;
+use crate::world::{spawn, with};
+
+/// How often a reader looks up from its subscription.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What a subscription is like.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) subject: String,
+    pub(crate) queue: Option<String>,
+    pub(crate) max: Option<u64>,
+    pub(crate) when_full: WhenFull,
+    /// Whether requests are answered.
+    pub(crate) answers: bool,
+    /// Whether the reader takes its time.
+    pub(crate) slow: bool,
+}
+
+/// A subscription and what came of it.
+pub(crate) struct Reader {
+    subscriber: Subscriber,
+    client: Client,
+    rng: Rng,
+    plan: Plan,
+    me: usize,
+    key: u64,
+    gate: Gate,
+    got: u64,
+    /// The place of the last message in the order of handling.
+    last: Option<usize>,
+    /// Messages that did not come though the ones before and after did, over one stream.
+    missing: u64,
+    left: bool,
+}
+
+enum News {
+    Message(Message),
+    End,
+    Tick,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        subscriber: Subscriber,
+        client: Client,
+        me: usize,
+        rng: Rng,
+        plan: Plan,
+    ) -> Self {
+        let known = Known {
+            client: me,
+            sid: subscriber.sid(),
+            subject: plan.subject.clone(),
+            gets_all: plan.queue.is_none() && plan.max.is_none(),
+            ended: false,
+            total: 0,
+            dropped: 0,
+        };
+        let key = with(|world| world.books.subscribed(known));
+        let gate = Gate::default();
+        let (got, last, missing, left) = (0, None, 0, false);
+        Self { subscriber, client, rng, plan, me, key, gate, got, last, missing, left }
+    }
+
+    /// Reads in a task of its own.
+    pub(crate) fn start(self) {
+        spawn(Box::pin(self.run()), false);
+    }
+
+    async fn run(mut self) {
+        let mut here = self.rng.below(60);
+        loop {
+            match self.next().await {
+                News::Message(message) => {
+                    self.check(&message);
+                    if self.plan.answers && message.reply.is_some() {
+                        self.answer(message).await;
+                    }
+                    self.dawdle().await;
+                }
+                News::End => return self.end(),
+                News::Tick => {}
+            }
+            self.note();
+            let phase = with(|world| world.books.phase);
+            if phase == Phase::End && !with(|world| world.books.ending.contains(&self.me)) {
+                // The subscription is one of the handles, of which the last one ends the client.
+                return self.forget();
+            }
+            if phase == Phase::Rage && !self.left && self.interfere().await {
+                return self.forget();
+            }
+            here = here.saturating_sub(1);
+            if here == 0 {
+                // On to another task, whose waker is another one.
+                self.gate = Gate::default();
+                return self.start();
+            }
+        }
+    }
+
+    async fn next(&mut self) -> News {
+        let (subscriber, gate) = (&mut self.subscriber, &mut self.gate);
+        let mut tick = Box::pin(Sleep::new(TICK));
+        poll_fn(|cx| {
+            match gate.poll(cx, |cx| Pin::new(&mut *subscriber).poll_next(cx)) {
+                Poll::Ready(Some(message)) => return Poll::Ready(News::Message(message)),
+                Poll::Ready(None) => return Poll::Ready(News::End),
+                Poll::Pending => {}
+            }
+            tick.as_mut().poll(cx).map(|()| News::Tick)
+        })
+        .await
+    }
+
+    fn check(&mut self, message: &Message) {
+        self.got += 1;
+        let id = id_of(&message.payload).expect("a payload that was published here");
+        let (plan, me) = (&self.plan, self.me);
+        let (prefix, rest) = message.payload.split_at(10);
+        assert!(rest.iter().all(|byte| *byte == filler(id)), "{prefix:?} with another's payload");
+        if let Some(headers) = &message.headers {
+            assert_eq!(headers.get("Id").map(|value| value.as_str()), Some(&*id.to_string()));
+        }
+        assert!(matches(&plan.subject, &message.subject), "{} for {plan:?}", message.subject);
+        with(|world| {
+            let books = &mut world.books;
+            books.received += 1;
+            assert_eq!(books.subject(id).as_deref(), Some(&*message.subject));
+            let (at, broker) = books.place(id).expect("handled before it comes");
+            if let Some(last) = self.last {
+                assert!(
+                    last < at,
+                    "message {id} comes out of order, or twice, for {plan:?} of client {me}"
+                );
+                if plan.queue.is_none() && books.same_stream(me, last, at) {
+                    self.missing += books.matching(last + 1, at, broker, &plan.subject);
+                }
+            }
+            if let Some(queue) = &plan.queue {
+                let group = format!("{queue} {}", plan.subject);
+                assert!(!books.share(group, id), "message {id} comes to two members of a group");
+            }
+        });
+        self.last = with(|world| world.books.place(id)).map(|(at, _)| at);
+        let statistics = self.subscriber.statistics();
+        assert_eq!(statistics.delivered, self.got, "{statistics:?}, {plan:?}");
+        assert!(
+            self.missing <= statistics.dropped,
+            "{} messages are missing, {statistics:?}, {plan:?} of client {me}",
+            self.missing
+        );
+        if plan.when_full == WhenFull::Block {
+            assert_eq!(statistics.dropped, 0);
+        }
+    }
+
+    /// Brings the books up to date.
+    fn note(&self) {
+        let statistics = self.subscriber.statistics();
+        let total = statistics.delivered + statistics.pending_messages + statistics.dropped;
+        assert!(self.plan.max.is_none_or(|max| total <= max), "{statistics:?}, {:?}", self.plan);
+        with(|world| {
+            let known = world.books.subscriptions.get_mut(&self.key).expect("known");
+            known.gets_all &= !self.left;
+            (known.total, known.dropped) = (total, statistics.dropped);
+        });
+    }
+
+    async fn answer(&mut self, message: Message) {
+        let Some(reply) = message.reply else {
+            return;
+        };
+        let id = id_of(&message.payload).expect("checked");
+        // The answer carries the number of the question in its headers, and one of its own.
+        let mut headers = nats_client::HeaderMap::new();
+        headers.insert("Question", id.to_string().as_str());
+        let own = with(|world| world.books.next_id(self.me));
+        let payload = Bytes::from(payload_of(own, 20));
+        // It may be refused: the client may be ending, or keep nothing while it is away.
+        let _waiting = Waiting::new("answer");
+        let answering = self.client.publish_with_headers(reply, headers, payload);
+        let _ = strictly(Patience::Endless, answering).await;
+    }
+
+    async fn dawdle(&mut self) {
+        if !self.plan.slow {
+            return;
+        }
+        let may_drop = self.plan.when_full != WhenFull::Block;
+        let time = match with(|world| world.books.phase) {
+            Phase::Rage if self.rng.below(3) == 0 => self.rng.below(150),
+            Phase::Probe if may_drop => 30,
+            _ => return,
+        };
+        sleep(Duration::from_millis(time)).await;
+    }
+
+    /// Ends the subscription in one way or another, now and then. True if it is to be dropped.
+    async fn interfere(&mut self) -> bool {
+        let result = match self.rng.below(150) {
+            0 => self.subscriber.unsubscribe().await,
+            1 => self.subscriber.drain().await,
+            2 if self.plan.max.is_none() => {
+                let statistics = self.subscriber.statistics();
+                let total = statistics.delivered + statistics.pending_messages + statistics.dropped;
+                let max = total + self.rng.below(5);
+                self.plan.max = Some(max);
+                self.subscriber.unsubscribe_after(max).await
+            }
+            3 => return true,
+            _ => return false,
+        };
+        self.left = true;
+        let ending = with(|world| world.books.ending.contains(&self.me));
+        assert!(result.is_ok() || ending, "an open client refuses to unsubscribe");
+        false
+    }
+
+    fn forget(&self) {
+        self.note();
+        with(|world| {
+            world.books.subscriptions.get_mut(&self.key).expect("known").ended = true;
+        });
+    }
+
+    /// The stream has ended.
+    fn end(&mut self) {
+        let statistics = self.subscriber.statistics();
+        assert_eq!((statistics.pending_messages, statistics.delivered), (0, self.got));
+        let ending = with(|world| world.books.ending.contains(&self.me));
+        assert!(ending || self.left || self.plan.max.is_some(), "{:?} ends by itself", self.plan);
+        self.forget();
+    }
+}
