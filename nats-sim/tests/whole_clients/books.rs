@@ -38,7 +38,7 @@ struct Handled {
 }
 
 impl Handled {
-    fn add(&mut self, Observed { broker, incarnation, subject, payload }: Observed<'_>) {
+    fn add(&mut self, Observed { broker, incarnation, subject, payload, .. }: Observed<'_>) {
         let id = id_of(payload).expect("what brokers handle was published here");
         assert!(
             !self.cancelled.contains(&id),
