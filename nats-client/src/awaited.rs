@@ -19,7 +19,7 @@ pub(crate) struct Requests {
     routes: Vec<Option<(RequestId, u32)>>,
     /// Of requests that were given up to make room for others, and whose places in `routes` others have taken before the
     /// driver could tell them.
-    replaced: Vec<(RequestId, u32)>,
+    replaced: HashMap<RequestId, u32>,
 }
 
 /// A reply, to be turned into a message by whoever waits for it.
@@ -63,8 +63,7 @@ impl Requests {
         if let Some((_, key)) = route.take_if(|(known, _)| *known == id) {
             return Some(key);
         }
-        let place = self.replaced.iter().position(|(known, _)| *known == id)?;
-        Some(self.replaced.swap_remove(place).1)
+        self.replaced.remove(&id)
     }
 }
 
