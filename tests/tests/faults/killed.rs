@@ -7,12 +7,11 @@ use nats_tests::server::{Options, RealServer, Release, TestServer};
 
 use crate::count;
 use crate::ledger::{Ledger, Party, Sums};
-use crate::support::{Rt, until};
+use crate::support::{PATIENT, Rt, until};
 
 fn options<R: Rt>() -> ConnectOptions<R> {
     ConnectOptions::new()
-        // However long a busy machine takes to start a server again.
-        .max_reconnects(None)
+        .max_reconnects(PATIENT)
         .reconnect_wait(Duration::from_millis(20))
         .reconnect_jitter(Duration::from_millis(5))
         .connection_timeout(Duration::from_secs(2))

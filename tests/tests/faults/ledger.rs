@@ -283,6 +283,8 @@ impl Ledger {
                 sums.placed += received.placed;
             }
             sums.connects += witness.party.connects();
+            // Who reads for it would keep it.
+            witness.party.client.close().await;
         }
         sums
     }

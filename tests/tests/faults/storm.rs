@@ -33,7 +33,6 @@ pub(crate) async fn all_come_back_and_leave_nothing<R: Rt>(release: Release) {
     let seen = Arc::clone(&attempts);
     let addr = server.addr();
     let options = ConnectOptions::<R>::new()
-        .max_reconnects(None)
         .reconnect_wait(Duration::from_millis(300))
         .reconnect_jitter(Duration::from_millis(500))
         .dialer(move |_| {

@@ -18,7 +18,7 @@ use nats_client::{Client, ConnectOptions, HeaderMap, Notice, ServerAddr};
 use nats_tests::server::ReservedPort;
 
 use crate::cutting::{ASK, ASK_MANY, Company, SUBSCRIBED, Stage, at_every_moment};
-use crate::support::{Env, Rt, numbers, publish_numbers, take, text, until};
+use crate::support::{Env, PATIENT, Rt, numbers, publish_numbers, take, text, until};
 
 /// What makes and drops a future.
 struct Entry<R> {
@@ -274,7 +274,7 @@ fn broker(port: &ReservedPort) -> ServerConfig {
 
 /// A client of a broker that may be gone for a while.
 async fn client_of<R: Rt>(server: &ServerHandle) -> Client {
-    let options = ConnectOptions::<R>::new().max_reconnects(None);
+    let options = ConnectOptions::<R>::new().max_reconnects(PATIENT);
     let options = options.reconnect_wait(Duration::from_millis(5));
     options.connect(server.url()).await.expect("the broker serves")
 }

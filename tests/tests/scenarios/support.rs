@@ -14,6 +14,10 @@ use nats_client::{Client, ConnectOptions, Event, Message, Notice, Runtime, Subsc
 use nats_tests::server::{Options, ServerKind, TestServer};
 use nats_tokio::Tokio;
 
+/// Attempts in a row of a client that hardly waits between them: a busy machine may take a while to start a server again.
+/// But a client that a test leaves behind is not to go on for ever: another server may get the port.
+pub(crate) const PATIENT: usize = 2_000;
+
 /// How long anything may take before the test is given up. Not a claim about speed: it only turns a test that
 /// would hang into one that fails.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -84,11 +88,10 @@ pub(crate) async fn until<R: Rt>(what: &str, condition: impl Fn() -> bool) {
 }
 
 impl<R: Rt, S> Env<R, S> {
-    /// Options that differ from the defaults only in that reconnects are fast, and go on however long a busy machine takes
-    /// to start a server.
+    /// Options that differ from the defaults only in that reconnects are fast.
     pub(crate) fn options(&self) -> ConnectOptions<R> {
         ConnectOptions::new()
-            .max_reconnects(None)
+            .max_reconnects(PATIENT)
             .reconnect_wait(Duration::from_millis(20))
             .reconnect_jitter(Duration::from_millis(5))
     }
