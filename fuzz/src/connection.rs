@@ -1,5 +1,6 @@
 //! A connection, driven by any sequence of operations, with any bytes for a server.
 
+mod checks;
 mod rare;
 
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use nats_proto::connection::{
-    AuthSource, DialError, DialId, DisconnectReason, FlushId, PendingPolicy, RequestId,
+    AuthSource, DialError, DialId, DisconnectReason, EndReason, FlushId, PendingPolicy, RequestId,
     SubscriptionId, TlsMode,
 };
 use nats_proto::wire::{ClientDecoder, ClientOp, ClientOps, Limits, OutBuf};
@@ -90,8 +91,14 @@ struct Run {
     /// Where the replies to requests are expected.
     replies: Vec<String>,
     subscriptions: Vec<SubscriptionId>,
+    /// Those that the server is asked for, and neither confirmed nor ended.
+    confirming: Vec<SubscriptionId>,
     requests: Vec<RequestId>,
     flushes: Vec<FlushId>,
+    /// Nothing is read.
+    paused: bool,
+    /// By when draining must be over.
+    ends_by: Option<Instant>,
 }
 
 impl Run {
@@ -140,8 +147,11 @@ impl Run {
             pings: 0,
             replies: Vec::new(),
             subscriptions: Vec::new(),
+            confirming: Vec::new(),
             requests: Vec::new(),
             flushes: Vec::new(),
+            paused: false,
+            ends_by: None,
         }
     }
 
@@ -222,7 +232,12 @@ impl Run {
                 }
                 Event::Hangup => self.hangup = true,
                 Event::Closed { .. } => self.closed = true,
-                Event::SubscriptionEnded { subscription, .. } => {
+                Event::SubscriptionConfirmed { subscription } => {
+                    assert!(self.was_confirming(subscription), "confirmed twice, or unasked");
+                }
+                Event::SubscriptionEnded { subscription, reason } => {
+                    let confirming = self.was_confirming(subscription);
+                    assert!(confirming || reason != EndReason::Unconfirmed, "nobody asked");
                     self.subscriptions.retain(|other| *other != subscription);
                 }
                 Event::Reply { request, .. } | Event::RequestFailed { request, .. } => {
@@ -258,6 +273,7 @@ impl Run {
         }
         self.open = false;
         self.hangup = false;
+        self.paused = false;
         (self.dial, self.tls, self.auth) = (None, None, None);
         let unsent = std::mem::take(&mut self.out);
         self.connection.handle_disconnect(self.now, DisconnectReason::Eof, unsent);
@@ -288,13 +304,16 @@ impl Run {
     }
 
     fn receive(&mut self, bytes: &[u8]) {
-        if self.open {
+        if self.open && !self.paused {
             self.input.extend_from_slice(bytes);
             self.connection.receive(self.now, &mut self.input);
         }
     }
 
     fn answer_pings(&mut self) {
+        if self.paused {
+            return;
+        }
         for _ in 0..std::mem::take(&mut self.pings) {
             self.receive(b"PONG\r\n");
         }
@@ -402,44 +421,5 @@ impl Run {
         } else if let Some(flush) = self.flushes.pop() {
             self.connection.cancel_flush(flush);
         }
-    }
-
-    /// What holds at any time.
-    fn check(&mut self) {
-        let statistics = self.connection.statistics();
-        assert_eq!(statistics.published, self.accepted);
-        let sum =
-            statistics.confirmed + statistics.uncertain + statistics.dropped + statistics.pending;
-        assert_eq!(sum, statistics.published, "{statistics:?}");
-        for _ in 0..4 {
-            match self.connection.poll_timeout() {
-                Some(deadline) if deadline <= self.now => {
-                    self.connection.handle_timeout(self.now);
-                }
-                _ => return,
-            }
-        }
-        panic!("a deadline stays although it was handled");
-    }
-
-    /// Closes the connection, which must come to its end whatever happened before.
-    fn finish(mut self) {
-        self.connection.close(self.now, Duration::from_secs(1));
-        for _ in 0..8 {
-            self.poll_events();
-            self.check();
-            if self.closed {
-                break;
-            }
-            self.now = self.now + Duration::from_secs(60);
-            self.connection.handle_timeout(self.now);
-        }
-        assert!(self.closed, "{:?} does not end", self.connection.state());
-        assert_eq!(self.connection.state(), State::Closed);
-        assert_eq!(self.connection.statistics().pending, 0);
-        assert_eq!(self.connection.poll_timeout(), None);
-        assert!(self.flushes.is_empty(), "flushes without an answer");
-        assert!(self.requests.is_empty(), "requests without an answer");
-        assert!(self.subscriptions.is_empty(), "subscriptions without an end");
     }
 }

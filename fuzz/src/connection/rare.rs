@@ -20,6 +20,11 @@ const POOLS: [&[&str]; 6] = [
     &["wss://w/path"],
 ];
 
+/// What stands for the rarest operations.
+const SUBSCRIBE: u8 = 0xef;
+const PAUSE: u8 = 0xf7;
+const DRAIN: u8 = 0xff;
+
 /// Settings from two bytes.
 pub(super) fn settings(config: &mut Config, choices: &mut Choices<'_>) {
     let (flags, modes) = (choices.byte(), choices.byte());
@@ -70,7 +75,13 @@ impl Run {
                     self.connection.handle_auth(id, Ok(Auth::new()));
                 }
             }
-            _ => self.connection.handle_timeout(self.now),
+            // The others do nothing but to handle a timeout too early.
+            _ => match what {
+                SUBSCRIBE => self.subscribe_confirmed(choices),
+                PAUSE => self.pause(),
+                DRAIN => self.drain_within(choices),
+                _ => self.connection.handle_timeout(self.now),
+            },
         }
     }
 
@@ -119,6 +130,34 @@ impl Run {
             }
         };
         self.connection.handle_choice(self.now, choice);
+    }
+
+    fn subscribe_confirmed(&mut self, choices: &mut Choices<'_>) {
+        let (flags, wait) = (choices.byte(), u64::from(choices.byte()));
+        let subject = ["s.*", "s.>", "s.1", "s..1"][usize::from(flags & 3)];
+        let queue = (flags & 4 != 0).then_some("q");
+        let deadline = (wait > 0).then(|| self.now + Duration::from_millis(wait));
+        if let Ok(id) = self.connection.subscribe_confirmed(subject, queue, deadline) {
+            self.subscriptions.push(id);
+            self.confirming.push(id);
+        }
+    }
+
+    /// Nothing is read any more, or all is again.
+    fn pause(&mut self) {
+        self.paused = !self.paused;
+        if self.paused {
+            self.connection.handle_pause();
+        } else {
+            self.connection.handle_resume(self.now);
+        }
+    }
+
+    fn drain_within(&mut self, choices: &mut Choices<'_>) {
+        let timeout = Duration::from_millis(u64::from(choices.word()));
+        let deadline = self.now + timeout;
+        self.connection.drain_within(self.now, timeout);
+        self.ends_by = Some(self.ends_by.map_or(deadline, |before| before.min(deadline)));
     }
 
     fn publish_again(&mut self, len: u8) {
