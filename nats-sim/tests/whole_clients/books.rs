@@ -61,6 +61,8 @@ pub(crate) struct Known {
     pub(crate) ended: bool,
     /// Messages that came, dropped ones among them.
     pub(crate) total: u64,
+    /// Those of them that the subscriber has not taken.
+    pub(crate) pending: u64,
     pub(crate) dropped: u64,
 }
 

@@ -278,6 +278,7 @@ fn probe(held: &Held) -> u64 {
         let end = books.handled();
         let mut count = 0;
         for (key, known) in &books.subscriptions {
+            assert!(known.ended || known.pending == 0, "nobody takes what has come: {known:?}");
             let Some(probe) = probes.get(&known.client).filter(|_| known.gets_all && !known.ended)
             else {
                 continue;

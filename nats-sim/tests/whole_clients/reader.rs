@@ -70,6 +70,7 @@ impl Reader {
             gets_all: plan.queue.is_none() && plan.max.is_none(),
             ended: false,
             total: 0,
+            pending: 0,
             dropped: 0,
         };
         let key = with(|world| world.books.subscribed(known));
@@ -180,6 +181,7 @@ impl Reader {
             let known = world.books.subscriptions.get_mut(&self.key).expect("known");
             known.gets_all &= !self.left;
             (known.total, known.dropped) = (total, statistics.dropped);
+            known.pending = statistics.pending_messages;
         });
     }
 
