@@ -48,7 +48,8 @@ usage: cargo xtask <command>
   lint                formatting, clippy, documentation, dependencies, house rules, features
   no-std              builds and runs the program that has no std
   simulate [--seeds N]
-                      N seeds of the simulation (default: 10000), and that it finds planted mistakes
+                      N seeds of the simulation (default: 10000), a fifth as many with whole clients, and that it
+                      finds planted mistakes
   faults [--long] [NAME]...
                       kills, pauses and retires servers under load, storms and soaks, and prints the figures
   fuzz [--seconds N | --minutes N | --runs N] [TARGET]...

@@ -1,11 +1,14 @@
-//! `cargo xtask simulate`: many seeds of the simulation, and that it finds what is wrong.
+//! `cargo xtask simulate`: many seeds of the simulations, and that the first one finds what is wrong.
 
 use std::process::Command;
 
 use crate::Result;
 use crate::process::{self, cargo, step};
 
-/// Runs so many seeds, then plants one mistake after the other in `nats-proto`.
+/// A seed of whole clients takes several times as long as one of their connections alone.
+const SEEDS_OF_WHOLE_CLIENTS: u64 = 5;
+
+/// Runs so many seeds, a part of them with whole clients, then plants one mistake after the other in `nats-proto`.
 ///
 /// # Errors
 /// A seed fails (how to replay it is printed), or a planted mistake is not found.
@@ -15,6 +18,11 @@ pub(crate) fn run(seeds: u64) -> Result {
     let shown = ["--", "--nocapture"];
     let mut simulation = all();
     simulation.args(test).arg("--test=simulation").args(shown);
+    process::run_tests(simulation.env("SIM_SEEDS", seeds.to_string()))?;
+    let seeds = seeds.div_ceil(SEEDS_OF_WHOLE_CLIENTS);
+    step(&format!("{seeds} seeds of whole clients"));
+    let mut simulation = all();
+    simulation.args(test).arg("--test=whole_clients").args(shown);
     process::run_tests(simulation.env("SIM_SEEDS", seeds.to_string()))?;
     step("mistakes planted in nats-proto are found");
     let planted = ["--features=planted-faults", "--test=planted_faults"];
