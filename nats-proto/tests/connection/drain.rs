@@ -137,6 +137,15 @@ fn a_close_flushes_first() {
 }
 
 #[test]
+fn a_close_while_the_link_is_given_up_is_the_end() {
+    let mut wire = Wire::connected(config());
+    wire.connection.force_reconnect(wire.now);
+    wire.connection.close(wire.now, TIMEOUT);
+    closed(&wire.hang_up());
+    assert_eq!(wire.connection.state(), State::Closed);
+}
+
+#[test]
 fn a_close_that_the_server_does_not_answer_ends_in_time() {
     let mut wire = Wire::connected(config());
     wire.publish("a", "1").expect("room");
