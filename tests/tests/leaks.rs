@@ -80,7 +80,7 @@ fn is_alone(token: &Token, what: &str) {
 fn options<R: Rt>(token: &Token) -> ConnectOptions<R> {
     let (for_events, for_driver) = (Arc::clone(token), Arc::clone(token));
     ConnectOptions::new()
-        .max_reconnects(5_000)
+        .max_reconnects(1_000)
         .reconnect_wait(Duration::from_millis(5))
         .connection_timeout(Duration::from_secs(20))
         .event_callback(move |_| {

@@ -20,8 +20,12 @@ use std::sync::{PoisonError, RwLock};
 use nats_async_std::AsyncStd;
 use nats_tests::server::Release;
 use nats_tokio::Tokio;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 use support::Rt;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
 /// Whoever counts what the process has must be alone in it.
 static PROCESS: RwLock<()> = RwLock::new(());

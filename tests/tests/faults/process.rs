@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::ALLOCATOR;
+
 /// Open descriptors.
 pub(crate) fn descriptors() -> usize {
     // One of them reads the directory.
@@ -15,6 +17,12 @@ pub(crate) fn threads() -> usize {
     // A thread may end between the two looks.
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| !name.contains(':')).count()
+}
+
+/// What is allocated, in KiB. Unlike resident memory, it does not depend on how the allocator finds room.
+pub(crate) fn allocated() -> u64 {
+    let stats = ALLOCATOR.stats();
+    (stats.bytes_allocated.saturating_sub(stats.bytes_deallocated) / 1024) as u64
 }
 
 /// Resident memory in KiB.

@@ -16,7 +16,7 @@ use nats_tokio::Tokio;
 
 /// Attempts in a row of a client that hardly waits between them: a busy machine may take a while to start a server again.
 /// But a client that a test leaves behind is not to go on for ever: another server may get the port.
-pub(crate) const PATIENT: usize = 2_000;
+pub(crate) const PATIENT: usize = 250;
 
 /// How long anything may take before the test is given up. Not a claim about speed: it only turns a test that
 /// would hang into one that fails.
