@@ -287,9 +287,10 @@ impl Shared {
             }
             drop(core);
             wrote = true;
-            let mut writes = 0;
-            while link.write(&mut cx) && !link.out.is_empty() && writes < WRITES {
-                writes += 1;
+            for _ in 0..WRITES {
+                if !link.write(&mut cx) || link.out.is_empty() {
+                    break;
+                }
             }
         }
         drop(link);

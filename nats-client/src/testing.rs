@@ -69,6 +69,8 @@ struct Lane {
     closed: bool,
     /// Bytes that it takes.
     room: usize,
+    /// Bytes that it takes in one write.
+    at_once: usize,
     /// Panics when the client reads from it or writes to it.
     rotten: bool,
     waker: Option<Waker>,
@@ -76,7 +78,14 @@ struct Lane {
 
 impl Default for Lane {
     fn default() -> Self {
-        Self { bytes: VecDeque::new(), closed: false, room: usize::MAX, rotten: false, waker: None }
+        Self {
+            bytes: VecDeque::new(),
+            closed: false,
+            room: usize::MAX,
+            at_once: usize::MAX,
+            rotten: false,
+            waker: None,
+        }
     }
 }
 
@@ -164,7 +173,7 @@ impl AsyncWrite for FakeStream {
             lane.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let count = buf.len().min(lane.room);
+        let count = buf.len().min(lane.room).min(lane.at_once);
         if lane.room != usize::MAX {
             lane.room -= count;
         }
@@ -241,6 +250,11 @@ impl Peer {
     /// Takes so many bytes more from the client.
     pub(crate) fn take(&self, bytes: usize) {
         self.input.change(|lane| lane.room = bytes);
+    }
+
+    /// Takes so many bytes of the client in one write, as TLS and WebSockets do.
+    pub(crate) fn take_at_once(&self, bytes: usize) {
+        self.input.change(|lane| lane.at_once = bytes);
     }
 
     /// Takes nothing more from the client, whose writes fail from now on.

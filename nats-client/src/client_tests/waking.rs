@@ -12,8 +12,9 @@ use bytes::Bytes;
 use super::rig::{Bell, Rig, poll_for};
 use super::{next, poll};
 use crate::Request;
-use crate::client::RequestErrorKind;
+use crate::client::{Remainder, RequestErrorKind};
 use crate::testing::{block_on, options};
+use crate::timers::Timer;
 
 #[test]
 fn each_lone_request_that_nobody_answers_ends_in_its_own_time() {
@@ -98,4 +99,41 @@ fn a_publish_that_is_done_is_done_once() {
     assert!(Pin::new(&mut publish).poll(&mut cx).is_ready());
     assert!(Pin::new(&mut publish).poll(&mut cx).is_pending());
     assert_eq!(rig.client.delivery_statistics().published, 1);
+}
+
+/// Else each of its writes would leave a little for the driver, and stop it from writing again.
+#[test]
+fn a_publisher_gets_out_what_a_stream_takes_in_several_writes() {
+    let (rig, peer) = Rig::connected_outside_of_time(options());
+    peer.take_at_once(40_000);
+    // The message that is one too many for the buffer.
+    let mut count = 0;
+    while peer.arrived() == 0 {
+        count += rig.publish_up_to(1, 1_000);
+    }
+    assert_eq!(peer.arrived(), count * "PUB a 1000\r\n\r\n".len() + count * 1_000);
+    // A write that is left in part is the driver's.
+    peer.take_at_once(10);
+    let before = peer.arrived();
+    while peer.arrived() == before {
+        rig.publish_up_to(1, 1_000);
+    }
+    assert_eq!(peer.arrived() - before, 40);
+    assert!(rig.bell.rung() > 0);
+}
+
+#[test]
+fn at_the_end_no_publisher_waits_for_its_turn_and_no_time_is_over() {
+    let (rig, _peer) = Rig::connected_outside_of_time(options());
+    rig.client.try_publish("a", Bytes::new()).expect("room");
+    let mut core = rig.shared.lock();
+    let over = (0..100).filter(|_| core.turn_is_over(true)).count();
+    assert!(over > 0, "as many collisions as that end a turn");
+    core.ended = Some(Remainder::default());
+    assert_eq!((0..100).filter(|_| core.turn_is_over(true)).count(), 0, "nobody comes by");
+    drop(core);
+    // What it goes with ends then, and knows better why.
+    let deadline = rig.shared.now() + Duration::from_secs(1);
+    let mut timer = Timer::new(&*rig.shared, deadline);
+    assert!(timer.poll(&Context::from_waker(Waker::noop())).is_pending());
 }
