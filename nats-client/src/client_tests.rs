@@ -23,6 +23,7 @@ mod breaking;
 mod crowd;
 mod dialling;
 mod ends;
+mod falling_behind;
 mod holding_up;
 mod keeping_nothing;
 mod many_replies;

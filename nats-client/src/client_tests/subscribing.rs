@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use futures_core::Stream;
 
 use super::rig::{Bell, Rig};
+use crate::WhenFull;
 use crate::testing::{block_on, options};
 
 #[test]
@@ -14,7 +15,8 @@ fn a_subscriber_that_always_has_a_next_message_lets_others_run_now_and_then() {
     const MESSAGES: usize = 20_000;
     // Many to a page, few to a page, and none in one.
     for size in [0, 1, 400, 600] {
-        let (rig, mut peer) = Rig::connected(options());
+        // All of it is read at once.
+        let (rig, mut peer) = Rig::connected(options().subscription_policy(WhenFull::Block));
         let mut subscriber = block_on(rig.client.subscribe("a")).expect("a subscription");
         rig.drive();
         peer.expect("SUB a 1\r\n");

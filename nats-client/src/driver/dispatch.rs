@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
-use nats_proto::SubscriptionId;
 use nats_proto::connection::{Delivery, EndReason, Route};
 use nats_proto::wire::ServerOps;
+use nats_proto::{Instant, SubscriptionId};
 
+use super::pace::Pace;
 use crate::mailbox::{Mailbox, Pushed};
 use crate::shared::Change;
 
@@ -23,6 +24,8 @@ pub(super) struct Router {
     finishing: Finishing<Arc<Mailbox>>,
     /// Mailboxes for which nothing is read, unless their subscriptions have ended.
     blocking: Vec<(SubscriptionId, Arc<Mailbox>)>,
+    /// Mailboxes whose subscribers are behind.
+    pub(super) pace: Pace,
 }
 
 /// What has ended and is not consumed. Of what is consumed meanwhile, it keeps at most as much again, or [`FEW`].
@@ -83,6 +86,7 @@ impl Router {
                 Pushed::Done => {}
                 Pushed::Slow => slow.push((id.sid(), Arc::clone(mailbox))),
                 Pushed::Blocks => self.blocking.push((id, Arc::clone(mailbox))),
+                Pushed::Behind => self.pace.add(id, mailbox),
             }
         }
     }
@@ -91,8 +95,14 @@ impl Router {
     pub(super) fn is_blocking(&mut self) -> bool {
         let mailboxes = &self.mailboxes;
         any_blocks(&mut self.blocking, |(id, blocking)| {
-            mailbox(mailboxes, *id).is_some() && blocking.is_blocking()
+            mailbox(mailboxes, *id).is_some() && blocking.holds_up()
         })
+    }
+
+    /// Whether nothing is to be read for a moment, because some subscriber is about to catch up.
+    pub(super) fn is_waiting(&mut self, now: impl FnOnce() -> Instant) -> bool {
+        let mailboxes = &self.mailboxes;
+        self.pace.is_waiting(now, |id| mailbox(mailboxes, id).is_some())
     }
 
     /// Tells a subscriber that nothing more comes. Gives the number of messages dropped in an episode that ends
@@ -113,6 +123,7 @@ impl Router {
     pub(super) fn finish_all(&mut self, reason: &EndReason, wakers: &mut Vec<Waker>) -> Slow<u64> {
         self.finishing = Finishing::default();
         self.blocking.clear();
+        self.pace.clear();
         let replaced = std::mem::take(&mut self.replaced);
         let mailboxes = self.mailboxes.drain(..).flatten().chain(replaced);
         let missed = mailboxes.filter_map(|(sid, mailbox)| {
@@ -152,7 +163,7 @@ impl Router {
 
 /// Whether one of those that blocked still does. Forgets those at the end that do not: nothing is read until none does,
 /// so that each is looked at a few times, however many they are and in whatever order they catch up or end.
-fn any_blocks<T>(blocking: &mut Vec<T>, blocks: impl Fn(&T) -> bool) -> bool {
+pub(super) fn any_blocks<T>(blocking: &mut Vec<T>, blocks: impl Fn(&T) -> bool) -> bool {
     while let Some(last) = blocking.last() {
         if blocks(last) {
             return true;

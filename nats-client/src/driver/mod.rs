@@ -9,6 +9,7 @@ mod dial;
 mod dispatch;
 mod ending;
 mod events;
+mod pace;
 mod race;
 mod read;
 mod replies;
@@ -45,7 +46,7 @@ pub(crate) use race::First;
 use read::Reader;
 use replies::{Company, Replies};
 use secure::Handshake;
-use socket::{Garbage, take_leave};
+use socket::{Garbage, Hold, take_leave};
 
 /// Rounds of one poll before other tasks of the runtime get their turn.
 const ROUNDS: usize = 16;
@@ -81,8 +82,8 @@ pub(crate) struct Driver<R: Runtime> {
     undrained: usize,
     /// Whether messages can come: only then may a subscriber hold up reading.
     up: bool,
-    /// Nothing is read, until a subscriber has caught up.
-    paused: bool,
+    /// Whether nothing is read until a subscriber has caught up.
+    held: Hold,
     /// This round has woken several tasks.
     crowd: bool,
     /// For the order of a server's addresses.
@@ -143,7 +144,7 @@ impl<R: Runtime> Driver<R> {
             begun: false,
             undrained: 0,
             up: false,
-            paused: false,
+            held: Hold::Nothing,
             crowd: false,
             rng: seed.map(Rng::from_seed),
             released: false,
@@ -193,10 +194,12 @@ impl<R: Runtime> Driver<R> {
         let now = shared.now();
         let mut core = shared.lock();
         self.router.apply(&mut core.changes);
+        self.router.pace.look_again(now);
         self.tell(&mut core, link, now);
-        match self.paused {
-            true => core.conn.handle_pause(),
-            false => core.conn.handle_resume(now),
+        // A moment is not worth telling.
+        match self.held {
+            Hold::Pause => core.conn.handle_pause(),
+            Hold::Moment | Hold::Nothing => core.conn.handle_resume(now),
         }
         if self.draining && self.router.is_consumed() {
             self.draining = false;
@@ -409,12 +412,13 @@ impl<R: Runtime> Future for Driver<R> {
             }
             again |= mem::take(&mut this.begun) || !listening;
             // Subscribers wake this task if they catch up after this; what they did before is seen here.
-            again |= this.must_pause() != this.paused;
+            again |= this.hold() != this.held;
             // Those woken may all be about to send something. An executor that runs next what was woken last would
             // have this task write each on its own; behind all of them, it writes them together.
             if mem::take(&mut this.crowd) || read >= TURN {
                 break;
             }
+            let deadline = deadline.into_iter().chain(this.router.pace.deadline()).min();
             if !again && !this.poll_sleep(deadline, cx) {
                 return Poll::Pending;
             }

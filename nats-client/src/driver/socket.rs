@@ -16,6 +16,18 @@ use crate::runtime::Runtime;
 use crate::shared::Shared;
 use crate::tls;
 
+/// Whether somebody holds up reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Nobody.
+    #[default]
+    Nothing,
+    /// A subscriber that falls behind, for no longer than [`Pace`](super::pace::Pace) allows.
+    Moment,
+    /// A subscriber that has asked for it, for as long as it takes.
+    Pause,
+}
+
 /// A stream, attempts and a question that are over.
 pub(super) type Garbage =
     (Option<Box<dyn Stream>>, Option<Dial>, Option<Handshake>, Option<Question>);
@@ -50,15 +62,23 @@ impl<R: Runtime> Driver<R> {
     }
 
     /// Whether nothing is to be read, because a subscriber must catch up first.
-    pub(super) fn must_pause(&mut self) -> bool {
-        self.router.is_blocking() && self.up
+    pub(super) fn hold(&mut self) -> Hold {
+        if self.router.is_blocking() && self.up {
+            return Hold::Pause;
+        }
+        match self.up && self.router.is_waiting(|| self.shared.now()) {
+            true => Hold::Moment,
+            false => Hold::Nothing,
+        }
     }
 
     /// Reads and decodes once, unless a subscriber holds that up. True if something came.
     pub(super) fn read_unless_blocked(&mut self, link: &mut Link, cx: &mut Context<'_>) -> bool {
-        self.paused = self.must_pause();
-        if !self.paused {
-            return self.poll_read(link, cx);
+        self.held = self.hold();
+        match self.held {
+            Hold::Nothing => return self.poll_read(link, cx),
+            Hold::Moment => return false,
+            Hold::Pause => {}
         }
         // What a broken stream still has is given up: publishers that wait for the next one may be what the
         // subscriber waits for.

@@ -41,7 +41,23 @@ impl Default for Bounds {
     }
 }
 
+/// So much may wait for a subscriber before it is behind: some batches, which are still in the processor's cache. Where less
+/// than twice as much may wait in all, somebody wants few messages to wait, and not the others to wait for them.
+const AHEAD: Bounds =
+    Bounds { messages: 8 * 1024, bytes: 2 * 1024 * 1024, when_full: WhenFull::DropNewest };
+
 impl Bounds {
+    /// At how much the driver reads no more, until half of it is left: because the subscription is to be waited for, or is
+    /// behind, and would soon drop what its subscriber is about to take.
+    pub(super) fn hold_up(&self) -> Option<Self> {
+        let is_ample = self.messages / 2 >= AHEAD.messages && self.bytes / 2 >= AHEAD.bytes;
+        match self.when_full {
+            WhenFull::Block => Some(*self),
+            WhenFull::DropNewest => is_ample.then_some(AHEAD),
+            WhenFull::DropOldest => None,
+        }
+    }
+
     /// Whether so much leaves half of the room.
     pub(super) fn is_half(&self, messages: usize, bytes: usize) -> bool {
         messages <= self.messages / 2 && bytes <= self.bytes / 2

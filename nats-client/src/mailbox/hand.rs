@@ -59,8 +59,7 @@ impl Hand {
             if !self.turn_page() {
                 return None;
             }
-            eased = mailbox
-                .may_ease(self.batch.frames.len().saturating_sub(self.next), self.batch.bytes);
+            eased = mailbox.may_ease();
         }
         let frame = self.batch.frames.get(self.next)?;
         self.next = self.next.wrapping_add(1);

@@ -13,7 +13,7 @@ mod hand;
 mod tests;
 
 use std::mem;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -38,6 +38,10 @@ pub(crate) struct Mailbox {
     held: Held,
     /// [`FINISHED`], [`BLOCKS`] and [`ABANDONED`]: outside the lock for `Mailbox::hold`.
     watched: AtomicU8,
+    /// Whether the driver does not wait for the subscriber for now, and how many times it did in vain. Used by the driver
+    /// alone.
+    slow: AtomicBool,
+    in_vain: AtomicU8,
     bounds: Bounds,
 }
 
@@ -74,8 +78,10 @@ pub(crate) enum Pushed {
     Done,
     /// An episode of dropped messages has begun: tell of it, and then call [`Mailbox::told`].
     Slow,
-    /// The driver must not read until [`Mailbox::is_blocking`] is false.
+    /// The driver must not read until [`Mailbox::holds_up`] is false.
     Blocks,
+    /// The same, but for no longer than it pleases.
+    Behind,
 }
 
 /// What a subscriber finds when it looks for more. The numbers tell of an episode of dropped messages that has ended,
@@ -111,7 +117,14 @@ impl Mailbox {
     pub(crate) fn new(bounds: Bounds) -> Self {
         // With no room at all, not even a subscriber that waits would ever get anything.
         let bounds = Bounds { messages: bounds.messages.max(1), ..bounds };
-        Self { inbox: Mutex::default(), held: Held::default(), watched: AtomicU8::new(0), bounds }
+        Self {
+            inbox: Mutex::default(),
+            held: Held::default(),
+            watched: AtomicU8::new(0),
+            slow: AtomicBool::new(false),
+            in_vain: AtomicU8::new(0),
+            bounds,
+        }
     }
 
     /// Leaves a run of messages that lie in `chunk`, as far as there is room. Adds the waker of a waiting subscriber
@@ -135,13 +148,16 @@ impl Mailbox {
         if dropped > 0 && self.drop_more(&mut inbox, dropped) {
             return Pushed::Slow;
         }
-        if self.bounds.when_full == WhenFull::Block {
-            let (messages, bytes) = self.waiting(&inbox);
-            if self.bounds.is_full(messages, bytes) {
-                // Before the driver looks whether there is room again, at the latest.
-                self.watched.fetch_or(BLOCKS, Ordering::SeqCst);
-                return Pushed::Blocks;
-            }
+        let (messages, bytes) = self.waiting(&inbox);
+        if !self.slow.load(Ordering::Relaxed)
+            && self.bounds.hold_up().is_some_and(|most| most.is_full(messages, bytes))
+        {
+            // Before the driver looks whether there is room again, at the latest.
+            self.watched.fetch_or(BLOCKS, Ordering::SeqCst);
+            return match self.bounds.when_full {
+                WhenFull::Block => Pushed::Blocks,
+                _ => Pushed::Behind,
+            };
         }
         Pushed::Done
     }
@@ -224,14 +240,29 @@ impl Mailbox {
     }
 
     /// Whether the driver must not read for now.
-    pub(crate) fn is_blocking(&self) -> bool {
+    pub(crate) fn holds_up(&self) -> bool {
         let inbox = self.lock();
-        let (messages, bytes) = self.waiting(&inbox);
-        let blocks = !self.is(FINISHED | ABANDONED) && !self.bounds.is_half(messages, bytes);
-        if !blocks {
+        let holds_up = !self.is(FINISHED | ABANDONED) && !self.has_eased(&inbox);
+        if !holds_up {
+            self.in_vain.store(0, Ordering::Relaxed);
             self.watched.fetch_and(!BLOCKS, Ordering::SeqCst);
         }
-        blocks
+        holds_up
+    }
+
+    /// The driver has waited in vain for a subscriber that is [behind](Pushed::Behind), and does so no longer. Says how many
+    /// times that has happened before since the subscriber has last caught up.
+    pub(crate) fn go_on_without(&self) -> u8 {
+        self.slow.store(true, Ordering::Relaxed);
+        self.watched.fetch_and(!BLOCKS, Ordering::SeqCst);
+        let before = self.in_vain.load(Ordering::Relaxed);
+        self.in_vain.store(before.saturating_add(1), Ordering::Relaxed);
+        before
+    }
+
+    /// The driver would wait again.
+    pub(crate) fn wait_again(&self) {
+        self.slow.store(false, Ordering::Relaxed);
     }
 
     /// Whether the subscriber has given out everything that was left here, or is gone.
@@ -326,10 +357,16 @@ impl Mailbox {
         self.watched.load(Ordering::SeqCst) != 0
     }
 
-    /// Whether the driver may be waiting for the subscriber to have no more than this. It is always told when
-    /// the subscriber has nothing; this lets it go on earlier.
-    fn may_ease(&self, messages: usize, bytes: usize) -> bool {
-        self.watched.load(Ordering::Relaxed) & BLOCKS != 0 && self.bounds.is_half(messages, bytes)
+    /// Whether the driver may be waiting for what is held and waits to be no more than this. It is always told when
+    /// the subscriber has nothing in hand; this lets it go on earlier.
+    fn may_ease(&self) -> bool {
+        self.watched.load(Ordering::Relaxed) & BLOCKS != 0 && self.has_eased(&self.lock())
+    }
+
+    /// Whether what held up the driver does no longer.
+    fn has_eased(&self, inbox: &Inbox) -> bool {
+        let (messages, bytes) = self.waiting(inbox);
+        self.bounds.hold_up().is_none_or(|most| most.is_half(messages, bytes))
     }
 
     /// What the subscriber has taken and not given out.

@@ -152,11 +152,11 @@ fn nothing_is_dropped_if_the_connection_is_to_wait() {
     let mut hand = Hand::default();
     assert_eq!(push_all(&mailbox, &numbers(0..3)), Pushed::Done);
     assert_eq!(push_all(&mailbox, &numbers(3..10)), Pushed::Blocks);
-    assert!(mailbox.is_blocking());
+    assert!(mailbox.holds_up());
     for number in 0..10 {
         assert_eq!(next(&mailbox, &mut hand), Some(number.to_string()));
     }
-    assert!(!mailbox.is_blocking());
+    assert!(!mailbox.holds_up());
     let statistics = mailbox.statistics();
     assert_eq!((statistics.delivered, statistics.dropped), (10, 0));
 }
@@ -171,7 +171,7 @@ fn the_driver_is_told_of_room_before_the_last_message() {
     let mut told = Vec::new();
     while let Some(tell) = hand.advance(&mailbox) {
         if tell {
-            told.push((mailbox.statistics().pending_messages, mailbox.is_blocking()));
+            told.push((mailbox.statistics().pending_messages, mailbox.holds_up()));
         }
     }
     assert!(matches!(told[..], [(1..=50, false)]), "{told:?}");
@@ -182,9 +182,9 @@ fn who_is_gone_or_ended_holds_up_nobody() {
     for end in ENDS {
         let mailbox = with(4, 1 << 20, WhenFull::Block);
         assert_eq!(push_all(&mailbox, &numbers(0..10)), Pushed::Blocks);
-        assert!(mailbox.is_blocking());
+        assert!(mailbox.holds_up());
         assert_eq!(end(&mailbox), None);
-        assert!(!mailbox.is_blocking());
+        assert!(!mailbox.holds_up());
     }
 }
 

@@ -1,0 +1,185 @@
+//! Subscribers that are slower than the driver, and are waited for as long as they are not much slower.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::task::{Context, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_core::Stream;
+
+use super::rig::Rig;
+use crate::testing::{Peer, block_on, options};
+use crate::{Subscriber, WhenFull};
+
+/// Messages after which a subscriber is behind, and what one read may bring besides.
+const BEHIND: std::ops::Range<u64> = 8_192..9_000;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+thread_local! {
+    /// For the tests of this file it passes when they say so.
+    static TIME: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+fn now() -> Instant {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *START + TIME.get()
+}
+
+fn pass(time: Duration) {
+    TIME.set(TIME.get() + time);
+}
+
+/// A subscription that is to hold so many messages and bytes.
+fn subscribed(capacity: usize, bytes: usize, when_full: WhenFull) -> (Rig, Peer, Subscriber) {
+    let rig = Rig::with_clock(options(), now);
+    let mut peer = rig.connect();
+    let subscription =
+        rig.client.subscription("a").capacity(capacity).byte_capacity(bytes).when_full(when_full);
+    let subscriber = block_on(subscription.into_future()).expect("a subscription");
+    rig.drive();
+    peer.expect("SUB a 1\r\n");
+    (rig, peer, subscriber)
+}
+
+fn usual() -> (Rig, Peer, Subscriber) {
+    subscribed(64 * 1024, 64 * 1024 * 1024, WhenFull::DropNewest)
+}
+
+fn send(rig: &Rig, peer: &Peer, messages: usize, size: usize) {
+    peer.send(&format!("MSG a 1 {size}\r\n{}\r\n", "x".repeat(size)).repeat(messages));
+    rig.drive();
+}
+
+/// Takes the next message, if there is one: it may have to let others run before.
+fn take(subscriber: &mut Subscriber) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    (0..2).any(|_| Pin::new(&mut *subscriber).poll_next(&mut cx).is_ready())
+}
+
+fn received(rig: &Rig) -> u64 {
+    rig.client.delivery_statistics().messages_in
+}
+
+#[test]
+fn nothing_is_lost_of_more_than_may_wait_if_the_subscriber_takes_it_as_it_comes() {
+    const MESSAGES: u64 = 200_000;
+    let (rig, peer, mut subscriber) = usual();
+    send(&rig, &peer, MESSAGES as usize, 1);
+    let first = received(&rig);
+    assert!(BEHIND.contains(&first), "{first}");
+    for taken in 1..=MESSAGES {
+        assert!(take(&mut subscriber), "after {taken}");
+        let left = subscriber.statistics().pending_messages;
+        assert!(left > 3_800 || rig.bell.rung() > 0 || received(&rig) == MESSAGES, "not woken");
+        let before = received(&rig);
+        rig.drive();
+        assert!(left <= 4_096 || received(&rig) == before, "{left} messages were left");
+        assert!(subscriber.statistics().pending_messages < BEHIND.end);
+    }
+    assert_eq!(subscriber.statistics().dropped, 0);
+}
+
+#[test]
+fn a_few_large_messages_are_much_as_well() {
+    let (rig, peer, mut subscriber) = usual();
+    send(&rig, &peer, 20, 300_000);
+    assert_eq!(received(&rig), 7, "those that make up 2 MiB");
+    for _ in 0..20 {
+        assert!(take(&mut subscriber));
+        rig.drive();
+    }
+}
+
+#[test]
+fn who_is_not_there_in_time_is_not_waited_for() {
+    let (rig, peer, subscriber) = usual();
+    send(&rig, &peer, 30_000, 1);
+    pass(MILLISECOND);
+    rig.drive();
+    assert!(BEHIND.contains(&received(&rig)));
+    pass(MILLISECOND);
+    while rig.bell.rung() == 0 {
+        thread::yield_now();
+    }
+    rig.drive();
+    assert_eq!(received(&rig), 30_000);
+    drop(subscriber);
+}
+
+#[test]
+fn somebody_who_never_catches_up_keeps_others_waiting_less_than_a_hundredth_of_the_time() {
+    const WARM_UP: u64 = 2_000;
+    const TIME: u64 = 10_000;
+    let (rig, peer, subscriber) = usual();
+    send(&rig, &peer, 30_000, 1);
+    let mut waits = 0;
+    for millisecond in 0..WARM_UP + TIME {
+        pass(MILLISECOND);
+        let before = received(&rig);
+        send(&rig, &peer, 1, 1);
+        waits += u64::from(millisecond >= WARM_UP && received(&rig) == before);
+    }
+    assert!(waits > 0, "it is tried again");
+    assert!(waits < TIME / 100, "{waits} of {TIME} ms");
+    drop(subscriber);
+}
+
+#[test]
+fn who_catches_up_in_time_is_waited_for_as_soon_as_before() {
+    let (rig, peer, mut subscriber) = usual();
+    for _ in 0..3 {
+        for _ in 0..3 {
+            send(&rig, &peer, 30_000, 1);
+            pass(2 * MILLISECOND);
+            rig.drive();
+            while take(&mut subscriber) {}
+            rig.drive();
+        }
+        pass(1_000 * MILLISECOND);
+        for _ in 0..2 {
+            let before = received(&rig);
+            send(&rig, &peer, 30_000, 1);
+            let came = received(&rig) - before;
+            assert!(BEHIND.contains(&came), "{came}");
+            while take(&mut subscriber) {
+                rig.drive();
+            }
+            assert_eq!(received(&rig) - before, 30_000);
+        }
+    }
+}
+
+#[test]
+fn who_has_gone_or_ended_is_not_waited_for() {
+    for unsubscribes in [false, true] {
+        let (rig, peer, mut subscriber) = usual();
+        send(&rig, &peer, 30_000, 1);
+        if unsubscribes {
+            block_on(subscriber.unsubscribe()).expect("a live client");
+        } else {
+            drop(subscriber);
+        }
+        assert!(rig.bell.rung() > 0, "the driver is woken");
+        rig.drive();
+        let statistics = rig.client.delivery_statistics();
+        assert_eq!(statistics.messages_in + statistics.unroutable, 30_000);
+    }
+}
+
+#[test]
+fn who_wants_few_or_the_newest_messages_is_not_waited_for() {
+    const MIB: usize = 1024 * 1024;
+    for (capacity, bytes, when_full) in [
+        (16_383, 64 * MIB, WhenFull::DropNewest),
+        (65_536, 4 * MIB - 1, WhenFull::DropNewest),
+        (65_536, 64 * MIB, WhenFull::DropOldest),
+    ] {
+        let (rig, peer, subscriber) = subscribed(capacity, bytes, when_full);
+        send(&rig, &peer, 30_000, 1);
+        assert_eq!(received(&rig), 30_000);
+        drop(subscriber);
+    }
+}
