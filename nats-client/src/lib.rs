@@ -17,7 +17,7 @@
 //!
 //! Small messages (up to 512 bytes of headers and payload) are copied out of the read buffer when they are
 //! given out, into blocks of 4 KiB; larger ones are slices of the read buffer. So a message that is kept for
-//! long keeps 4 KiB alive if it is small, and otherwise at most the buffer it came in: twice
+//! long keeps up to 4 KiB alive if it is small, and otherwise at most the buffer it came in: twice
 //! [`ConnectOptions::read_buffer_capacity`], which is 64 KiB, or one and a half times what the largest message in it
 //! needed. The same goes for replies to requests, which are copied when they come. Messages that wait for a
 //! subscriber that lags behind are bounded in number and bytes, and are copied out of buffers of which they are less than a

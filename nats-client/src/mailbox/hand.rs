@@ -1,6 +1,8 @@
 //! What a subscriber has taken out of its mailbox, and how it becomes messages.
 
-use bytes::{Bytes, BytesMut};
+use std::mem;
+
+use bytes::{Buf, Bytes, BytesMut};
 use nats_proto::subject::Short;
 use nats_proto::wire::{Chunk, MessageFrame};
 use nats_proto::{Message, Subject};
@@ -27,6 +29,9 @@ const ROW: usize = 2048;
 /// Messages of a page, however small they are: rests are between pages.
 const PAGE_MESSAGES: usize = 256;
 
+/// So few messages get a page of their own size.
+const FEW: usize = 8;
+
 /// Copies of the small messages that come next.
 #[derive(Debug, Default)]
 struct Page {
@@ -40,6 +45,20 @@ struct Page {
 /// Whether nothing of a message but its payload needs the chunk.
 fn is_plain(frame: &MessageFrame) -> bool {
     frame.headers.is_empty() && frame.subject.len.max(frame.reply.len) as usize <= Subject::INLINE
+}
+
+/// What of a message is copied into a page.
+#[inline]
+fn copied<'a>(chunk: &'a [u8], frame: &MessageFrame) -> &'a [u8] {
+    if frame.size() > COPIED {
+        return &[];
+    }
+    if is_plain(frame) {
+        return frame.payload.of(chunk);
+    }
+    // Headers and long subjects are slices as well: copy all of it.
+    let (start, end) = extent(frame, frame);
+    chunk.get(start..end).unwrap_or_default()
 }
 
 /// Subject and reply subject.
@@ -153,24 +172,20 @@ impl Hand {
         let mut bytes = BytesMut::new();
         let mut count = 0;
         let frames = self.batch.frames.get(self.next..*end).unwrap_or_default();
+        // A whole page for each message that comes alone would be much to allocate, and to keep.
+        let room = match frames.len() <= FEW {
+            true => frames.iter().map(|frame| copied(chunk, frame).len()).sum(),
+            false => PAGE,
+        };
         for frame in frames.iter().take(PAGE_MESSAGES) {
-            if frame.size() <= COPIED {
-                let copied = match is_plain(frame) {
-                    true => frame.payload.of(chunk),
-                    // Headers and long subjects are slices as well: copy all of it.
-                    false => {
-                        let (start, end) = extent(frame, frame);
-                        chunk.get(start..end).unwrap_or_default()
-                    }
-                };
-                if bytes.is_empty() && !copied.is_empty() {
-                    bytes.reserve(PAGE.max(copied.len()));
-                }
-                if bytes.len().saturating_add(copied.len()) > bytes.capacity() {
-                    break;
-                }
-                bytes.extend_from_slice(copied);
+            let copied = copied(chunk, frame);
+            if bytes.is_empty() && !copied.is_empty() {
+                bytes.reserve(room.min(PAGE).max(copied.len()));
             }
+            if bytes.len().saturating_add(copied.len()) > bytes.capacity() {
+                break;
+            }
+            bytes.extend_from_slice(copied);
             count += 1;
         }
         self.in_a_row = self.in_a_row.saturating_add(count);
@@ -201,8 +216,13 @@ impl Page {
     #[inline(always)]
     fn next(&mut self, len: usize) -> Bytes {
         let end = self.at.saturating_add(len).min(self.bytes.len());
-        let bytes = self.bytes.slice(self.at.min(end)..end);
-        self.at = end;
+        let start = mem::replace(&mut self.at, end).min(end);
+        if end < self.bytes.len() {
+            return self.bytes.slice(start..end);
+        }
+        // The last, or only, one has the page itself.
+        let mut bytes = Bytes::from(mem::take(&mut self.bytes));
+        bytes.advance(start);
         bytes
     }
 }

@@ -231,6 +231,26 @@ fn a_small_message_that_is_kept_does_not_keep_its_chunk() {
 }
 
 #[test]
+fn a_message_that_comes_alone_keeps_no_more_memory_than_it_needs() {
+    let mailbox = mailbox(1_000, 1_000_000);
+    let mut hand = Hand::default();
+    for count in [1, 2, 8] {
+        let (chunk, messages) = batch(&numbers(0..count));
+        let _ = mailbox.push(&chunk, &messages, &mut Vec::new());
+        assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
+        let mut last = None;
+        while hand.advance(&mailbox).is_some() {
+            last = hand.message();
+        }
+        // Nobody else has anything of them, or else this would be a copy.
+        let payload = last.expect("a message").payload;
+        assert!(payload.is_unique(), "the last of {count}");
+        let kept = BytesMut::from(payload).capacity();
+        assert!(kept <= 8, "{kept} bytes are kept for the last of {count}");
+    }
+}
+
+#[test]
 fn whatever_is_read_at_once_comes_out_as_it_came() {
     let mut rng = nats_proto::Rng::from_seed([1; 32]);
     let mut random = |below: usize| (rng.next_u64() % below as u64) as usize;

@@ -70,6 +70,12 @@ impl From<Bytes> for Chunk {
     }
 }
 
+impl From<Chunk> for Bytes {
+    fn from(chunk: Chunk) -> Self {
+        chunk.bytes
+    }
+}
+
 impl Deref for Chunk {
     type Target = Bytes;
 
