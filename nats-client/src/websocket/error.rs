@@ -14,6 +14,8 @@ pub(crate) enum WebSocketError {
     AnswerTooLong(usize),
     /// The server chose an extension, or a parameter of one, that was not offered.
     Extension(String),
+    /// The server chose a window for compressing that does not exist.
+    Window(String),
     /// A frame breaks RFC 6455.
     Frame(&'static str),
     /// A frame of text: NATS has binary ones.
@@ -71,6 +73,9 @@ impl fmt::Display for WebSocketError {
                     f,
                     "the server chose the WebSocket extension {what:?}, which was not offered"
                 )
+            }
+            Self::Window(bits) => {
+                write!(f, "the server's WebSocket window has {bits:?} bits, which is not 8 to 15")
             }
             Self::Frame(what) => write!(f, "a WebSocket frame is not valid: {what}"),
             Self::Text => f.write_str("a WebSocket frame is not valid: text instead of binary"),

@@ -22,6 +22,10 @@ const ANSWER_LIMIT: usize = 16 * 1024;
 const EXTENSION: &str = "permessage-deflate";
 const PARAMETERS: [&str; 2] = ["server_no_context_takeover", "client_no_context_takeover"];
 
+/// What a server may add without being asked (RFC 7692, 7.1.2.1): what it compresses refers back less far than it might, which
+/// costs the inflater nothing. The same of the client must have been offered.
+const WINDOW: &str = "server_max_window_bits";
+
 /// Headers that the handshake sets by itself.
 const OWN: [&str; 4] = ["host", "connection", "upgrade", "content-length"];
 
@@ -133,10 +137,8 @@ fn accept(response: &Response, key: &str, offered: bool) -> Result<bool, WebSock
     for value in response.headers().get_all("sec-websocket-extensions") {
         let value = String::from_utf8_lossy(value.as_bytes());
         for extension in value.split(',') {
-            if !offered || compression || !is_ours(extension) {
-                return Err(WebSocketError::Extension(
-                    extension.trim().chars().take(100).collect(),
-                ));
+            if !offered || compression || !is_ours(extension)? {
+                return Err(WebSocketError::Extension(shown(extension)));
             }
             compression = true;
         }
@@ -144,16 +146,43 @@ fn accept(response: &Response, key: &str, offered: bool) -> Result<bool, WebSock
     Ok(compression)
 }
 
-/// Whether an extension is the one that was offered, with all it takes and nothing else.
-fn is_ours(extension: &str) -> bool {
+/// Whether an extension is the one that was offered, with all it takes and nothing that may not be there.
+fn is_ours(extension: &str) -> Result<bool, WebSocketError> {
     let mut parts = extension.split(';').map(str::trim);
-    let name = parts.next();
-    let parameters: Vec<&str> = parts.collect();
-    let known = |given: &&str| PARAMETERS.iter().any(|known| known.eq_ignore_ascii_case(given));
+    let ours = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(EXTENSION));
+    let mut seen: Vec<String> = Vec::new();
+    for parameter in parts {
+        let (name, value) = match parameter.split_once('=') {
+            Some((name, value)) => (name.trim_end(), Some(value.trim_start())),
+            None => (parameter, None),
+        };
+        let name = name.to_ascii_lowercase();
+        let known = match value {
+            _ if name == WINDOW => window_exists(value.unwrap_or_default())?,
+            Some(_) => false,
+            None => PARAMETERS.contains(&&*name),
+        };
+        if !known || seen.contains(&name) {
+            return Ok(false);
+        }
+        seen.push(name);
+    }
     let [server, _] = PARAMETERS;
-    name.is_some_and(|name| name.eq_ignore_ascii_case(EXTENSION))
-        && parameters.iter().all(known)
-        && parameters.iter().any(|given| given.eq_ignore_ascii_case(server))
+    Ok(ours && seen.iter().any(|name| name == server))
+}
+
+/// Checks the size of a window: a decimal number without zeros in front, perhaps in quotes (RFC 6455, 9.1).
+fn window_exists(value: &str) -> Result<bool, WebSocketError> {
+    let bits = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    match bits {
+        "8" | "9" | "10" | "11" | "12" | "13" | "14" | "15" => Ok(true),
+        _ => Err(WebSocketError::Window(shown(bits))),
+    }
+}
+
+/// As much of a server's words as an error repeats.
+fn shown(text: &str) -> String {
+    text.trim().chars().take(100).collect()
 }
 
 async fn write_all<S: AsyncWrite + Unpin>(stream: &mut S, mut bytes: &[u8]) -> io::Result<()> {

@@ -12,12 +12,11 @@ use super::super::{Settings, check_header, upgrade};
 use super::rig::{BINARY, frame, shared};
 use crate::testing::block_on;
 
+/// What a server answers, made of what proves that it has read the request.
+type Answer = fn(&str) -> String;
+
 /// Plays the server of a handshake: the answer is made of the request's key.
-fn handshake(
-    url: &str,
-    settings: &Settings,
-    answer: fn(&str) -> String,
-) -> (String, io::Result<Vec<u8>>) {
+fn handshake(url: &str, settings: &Settings, answer: Answer) -> (String, io::Result<Vec<u8>>) {
     let wire = shared(0);
     let server = url.parse().unwrap();
     let mut attempt = Box::pin(upgrade(wire.clone(), &server, settings));
@@ -68,6 +67,49 @@ fn the_request_has_path_host_and_headers() {
     assert!(request.starts_with("GET /?q HTTP/1.1\r\n"), "{request}");
 }
 
+fn deflate(parameter: &str) -> String {
+    let accepted = "permessage-deflate; server_no_context_takeover";
+    format!("Sec-WebSocket-Extensions: {accepted}; {parameter}\r\n")
+}
+
+/// What an answer with a parameter that was not asked for leads to.
+fn offered_and_answered(answer: Answer) -> Result<Vec<u8>, WebSocketError> {
+    let offered = Settings { compression: true, ..Settings::default() };
+    let (_, result) = handshake("ws://example.com", &offered, answer);
+    result.map_err(|error| error.get_ref().unwrap().downcast_ref().cloned().unwrap())
+}
+
+#[test]
+fn a_server_may_compress_with_a_smaller_window_without_being_asked() {
+    let answers: [Answer; 4] = [
+        |accept| accepted(accept, &deflate("server_max_window_bits=8")),
+        |accept| accepted(accept, &deflate("server_max_window_bits=15")),
+        |accept| accepted(accept, &deflate("Server_Max_Window_Bits = \"9\"")),
+        |accept| accepted(accept, &deflate("server_max_window_bits=9; client_no_context_takeover")),
+    ];
+    for answer in answers {
+        assert_eq!(offered_and_answered(answer).unwrap(), b"INFO");
+    }
+}
+
+#[test]
+fn windows_that_do_not_exist_are_refused_by_their_value() {
+    let answers: [(&str, Answer); 7] = [
+        ("7", |accept| accepted(accept, &deflate("server_max_window_bits=7"))),
+        ("16", |accept| accepted(accept, &deflate("server_max_window_bits=16"))),
+        ("09", |accept| accepted(accept, &deflate("server_max_window_bits=09"))),
+        ("+9", |accept| accepted(accept, &deflate("server_max_window_bits=+9"))),
+        ("x", |accept| accepted(accept, &deflate("server_max_window_bits=x"))),
+        ("", |accept| accepted(accept, &deflate("server_max_window_bits="))),
+        ("", |accept| accepted(accept, &deflate("server_max_window_bits"))),
+    ];
+    for (value, answer) in answers {
+        let error = offered_and_answered(answer).unwrap_err();
+        assert_eq!(error, WebSocketError::Window(value.into()));
+        assert!(error.to_string().contains(&format!("{value:?}")), "{error}");
+    }
+}
+
 #[test]
 fn answers_that_do_not_fit_are_refused() {
     let offered = Settings { compression: true, ..Settings::default() };
@@ -79,7 +121,7 @@ fn answers_that_do_not_fit_are_refused() {
     let plain = Settings::default();
     let status = refused(&plain, |_| "HTTP/1.1 404 Not Found\r\n\r\n".into());
     assert_eq!(status, WebSocketError::Refused(404));
-    let answers: [fn(&str) -> String; 5] = [
+    let answers: [Answer; 5] = [
         |_| accepted("bm9uc2Vuc2U=", ""),
         |_| "HTTP/1.1 101 Switching\r\n\r\n".into(),
         |_| "nonsense\r\n\r\n".into(),
@@ -92,15 +134,12 @@ fn answers_that_do_not_fit_are_refused() {
     }
     let endless = refused(&plain, |_| format!("HTTP/1.1 101 Ok\r\nX: {}", "x".repeat(100_000)));
     assert!(matches!(endless, WebSocketError::AnswerTooLong(_)), "{endless:?}");
-    let extensions: [fn(&str) -> String; 4] = [
+    let extensions: [Answer; 6] = [
         |accept| accepted(accept, "Sec-WebSocket-Extensions: x\r\n"),
         |accept| accepted(accept, "Sec-WebSocket-Extensions: permessage-deflate\r\n"),
-        |accept| {
-            accepted(
-                accept,
-                "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; server_max_window_bits=9\r\n",
-            )
-        },
+        |accept| accepted(accept, &deflate("client_max_window_bits=9")),
+        |accept| accepted(accept, &deflate("server_no_context_takeover")),
+        |accept| accepted(accept, &deflate("server_max_window_bits=9; server_max_window_bits=9")),
         |accept| {
             let one = "permessage-deflate; server_no_context_takeover";
             accepted(accept, &format!("Sec-WebSocket-Extensions: {one}, {one}\r\n"))
