@@ -272,7 +272,7 @@ impl Connection {
         let early = u64::from(fault!(EndsOneTooEarly));
         let is_full =
             subscription.max.is_some_and(|max| subscription.delivered.saturating_add(early) >= max);
-        if subscription.max.is_some() && is_no_responders(frame, chunk.as_ref()) {
+        if is_no_responders(frame, chunk.as_ref()) {
             subscription.uncounted = subscription.uncounted.saturating_add(1);
         }
         let id = subscription.id;

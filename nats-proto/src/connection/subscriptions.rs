@@ -36,8 +36,7 @@ pub(super) struct Subscription {
     pub(super) delivered: u64,
     /// How many of them before the link that it was last told to: the server's count begins there.
     pub(super) delivered_before: u64,
-    /// How many of them since then said that nobody listens, while there was a maximum: what a server says by itself it does
-    /// not count.
+    /// How many of them since then said that nobody listens: what a server says by itself it does not count.
     pub(super) uncounted: u32,
     /// Ends after so many.
     pub(super) max: Option<u64>,

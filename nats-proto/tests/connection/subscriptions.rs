@@ -113,6 +113,17 @@ fn a_maximum_that_is_reached_with_a_status_of_the_server_is_followed_by_an_end()
 }
 
 #[test]
+fn a_status_of_the_server_ahead_of_the_maximum_is_not_counted_by_it_either() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("a", None).expect("a subscription");
+    wire.feed("HMSG a 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\nMSG a 1 1\r\nx\r\n");
+    wire.connection.unsubscribe_after(id, 3).expect("it exists");
+    assert_eq!(wire.written(), "SUB a 1\r\nUNSUB 1 3\r\n");
+    wire.feed("MSG a 1 1\r\nx\r\n");
+    assert_eq!(wire.written(), "UNSUB 1\r\n");
+}
+
+#[test]
 fn a_maximum_that_is_reached_already_ends_the_subscription_at_once() {
     let mut wire = Wire::connected(config());
     let id = wire.connection.subscribe("a", None).expect("a subscription");
