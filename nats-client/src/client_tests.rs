@@ -19,6 +19,7 @@ use crate::{
 };
 use rig::Rig;
 
+mod asking;
 mod breaking;
 mod crowd;
 mod dialling;

@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::client::PublishError;
-use crate::driver::{Driver, Hooks};
+use crate::driver::Driver;
 use crate::handle::Handle;
 use crate::shared::{Clock, Shared};
 use crate::testing::{Fake, FakeServer, Peer};
@@ -39,7 +39,7 @@ pub(super) struct Rig {
     pub(super) driver: Mutex<Driver<Fake>>,
     /// Woken for the driver.
     pub(super) bell: Arc<Bell>,
-    server: FakeServer,
+    pub(super) server: FakeServer,
 }
 
 impl Rig {
@@ -78,7 +78,7 @@ impl Rig {
         let shared = Arc::new(Shared::new(conn, clock, parts.settings, Arc::default()));
         let client = Client::new(Handle::new(Arc::clone(&shared)));
         let transport = Arc::new(parts.transport);
-        let driver = Driver::new(Arc::clone(&shared), Hooks::default(), transport, 4096, None);
+        let driver = Driver::new(Arc::clone(&shared), parts.hooks, transport, 4096, None);
         let driver = Mutex::new(driver);
         Self { client, shared, driver, bell: Arc::default(), server }
     }

@@ -210,6 +210,7 @@ impl<R: Runtime> Driver<R> {
         }
         core.timers.fire(now, &mut self.batch.wakers);
         let mut garbage = self.take_events(&mut core, link, now);
+        self.withdraw_question(core.conn.state(), &mut garbage);
         let written = link.stream.is_some() && link.out.is_empty();
         let swapped = written && core.conn.poll_transmit(&mut link.out);
         core.turns.come_by(now, link.out.len(), swapped, &mut self.batch.publishers);

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use futures_io::AsyncWrite;
-use nats_proto::connection::DisconnectReason;
+use nats_proto::connection::{DisconnectReason, State};
 
 use super::Driver;
 use super::ask::Question;
@@ -130,5 +130,13 @@ impl<R: Runtime> Driver<R> {
         garbage.1 = self.dial.take().or(garbage.1.take());
         garbage.2 = self.handshake.take().or(garbage.2.take());
         garbage.3 = self.question.take().or(garbage.3.take());
+    }
+
+    /// Leaves a question in `garbage` for whose answer nobody waits any more: neither the callback nor what it holds lives on
+    /// until the next attempt, and a late answer is not taken for that to the next question.
+    pub(super) fn withdraw_question(&mut self, state: State, garbage: &mut Garbage) {
+        if !matches!(state, State::Choosing | State::AwaitAuth) {
+            garbage.3 = self.question.take().or(garbage.3.take());
+        }
     }
 }

@@ -58,8 +58,8 @@ impl<R> ConnectOptions<R> {
     /// The user JWT to introduce oneself with, and a function that signs the server's nonce with its key: it gets the
     /// nonce and gives the 64 bytes of the signature. It is called on every attempt.
     ///
-    /// The future is dropped when the [`connection_timeout`](Self::connection_timeout) has passed, or, if the link is lost
-    /// before, when the next attempt begins; an error ends the attempt.
+    /// The future is dropped when the [`connection_timeout`](Self::connection_timeout) has passed, or the link is lost before;
+    /// an error ends the attempt.
     pub fn jwt<F, Fut>(self, jwt: String, sign: F) -> Self
     where
         F: Fn(Vec<u8>) -> Fut + Send + Sync + 'static,
@@ -78,8 +78,8 @@ impl<R> ConnectOptions<R> {
     /// called on every attempt, so that what it gives may change. What it leaves out of token, user name and password is
     /// taken from the settings.
     ///
-    /// The future is dropped when the [`connection_timeout`](Self::connection_timeout) has passed, or, if the link is lost
-    /// before, when the next attempt begins; an error ends the attempt.
+    /// The future is dropped when the [`connection_timeout`](Self::connection_timeout) has passed, or the link is lost before;
+    /// an error ends the attempt.
     pub fn auth_callback<F, Fut>(mut self, callback: F) -> Self
     where
         F: Fn(Vec<u8>) -> Fut + Send + Sync + 'static,

@@ -89,8 +89,7 @@ impl<R> ConnectOptions<R> {
     /// It answers with a server of the pool and the wait before dialling it ([`None`] for what the other settings
     /// say), or with [`None`] to let the pool decide. The pool also decides if the server is not in it, which
     /// [`ClientError::ServerNotInPool`](crate::ClientError::ServerNotInPool) tells, or if no answer comes within the
-    /// [`connection_timeout`](Self::connection_timeout): the future is dropped when that server is dialled at the latest,
-    /// or the client closed.
+    /// [`connection_timeout`](Self::connection_timeout): the future is dropped then, or when the client is closed.
     pub fn reconnect_to_server_callback<F, Fut>(mut self, callback: F) -> Self
     where
         F: Fn(Vec<Server>, ServerInfo) -> Fut + Send + Sync + 'static,

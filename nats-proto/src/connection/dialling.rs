@@ -43,7 +43,8 @@ impl Connection {
     }
 
     /// The answer to [`Event::ChooseServer`]. With `None`, or a server that is not in the pool, the pool decides.
-    /// Ignored if nobody asked, or no longer.
+    /// Ignored if nobody asked, or no longer. Answers cannot be told apart: withdraw a question once
+    /// [`state`](Self::state) is not [`State::Choosing`](super::State::Choosing) any more.
     pub fn handle_choice(&mut self, now: Instant, choice: Option<ReconnectToServer>) {
         let Link::Choosing { delay, .. } = self.link else {
             return;

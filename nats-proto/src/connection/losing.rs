@@ -12,10 +12,12 @@ use crate::wire::OutBuf;
 use core::time::Duration;
 
 impl Connection {
-    /// What was asked for this link is not needed any more.
-    fn take_back_asks(&mut self) {
-        let asks =
-            |event: &Event| matches!(event, Event::StartTls { .. } | Event::Authenticate { .. });
+    /// What was asked and nobody has heard is not needed any more.
+    pub(super) fn take_back_asks(&mut self) {
+        use Event::{Authenticate, ChooseServer, StartTls};
+        let asks = |event: &Event| {
+            matches!(event, StartTls { .. } | Authenticate { .. } | ChooseServer { .. })
+        };
         self.events.retain(|event| !asks(event));
     }
 

@@ -187,7 +187,11 @@ impl Connection {
             match &self.link {
                 Link::Backoff { .. } if fault!(BackoffNeverEnds) => {}
                 Link::Backoff { .. } => self.dial(now),
-                Link::Choosing { delay, .. } => self.take_turn(now, *delay),
+                Link::Choosing { delay, .. } => {
+                    let delay = *delay;
+                    self.take_back_asks();
+                    self.take_turn(now, delay);
+                }
                 _ => self.hang_up(
                     DisconnectReason::TimedOut,
                     Some(ConnectError::TimedOut),

@@ -53,6 +53,17 @@ fn a_choice_that_is_not_in_the_pool_or_never_comes_leaves_it_to_the_pool() {
 }
 
 #[test]
+fn a_choice_whose_time_is_over_before_anybody_looked_is_not_asked_for() {
+    let mut config = pool(&["a", "b"]);
+    config.choose_server = true;
+    let mut wire = Wire::new(config);
+    wire.pass(Duration::from_secs(5));
+    let events = wire.events();
+    assert!(events.is_empty(), "{events:?}");
+    assert_eq!(wire.dialled(), addr("a"));
+}
+
+#[test]
 fn closing_while_the_application_chooses_ends_at_once() {
     let mut config = pool(&["a", "b"]);
     config.choose_server = true;
