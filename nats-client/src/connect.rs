@@ -143,17 +143,11 @@ impl Startup {
         limits: &Limits,
     ) -> ConnectError {
         use nats_proto::connection::ConnectError as Core;
-        // A refusal of the credentials says more than that other servers could not be reached.
-        let refused = self
-            .failures
-            .iter()
-            .map(|failure| &failure.error)
-            .find(|error| matches!(error, Core::Authorization(_)));
         let told = match last {
             Some(Core::MaxReconnects) | None => self.failures.last().map(|failure| &failure.error),
             last => last,
         };
-        let Some(error) = refused.or(told).or(last) else {
+        let Some(error) = told.or(last) else {
             return ConnectError::with_source(ConnectErrorKind::Io, "the client was closed");
         };
         // Where one has got farther, that is what there is to look at.

@@ -65,8 +65,8 @@ pub enum Notice {
         /// Why: [`MaxReconnects`](ConnectError::MaxReconnects) if no server is left,
         /// [`Authorization`](ConnectError::Authorization) if one has refused the credentials twice in a row with the
         /// same words (see
-        /// [`ignore_repeated_auth_errors`](crate::ConnectOptions::ignore_repeated_auth_errors)), and whatever the last
-        /// attempt ended with if the first connect fails.
+        /// [`ignore_repeated_auth_errors`](crate::ConnectOptions::ignore_repeated_auth_errors)), or once if the first connect
+        /// fails, and otherwise, if that fails, whatever its last attempt ended with.
         error: ConnectError,
     },
     /// The client is at its end. Nothing follows.

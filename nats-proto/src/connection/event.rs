@@ -232,7 +232,8 @@ pub enum Event {
     SubscriptionsDrained,
     /// The connection is at its end and stays so.
     Closed {
-        /// Why, if it was not the application's wish.
+        /// Why, if it was not the application's wish. Where the first connect has failed at all servers, that one has refused
+        /// the credentials, or else what happened with the last.
         error: Option<ConnectError>,
         /// What was left.
         unfinished: Unfinished,

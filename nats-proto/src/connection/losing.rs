@@ -115,9 +115,11 @@ impl Connection {
         match next {
             Next::Close(error) => self.close_now(error),
             _ if refused_again => self.close_now(Some(error)),
-            // Without retries, every server gets one chance.
+            // Without retries, every server gets one chance. Credentials that one refuses are what somebody has to mend;
+            // that another is not there may be so for good reason.
             _ if self.has_one_round() && self.attempts >= self.pool.len() => {
-                self.close_now(Some(error))
+                let refusal = self.pool.refusal().cloned().map(ConnectError::Authorization);
+                self.close_now(Some(refusal.unwrap_or(error)));
             }
             Next::ReconnectNow => self.reconnect_now(now),
             Next::Reconnect => self.next_server(now),

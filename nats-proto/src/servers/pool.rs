@@ -234,6 +234,11 @@ impl Pool {
         again
     }
 
+    /// How a server has refused our credentials, and was not connected to since: the current one, if it did.
+    pub(crate) fn refusal(&self) -> Option<&ServerError> {
+        self.entries.iter().find_map(|entry| entry.refusal.as_ref())
+    }
+
     /// Lets every server be tried at once.
     pub(crate) fn forget_waits(&mut self) {
         for entry in &mut self.entries {

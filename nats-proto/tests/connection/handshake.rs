@@ -187,6 +187,31 @@ fn refused_credentials_end_the_first_connect() {
     );
 }
 
+/// It says more than that others could not be reached, and is what somebody has to mend.
+#[test]
+fn refused_credentials_are_why_the_first_connect_failed_whichever_server_was_last() {
+    let mut config = config();
+    config.servers.push("nats://b".parse().expect("an address"));
+    for refused_first in [true, false] {
+        let mut wire = Wire::new(config.clone());
+        let mut events = Vec::new();
+        for refuses in [refused_first, !refused_first] {
+            wire.dialled();
+            if refuses {
+                wire.accept();
+                wire.feed(format!("INFO {INFO}\r\n-ERR 'Authorization Violation'\r\n"));
+                events = wire.hang_up();
+            } else {
+                events = wire.refuse();
+            }
+        }
+        let Some(Event::Closed { error: Some(error), .. }) = events.last() else {
+            panic!("{events:?}");
+        };
+        assert_eq!(*error, ConnectError::Authorization(ServerError::AuthorizationViolation));
+    }
+}
+
 #[test]
 fn a_server_that_requires_tls_is_refused_before_anything_is_sent() {
     let mut wire = Wire::new(config());
