@@ -214,9 +214,9 @@ impl Client {
     /// their replies, and everything that is buffered goes out. If all of it was in time, what is returned
     /// [is empty](Remainder::is_empty).
     ///
-    /// At the end of `timeout` the client closes all the same. A drain that has begun may thereby end earlier, not
-    /// later. If the future is dropped after its first poll, the client drains all the same; before, nothing has
-    /// begun.
+    /// At the end of `timeout` the client closes all the same; of what is still buffered then, as much goes out before as the
+    /// stream takes at once. A drain that has begun may thereby end earlier, not later. If the future is dropped after its
+    /// first poll, the client drains all the same; before, nothing has begun.
     ///
     /// # Errors
     ///

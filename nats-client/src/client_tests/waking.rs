@@ -137,3 +137,18 @@ fn at_the_end_no_publisher_waits_for_its_turn_and_no_time_is_over() {
     let mut timer = Timer::new(&*rig.shared, deadline);
     assert!(timer.poll(&Context::from_waker(Waker::noop())).is_pending());
 }
+
+#[test]
+fn a_drain_without_any_time_writes_what_the_stream_takes_at_once() {
+    for (room, unsent) in [(usize::MAX, 0), (0, 3)] {
+        let (rig, mut peer) = Rig::connected(options());
+        rig.publish_up_to(3, 9);
+        peer.take(room);
+        let mut drain = Box::pin(rig.client.drain_within(Duration::ZERO));
+        assert!(poll(drain.as_mut()).is_pending());
+        rig.drive();
+        let left = block_on(drain).expect("the first drain");
+        assert_eq!((left.unsent, left.uncertain), (unsent, 3 - unsent));
+        assert_eq!(peer.expect_close().matches("PUB a ").count() as u64, 3 - unsent);
+    }
+}

@@ -78,6 +78,8 @@ pub(crate) struct Driver<R: Runtime> {
     draining: bool,
     /// Something has begun that the next round must look at.
     begun: bool,
+    /// A deadline of a client that ends has come, and what it has buffered is written once more before that is told.
+    ends: bool,
     /// Subscriptions that ended without the server having confirmed that nothing more comes.
     undrained: usize,
     /// Whether messages can come: only then may a subscriber hold up reading.
@@ -142,6 +144,7 @@ impl<R: Runtime> Driver<R> {
             batch: Batch::default(),
             draining: false,
             begun: false,
+            ends: false,
             undrained: 0,
             up: false,
             held: Hold::Nothing,
@@ -205,7 +208,12 @@ impl<R: Runtime> Driver<R> {
             self.draining = false;
             core.conn.handle_drained(now);
         }
-        if core.conn.poll_timeout().is_some_and(|deadline| deadline <= now) {
+        let due = core.conn.poll_timeout().is_some_and(|deadline| deadline <= now);
+        let ends = due && core.conn.state() == State::Draining;
+        // There may be no time at all: what the stream takes at once goes out in this round, and the end comes in the next.
+        if !mem::replace(&mut self.ends, ends) && ends {
+            self.begun = true;
+        } else if due {
             core.conn.handle_timeout(now);
         }
         core.timers.fire(now, &mut self.batch.wakers);
