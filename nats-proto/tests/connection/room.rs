@@ -1,0 +1,249 @@
+//! How much may be queued, and what makes room when that is too much.
+
+use bytes::Bytes;
+use nats_proto::connection::{FlushError, PendingPolicy, PublishError};
+use nats_proto::wire::OutBuf;
+use nats_proto::{Event, Outgoing};
+
+use crate::support::{FRAME, Wire, config};
+
+#[test]
+fn a_full_buffer_refuses_until_it_is_handed_out() {
+    let mut small = config();
+    small.send_limit = 30;
+    let mut wire = Wire::connected(small);
+    wire.publish("a", "0123456789").expect("room");
+    let error = wire.publish("a", "0123456789").expect_err("no room");
+    let full = PublishError::BufferFull { size: 22, buffered: 22, limit: 30, connected: true };
+    assert_eq!(error, full);
+    wire.written();
+    wire.publish("a", "0123456789").expect("room again");
+    // What is larger than the limit goes alone.
+    wire.written();
+    wire.publish("a", &"x".repeat(100)).expect("alone");
+}
+
+#[test]
+fn a_large_payload_is_handed_out_where_it_lies() {
+    let mut wire = Wire::connected(config());
+    for size in [OutBuf::SEGMENT_THRESHOLD, 5_000, 64 * 1024, 1024 * 1024] {
+        let payload = Bytes::from(vec![b'x'; size]);
+        wire.connection.publish(Outgoing::new("a", &payload)).expect("room");
+        let mut out = OutBuf::new();
+        assert!(wire.connection.poll_transmit(&mut out));
+        assert!(out.chunks().any(|chunk| chunk.as_ptr() == payload.as_ptr()), "{size} bytes");
+    }
+}
+
+#[test]
+fn payloads_that_are_not_copied_have_eight_times_the_room() {
+    let mut small = config();
+    small.send_limit = 10_000;
+    let mut wire = Wire::connected(small);
+    let large = "x".repeat(OutBuf::SEGMENT_THRESHOLD);
+    let queued = wire.fill("a", &large);
+    let error = wire.publish("a", &large).expect_err("no room");
+    let buffered = wire.connection.buffered();
+    assert_eq!(queued, 80_000 / (large.len() + "PUB a 4096\r\n\r\n".len()));
+    let size = large.len() + "PUB a 4096\r\n\r\n".len();
+    assert_eq!(error, PublishError::BufferFull { size, buffered, limit: 80_000, connected: true });
+    // What is copied has its own share of that.
+    let small = "x".repeat(1_000);
+    wire.fill("a", &small);
+    assert!((79_000..=80_000).contains(&wire.connection.buffered()));
+    wire.written();
+    wire.fill("a", &small);
+    assert!((9_000..=10_000).contains(&wire.connection.buffered()));
+    wire.publish("a", &large).expect("room for more that is not copied");
+}
+
+#[test]
+fn a_frame_larger_than_the_limit_is_queued_while_another_is_written() {
+    let mut small = config();
+    small.send_limit = 100;
+    let mut wire = Wire::connected(small);
+    let mut out = OutBuf::new();
+    let large = "x".repeat(100);
+    for _ in 0..3 {
+        wire.publish("a", &large).expect("alone in the buffer");
+        assert!(wire.publish("a", &large).is_err());
+        out.clear();
+        assert!(wire.connection.poll_transmit(&mut out));
+    }
+}
+
+#[test]
+fn links_that_break_do_not_add_to_what_is_kept() {
+    let mut small = config();
+    small.send_limit = 100;
+    small.pending_limit = 300;
+    let mut wire = Wire::connected(small);
+    wire.cut();
+    let most = 300 + 2 * 100;
+    for _ in 0..20 {
+        wire.fill("a", "0123456789");
+        wire.connect();
+        // Handed out and never written; what comes meanwhile is queued behind it.
+        let mut out = OutBuf::new();
+        assert!(wire.connection.poll_transmit(&mut out));
+        wire.fill("a", "0123456789");
+        assert!(out.len() + wire.connection.buffered() <= most, "{} bytes", out.len());
+        wire.disconnect(out);
+    }
+    // Once it is written there is room again.
+    wire.connect();
+    let mut out = OutBuf::new();
+    wire.connection.poll_transmit(&mut out);
+    assert!(wire.publish("a", "0123456789").is_err());
+    out.advance(out.len());
+    wire.connection.poll_transmit(&mut out);
+    assert!(wire.publish("a", "0123456789").is_ok());
+}
+
+#[test]
+fn hang_ups_do_not_add_to_what_is_kept() {
+    for policy in [PendingPolicy::Wait, PendingPolicy::DropOldest] {
+        let mut small = config();
+        small.send_limit = 10;
+        small.pending_limit = 300;
+        small.pending_policy = policy;
+        let mut wire = Wire::connected(small);
+        wire.cut();
+        for _ in 0..20 {
+            for _ in 0..100 {
+                let _ = wire.publish("a", "1");
+            }
+            wire.connect();
+            let mut out = OutBuf::new();
+            assert!(wire.connection.poll_transmit(&mut out));
+            wire.connection.force_reconnect(wire.now);
+            for _ in 0..100 {
+                let _ = wire.publish("a", "2");
+            }
+            wire.disconnect(out);
+            wire.statistics();
+            let kept = wire.connection.buffered();
+            assert!((300 - FRAME..=300).contains(&kept), "{policy:?}: {kept} bytes");
+        }
+        wire.connect();
+        let newest = wire.written().ends_with("PUB a 1\r\n2\r\n");
+        assert_eq!(newest, policy == PendingPolicy::DropOldest);
+    }
+}
+
+#[test]
+fn what_was_written_before_a_hang_up_takes_no_room() {
+    let mut small = config();
+    small.pending_limit = 2 * FRAME;
+    let mut wire = Wire::connected(small);
+    wire.publish("a", "1").expect("room");
+    wire.publish("a", "2").expect("room");
+    let mut out = OutBuf::new();
+    wire.connection.poll_transmit(&mut out);
+    wire.connection.force_reconnect(wire.now);
+    let (buffered, limit) = (2 * FRAME, 2 * FRAME);
+    let full = PublishError::BufferFull { size: FRAME, buffered, limit, connected: false };
+    assert_eq!(wire.publish("a", "3"), Err(full));
+    out.advance(FRAME);
+    wire.disconnect(out);
+    wire.publish("a", "3").expect("room for one more");
+}
+
+#[test]
+fn without_a_link_publishes_are_kept_up_to_the_limit() {
+    let mut small = config();
+    small.pending_limit = 3 * FRAME;
+    let mut wire = Wire::connected(small);
+    wire.cut();
+    for payload in ["1", "2", "3"] {
+        wire.publish("a", payload).expect("room");
+    }
+    let error = wire.publish("a", "4").expect_err("no room");
+    let limit = 3 * FRAME;
+    let full = PublishError::BufferFull { size: FRAME, buffered: limit, limit, connected: false };
+    assert_eq!(error, full);
+    assert_eq!(wire.written(), "");
+    wire.connect();
+    assert_eq!(wire.written(), "PUB a 1\r\n1\r\nPUB a 1\r\n2\r\nPUB a 1\r\n3\r\n");
+}
+
+#[test]
+fn a_pending_limit_of_zero_keeps_nothing() {
+    let mut none = config();
+    none.pending_limit = 0;
+    let mut wire = Wire::connected(none);
+    wire.cut();
+    assert!(matches!(wire.publish("a", "1"), Err(PublishError::BufferFull { limit: 0, .. })));
+}
+
+#[test]
+fn the_oldest_make_room_when_that_is_the_policy() {
+    let mut dropping = config();
+    dropping.pending_limit = 2 * FRAME;
+    dropping.pending_policy = PendingPolicy::DropOldest;
+    let mut wire = Wire::connected(dropping);
+    wire.cut();
+    for payload in ["1", "2", "3", "4"] {
+        wire.publish("a", payload).expect("room is made");
+    }
+    // However many are dropped, there is one event until it is looked at.
+    let events = wire.events();
+    assert!(matches!(events[..], [Event::Dropped { count: 2 }]), "{events:?}");
+    assert_eq!(wire.statistics().dropped, 2);
+    wire.connect();
+    assert_eq!(wire.written(), "PUB a 1\r\n3\r\nPUB a 1\r\n4\r\n");
+}
+
+#[test]
+fn none_makes_room_for_what_is_larger_than_all_the_room() {
+    let mut dropping = config();
+    dropping.pending_limit = 2 * FRAME;
+    dropping.pending_policy = PendingPolicy::DropOldest;
+    let mut wire = Wire::connected(dropping);
+    wire.cut();
+    wire.publish("a", "1").expect("room");
+    let size = "PUB a 20\r\n\r\n".len() + 20;
+    let error = wire.publish("a", &"x".repeat(20)).expect_err("no room");
+    let (buffered, limit) = (FRAME, 2 * FRAME);
+    assert_eq!(error, PublishError::BufferFull { size, buffered, limit, connected: false });
+    assert_eq!((wire.statistics().pending, wire.statistics().dropped), (1, 0));
+}
+
+#[test]
+fn the_oldest_make_room_after_a_hang_up_without_touching_what_is_written() {
+    let mut dropping = config();
+    dropping.pending_limit = FRAME + "PING\r\n".len();
+    dropping.pending_policy = PendingPolicy::DropOldest;
+    let mut wire = Wire::connected(dropping);
+    wire.publish("a", "1").expect("room");
+    wire.connection.flush(None);
+    wire.written();
+    wire.publish("a", "2").expect("room");
+    wire.connection.force_reconnect(wire.now);
+    wire.publish("a", "3").expect("room is made");
+    let events = wire.hang_up();
+    assert!(
+        events.iter().any(|event| matches!(
+            event,
+            Event::Flushed { result: Err(FlushError::Uncertain { count: 1 }), .. }
+        )),
+        "{events:?}"
+    );
+    let statistics = wire.statistics();
+    assert_eq!((statistics.uncertain, statistics.dropped, statistics.pending), (1, 1, 1));
+}
+
+#[test]
+fn the_oldest_is_given_up_for_no_more_than_there_must_be_room_for() {
+    let mut small = config();
+    small.pending_policy = PendingPolicy::DropOldest;
+    small.pending_limit = 3 * FRAME;
+    let mut wire = Wire::connected(small);
+    wire.cut();
+    for _ in 0..3 {
+        wire.publish("a", "1").expect("room");
+    }
+    assert_eq!((wire.statistics().pending, wire.statistics().dropped), (3, 0));
+    wire.publish("a", "2").expect("room is made");
+    assert_eq!((wire.statistics().pending, wire.statistics().dropped), (3, 1));
+}
