@@ -36,6 +36,7 @@ mod rig;
 mod securing;
 mod sinks;
 mod subscribing;
+mod taking_turns;
 mod texts;
 mod waking;
 
