@@ -272,7 +272,8 @@ impl Connection {
         let early = u64::from(fault!(EndsOneTooEarly));
         let is_full =
             subscription.max.is_some_and(|max| subscription.delivered.saturating_add(early) >= max);
-        if is_no_responders(frame, chunk.as_ref()) {
+        // Nearly every message has a payload, and costs no more than a look at that.
+        if frame.payload.is_empty() && is_no_responders(frame, chunk.as_ref()) {
             subscription.uncounted = subscription.uncounted.saturating_add(1);
         }
         let id = subscription.id;
@@ -400,6 +401,7 @@ impl Connection {
 }
 
 /// Whether the server says that nobody listens, as [`Message::is_no_responders`] reads it.
+#[inline(never)]
 fn is_no_responders(frame: &MessageFrame, chunk: &[u8]) -> bool {
     if fault!(HeadersMeanNobody) {
         return !frame.headers.is_empty();
