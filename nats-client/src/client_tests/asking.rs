@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::rig::Rig;
 use crate::ConnectOptions;
 use crate::connection::State;
+use crate::shared::Shared;
 use crate::testing::{Fake, FakeServer, block_on};
 
 /// Longer than any test takes.
@@ -24,6 +25,19 @@ impl Drop for Guard {
     }
 }
 
+/// Takes the locks of a client when it is dropped, as what is the application's own may.
+#[derive(Clone, Default)]
+struct Nosy(Arc<Mutex<Option<Arc<Shared>>>>);
+
+impl Drop for Nosy {
+    fn drop(&mut self) {
+        if let Some(shared) = &*self.0.lock().expect("no panic") {
+            drop(shared.link());
+            drop(shared.lock());
+        }
+    }
+}
+
 fn options() -> ConnectOptions<Fake> {
     let options = ConnectOptions::new().retry_on_initial_connect();
     options.reconnect_wait(LONG).reconnect_jitter(Duration::ZERO)
@@ -32,13 +46,16 @@ fn options() -> ConnectOptions<Fake> {
 #[test]
 fn nobody_is_asked_any_longer_for_the_credentials_of_a_link_that_is_lost() {
     let (sender, dropped) = channel();
+    let nosy = Nosy::default();
+    let its = Arc::clone(&nosy.0);
     let rig = Rig::new(options().auth_callback(move |_| {
-        let guard = Guard(sender.clone());
+        let guard = (Guard(sender.clone()), nosy.clone());
         async move {
             let _guard = guard;
             pending().await
         }
     }));
+    *its.lock().expect("no panic") = Some(Arc::clone(&rig.shared));
     rig.drive();
     let peer = rig.server.accept();
     peer.send("INFO {\"server_id\":\"x\",\"auth_required\":true}\r\n");

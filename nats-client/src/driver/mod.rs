@@ -70,6 +70,8 @@ pub(crate) struct Driver<R: Runtime> {
     reader: Reader,
     /// A stream that is over, to be dropped after the locks.
     closed: Option<Box<dyn Stream>>,
+    /// The same, of what was given up.
+    garbage: Garbage,
     router: Router,
     replies: Replies,
     news: News,
@@ -138,6 +140,7 @@ impl<R: Runtime> Driver<R> {
             sleep: None,
             reader: Reader::new(read_buffer),
             closed: None,
+            garbage: Garbage::default(),
             router: Router::default(),
             replies: Replies::default(),
             news: News::default(),
@@ -239,8 +242,8 @@ impl<R: Runtime> Driver<R> {
             _ => core.driver.replace(cx.waker().clone()),
         };
         drop(core);
-        take_leave(&mut garbage);
-        drop((old, garbage));
+        drop(old);
+        self.garbage = garbage;
         (deadline, !swapped)
     }
 
@@ -413,6 +416,7 @@ impl<R: Runtime> Future for Driver<R> {
             let (deadline, listening) = this.book(&shared, &mut link, cx);
             drop(link);
             this.closed = None;
+            take_leave(mem::take(&mut this.garbage));
             let closed = this.dispatch();
             again |= !closed && this.write(&shared, cx);
             wake_all(&mut this.batch.publishers);

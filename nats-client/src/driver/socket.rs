@@ -32,9 +32,9 @@ pub(super) enum Hold {
 pub(super) type Garbage =
     (Option<Box<dyn Stream>>, Option<Dial>, Option<Handshake>, Option<Question>);
 
-/// Ends a stream that is given up in good order, if it takes that at once: TLS and WebSockets have a last word, by which
-/// the peer knows that nothing is missing. A peer that does not read is not waited for.
-pub(super) fn take_leave(garbage: &mut Garbage) {
+/// Lets go of what is given up. A stream ends in good order, if it takes that at once: TLS and WebSockets have a last word,
+/// by which the peer knows that nothing is missing. A peer that does not read is not waited for.
+pub(super) fn take_leave(mut garbage: Garbage) {
     if let Some(stream) = &mut garbage.0 {
         // There is nobody to tell of an error, and nothing that depends on it.
         let _ = Pin::new(stream).poll_close(&mut Context::from_waker(Waker::noop()));
