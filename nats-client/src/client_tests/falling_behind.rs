@@ -170,6 +170,50 @@ fn who_has_gone_or_ended_is_not_waited_for() {
 }
 
 #[test]
+fn nobody_is_waited_for_while_there_is_no_link() {
+    let (rig, peer, subscriber) = usual();
+    send(&rig, &peer, 30_000, 1);
+    block_on(rig.client.force_reconnect()).expect("a live client");
+    drop(peer);
+    // It would be dialled again at once, and nobody answers.
+    rig.drive();
+    let mut peer = rig.server.accept();
+    pass(10 * MILLISECOND);
+    // Were it still to wait for a moment that is over, it would never rest.
+    thread::sleep(10 * MILLISECOND);
+    rig.drive();
+    assert_eq!(rig.client.delivery_statistics().connects, 1);
+    drop(subscriber);
+    peer.send("INFO {\"server_id\":\"x\"}\r\n");
+    rig.drive();
+    peer.expect("CONNECT ");
+}
+
+#[test]
+fn a_subscriber_that_holds_up_all_others_is_waited_for_for_longer() {
+    let (rig, mut peer, subscriber) = usual();
+    let strict = rig.client.subscription("b").capacity(1).when_full(WhenFull::Block);
+    let mut strict = block_on(strict.into_future()).expect("a subscription");
+    rig.drive();
+    peer.expect("SUB b 2\r\n");
+    let message = "MSG a 1 1\r\nx\r\n";
+    peer.send(&[&message.repeat(8_191), "MSG b 2 1\r\nx\r\n", &message.repeat(20_000)].concat());
+    rig.drive();
+    let first = received(&rig);
+    assert!(BEHIND.contains(&first), "{first}");
+    pass(10 * MILLISECOND);
+    thread::sleep(10 * MILLISECOND);
+    rig.drive();
+    assert_eq!(received(&rig), first);
+    assert!(take(&mut strict));
+    rig.drive();
+    pass(2 * MILLISECOND);
+    rig.drive();
+    assert_eq!(received(&rig), 28_192);
+    drop(subscriber);
+}
+
+#[test]
 fn who_wants_few_or_the_newest_messages_is_not_waited_for() {
     const MIB: usize = 1024 * 1024;
     for (capacity, bytes, when_full) in [

@@ -71,6 +71,11 @@ impl Pace {
         self.until
     }
 
+    /// Waits for nobody for now, though somebody may be behind.
+    pub(super) fn stop(&mut self) {
+        self.until = None;
+    }
+
     /// Lets those be waited for again whose time has come.
     pub(super) fn look_again(&mut self, now: Instant) {
         if self.next.take_if(|next| *next <= now).is_none() {

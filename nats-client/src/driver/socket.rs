@@ -63,11 +63,16 @@ impl<R: Runtime> Driver<R> {
 
     /// Whether nothing is to be read, because a subscriber must catch up first.
     pub(super) fn hold(&mut self) -> Hold {
-        if self.router.is_blocking() && self.up {
-            return Hold::Pause;
+        if self.up && !self.router.is_blocking() {
+            return match self.router.is_waiting(|| self.shared.now()) {
+                true => Hold::Moment,
+                false => Hold::Nothing,
+            };
         }
-        match self.up && self.router.is_waiting(|| self.shared.now()) {
-            true => Hold::Moment,
+        // A deadline for which nobody looks would leave this task no rest.
+        self.router.pace.stop();
+        match self.up {
+            true => Hold::Pause,
             false => Hold::Nothing,
         }
     }
