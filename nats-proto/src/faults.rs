@@ -1,26 +1,45 @@
-//! Faults that the tests of this project plant, to see that the simulation finds them.
+//! Faults that the tests of this project plant, to see that the simulations find them.
 //!
 //! Each is a mistake that somebody could make in one line. Without the feature `planted-faults` none can be planted:
 //! what asks for one is compiled to nothing. Not part of the API.
 
-macro_rules! faults {
+/// Makes `Fault`, any one of which can be planted: here, and in `nats-client`.
+#[cfg(feature = "planted-faults")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __faults {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// A deliberate mistake.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[cfg_attr(not(feature = "planted-faults"), allow(dead_code, unreachable_pub))]
         pub enum Fault {
             $($(#[$doc])* $name,)*
         }
 
+        const NONE: u8 = u8::MAX;
+
+        static PLANTED: ::core::sync::atomic::AtomicU8 =
+            ::core::sync::atomic::AtomicU8::new(NONE);
+
         impl Fault {
             /// Every one.
-            #[cfg(feature = "planted-faults")]
             pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Plants a fault in everything of this crate in this process, or takes it out.
+            pub fn plant(fault: Option<Self>) {
+                let number = fault.map_or(NONE, |fault| fault as u8);
+                PLANTED.store(number, ::core::sync::atomic::Ordering::Relaxed);
+            }
+
+            /// Whether it is planted.
+            pub(crate) fn is_planted(self) -> bool {
+                PLANTED.load(::core::sync::atomic::Ordering::Relaxed) == self as u8
+            }
         }
     };
 }
 
-faults! {
+#[cfg(feature = "planted-faults")]
+__faults! {
     /// What was kept over a broken link is not sent on the next one.
     KeptIsLost,
     /// A frame that was cut goes on where it was cut.
@@ -141,41 +160,18 @@ faults! {
     EndlessLineIsAwaited,
 }
 
-#[cfg(feature = "planted-faults")]
-mod planted {
-    use core::sync::atomic::{AtomicU8, Ordering};
-
-    use super::Fault;
-
-    const NONE: u8 = u8::MAX;
-
-    static PLANTED: AtomicU8 = AtomicU8::new(NONE);
-
-    /// Plants a fault in every connection of this process, or takes it out.
-    pub fn plant(fault: Option<Fault>) {
-        PLANTED.store(fault.map_or(NONE, |fault| fault as u8), Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_planted(fault: Fault) -> bool {
-        PLANTED.load(Ordering::Relaxed) == fault as u8
-    }
-}
-
-#[cfg(feature = "planted-faults")]
-pub(crate) use planted::is_planted;
-#[cfg(feature = "planted-faults")]
-pub use planted::plant;
-
-#[cfg(not(feature = "planted-faults"))]
-#[inline(always)]
-pub(crate) const fn is_planted(_: Fault) -> bool {
-    false
-}
-
 /// Whether a fault is planted: `false`, known to the compiler, without the feature.
+#[cfg(feature = "planted-faults")]
 macro_rules! fault {
     ($name:ident) => {
-        $crate::faults::is_planted($crate::faults::Fault::$name)
+        $crate::faults::Fault::$name.is_planted()
+    };
+}
+
+#[cfg(not(feature = "planted-faults"))]
+macro_rules! fault {
+    ($name:ident) => {
+        false
     };
 }
 
