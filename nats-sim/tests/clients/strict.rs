@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use nats_proto::Rng;
 
-use crate::runtime::Sleep;
+use super::runtime::Sleep;
 
 /// The waker of one poll.
 struct Bell {

@@ -1,21 +1,11 @@
-//! Whole clients on a virtual network, in virtual time: `nats-client` with its driver, mailboxes, turns and handles, on a
-//! runtime in which everything follows from one seed.
+//! Many seeds of whole clients in virtual time.
 //!
-//! `SIM_SEEDS` sets how many seeds, `SIM_FIRST` the first; `SIM_SEED` runs one alone, which replays a failure.
+//! `SIM_SEEDS` sets how many, `SIM_FIRST` the first; `SIM_SEED` runs one alone, which replays a failure.
 
-mod application;
-mod books;
-mod chaos;
-mod reader;
-mod runtime;
-#[path = "../seeds/mod.rs"]
+mod clients;
 mod seeds;
-mod settings;
-mod strict;
-mod watching;
-mod world;
 
-use chaos::{Outcome, run_seed};
+use clients::chaos::{Outcome, run_seed};
 use seeds::every_seed;
 
 /// About ten seconds.

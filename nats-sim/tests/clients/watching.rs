@@ -7,9 +7,9 @@ use futures_util::StreamExt;
 use nats_client::{Client, Notice, Notices};
 use nats_proto::{Instant, Rng};
 
-use crate::settings::Limits;
-use crate::strict::{Patience, strictly};
-use crate::world::{now, try_with, with};
+use super::settings::Limits;
+use super::strict::{Patience, strictly};
+use super::world::{now, try_with, with};
 
 /// How late an operation may end that has a deadline.
 const SLACK: Duration = Duration::from_millis(2);

@@ -9,13 +9,13 @@ use nats_client::message::OutboundMessage;
 use nats_client::{Client, HeaderMap, PublishError, Request, RequestErrorKind, WhenFull};
 use nats_proto::{Rng, connection};
 
-use crate::books::{Phase, id_of, payload_of};
-use crate::reader::{Plan, Reader};
-use crate::runtime::{rest, sleep};
-use crate::settings::Limits;
-use crate::strict::{Patience, strictly};
-use crate::watching::{Waiting, end};
-use crate::world::{fork, now, with};
+use super::books::{Phase, id_of, payload_of};
+use super::reader::{Plan, Reader};
+use super::runtime::{rest, sleep};
+use super::settings::Limits;
+use super::strict::{Patience, strictly};
+use super::watching::{Waiting, end};
+use super::world::{fork, now, with};
 
 /// One task of a program.
 pub(crate) struct Worker {

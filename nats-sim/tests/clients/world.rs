@@ -14,7 +14,7 @@ use std::time::Duration;
 use nats_proto::{Instant, Rng};
 use nats_sim::{Simulation, StreamId};
 
-use crate::books::Books;
+use super::books::Books;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 

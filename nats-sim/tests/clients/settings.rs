@@ -6,8 +6,8 @@ use nats_client::{ConnectOptions, PendingPolicy, WhenFull};
 use nats_proto::Rng;
 use nats_sim::Weather;
 
-use crate::runtime::{Virtual, local};
-use crate::world::{below, millis};
+use super::runtime::{Virtual, local};
+use super::world::{below, millis};
 
 /// What a program knows of its client's settings.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,7 @@ pub(crate) fn client(me: usize) -> (ConnectOptions<Virtual>, Limits) {
         options = options.leave_lame_duck_servers();
     }
     if below(4) == 0 {
-        options = options.event_callback(|_| crate::runtime::rest());
+        options = options.event_callback(|_| super::runtime::rest());
     }
     (options, limits)
 }

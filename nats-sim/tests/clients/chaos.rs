@@ -10,12 +10,12 @@ use nats_client::connection::State;
 use nats_client::{Client, connect_with_options};
 use nats_sim::{Dials, StreamId, Weather};
 
-use crate::application::Worker;
-use crate::books::{Known, Phase, payload_of};
-use crate::settings::{self, Limits};
-use crate::strict::{Patience, strictly};
-use crate::watching::{Waiting, end, listen};
-use crate::world::{Guard, below, fork, millis, run_for, spawn, with};
+use super::application::Worker;
+use super::books::{Known, Phase, payload_of};
+use super::settings::{self, Limits};
+use super::strict::{Patience, strictly};
+use super::watching::{Waiting, end, listen};
+use super::world::{Guard, below, fork, millis, run_for, spawn, with};
 
 /// The time within which everything is up again once the faults have ended.
 const RECOVERY: Duration = Duration::from_secs(6);

@@ -13,7 +13,7 @@ use nats_client::Runtime;
 use nats_proto::Instant;
 use nats_sim::{Read, StreamId};
 
-use crate::world::{self, Ends, below, millis, spawn, std_now, try_with, with};
+use super::world::{self, Ends, below, millis, spawn, std_now, try_with, with};
 
 /// Virtual sockets, timers and tasks.
 pub(crate) struct Virtual;

@@ -10,11 +10,11 @@ use futures_util::Stream;
 use nats_client::{Client, Message, Subscriber, WhenFull};
 use nats_proto::Rng;
 
-use crate::books::{Known, Phase, filler, id_of, matches, payload_of};
-use crate::runtime::{Sleep, sleep};
-use crate::strict::{Gate, Patience, strictly};
-use crate::watching::Waiting;
-use crate::world::{spawn, with};
+use super::books::{Known, Phase, filler, id_of, matches, payload_of};
+use super::runtime::{Sleep, sleep};
+use super::strict::{Gate, Patience, strictly};
+use super::watching::Waiting;
+use super::world::{spawn, with};
 
 /// How often a reader looks up from its subscription.
 const TICK: Duration = Duration::from_millis(50);

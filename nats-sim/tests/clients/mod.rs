@@ -1,0 +1,12 @@
+//! Whole clients on a virtual network, in virtual time: `nats-client` with its driver, mailboxes, turns and handles, on a
+//! runtime in which everything follows from one seed.
+
+mod application;
+mod books;
+pub(crate) mod chaos;
+mod reader;
+mod runtime;
+mod settings;
+mod strict;
+mod watching;
+mod world;
