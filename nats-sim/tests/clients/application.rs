@@ -15,7 +15,10 @@ use super::runtime::{rest, sleep};
 use super::settings::Limits;
 use super::strict::{Patience, strictly};
 use super::watching::{Waiting, end};
-use super::world::{fork, now, with};
+use super::world::{fork, now, spawn, with};
+
+/// Some take the short way, and some are too short for it.
+const SUBJECTS: [&str; 4] = ["t.0", "t.1", "t.2", "t.topic.of.some.length"];
 
 /// One task of a program.
 pub(crate) struct Worker {
@@ -23,12 +26,19 @@ pub(crate) struct Worker {
     pub(crate) me: usize,
     pub(crate) rng: Rng,
     pub(crate) limits: Limits,
+    /// When it is at work.
+    pub(crate) phase: Phase,
 }
 
 impl Worker {
-    pub(crate) async fn run(mut self) {
+    /// Works, in a task of its own.
+    pub(crate) fn start(self) {
+        spawn(Box::pin(self.run()), false);
+    }
+
+    async fn run(mut self) {
         for _ in 0..5 + self.rng.below(40) {
-            if with(|world| world.books.phase) != Phase::Rage {
+            if with(|world| world.books.phase) != self.phase {
                 return;
             }
             self.act().await;
@@ -47,7 +57,9 @@ impl Worker {
     }
 
     async fn act(&mut self) {
-        match self.rng.below(30) {
+        // Errands have nothing that ends a link or a client.
+        let kinds = if self.phase == Phase::Rage { 32 } else { 29 };
+        match self.rng.below(kinds) {
             0..10 => self.publish().await,
             10..12 => self.burst().await,
             12 => self.try_publish(),
@@ -56,10 +68,11 @@ impl Worker {
             17..21 => self.request().await,
             21 => self.request_many().await,
             22..25 => self.flush().await,
-            25 => drop(self.client.force_reconnect().await),
-            26 => self.clone_and_drop(),
-            27 => self.look(),
-            28 => self.change_servers().await,
+            25 => self.clone_and_drop(),
+            26 => self.look(),
+            27 | 28 => self.crowd(&SUBJECTS).await,
+            29 => drop(self.client.force_reconnect().await),
+            30 => self.change_servers().await,
             _ => self.maybe_end().await,
         }
     }
@@ -79,16 +92,14 @@ impl Worker {
     }
 
     fn subject(&mut self) -> String {
-        // Some subjects take the short way, and some are too short for it.
-        let long = ["t.0", "t.1", "t.2", "t.topic.of.some.length"];
-        long[self.rng.below(4) as usize].to_owned()
+        SUBJECTS[self.rng.below(4) as usize].to_owned()
     }
 
     async fn publish(&mut self) {
         let (id, payload) = self.next_payload();
         let subject = self.subject();
         let patience = Patience::any(&mut self.rng);
-        let _waiting = Waiting::new("publish");
+        let _waiting = Waiting::to_publish(self.me, "publish");
         let mut headers = HeaderMap::new();
         headers.insert("Id", id.to_string().as_str());
         let client = &self.client;
@@ -105,7 +116,7 @@ impl Worker {
         self.published(id, result);
     }
 
-    fn published(&self, id: u64, result: Option<Result<(), PublishError>>) {
+    pub(super) fn published(&self, id: u64, result: Option<Result<(), PublishError>>) {
         match result {
             Some(Ok(())) => with(|world| world.books.accepted(self.me, id)),
             Some(Err(error)) => {
@@ -136,7 +147,7 @@ impl Worker {
         let subject = self.subject();
         for _ in 0..self.rng.below(120) {
             let (id, payload) = self.next_payload();
-            let _waiting = Waiting::new("publish in a burst");
+            let _waiting = Waiting::to_publish(self.me, "publish in a burst");
             let result =
                 strictly(Patience::Endless, self.client.publish(subject.clone(), payload)).await;
             let over = !matches!(result, Some(Ok(())));
@@ -163,21 +174,26 @@ impl Worker {
     async fn send(&mut self) {
         let mut sink = self.client.clone();
         let patience = Patience::any(&mut self.rng);
-        let mut messages = Vec::new();
+        let (mut messages, mut ids) = (Vec::new(), Vec::new());
         for _ in 0..1 + self.rng.below(5) {
-            let (_, payload) = self.next_payload();
+            let (id, payload) = self.next_payload();
+            ids.push(id);
             let subject = self.subject().into();
             messages.push(OutboundMessage { subject, reply: None, payload, headers: None });
         }
-        let _waiting = Waiting::new("sink");
+        let _waiting = Waiting::to_publish(self.me, "sink");
         let sending = async {
             for message in messages {
                 sink.feed(message).await?;
             }
             SinkExt::flush(&mut sink).await
         };
-        if let Some(Err(error)) = strictly(patience, sending).await {
-            self.check_refusal(&error);
+        match strictly(patience, sending).await {
+            Some(Ok(())) => {
+                with(|world| ids.into_iter().for_each(|id| world.books.accepted(self.me, id)));
+            }
+            Some(Err(error)) => self.check_refusal(&error),
+            None => {}
         }
     }
 
@@ -204,6 +220,9 @@ impl Worker {
         }
         if self.rng.below(2) == 0 {
             new = new.capacity(1 + self.rng.below(12) as usize);
+        }
+        if self.rng.below(4) == 0 {
+            new = new.byte_capacity([100, 1_000, 10_000][self.rng.below(3) as usize]);
         }
         let waiting = Waiting::new("subscribe");
         let subscriber = if self.rng.below(3) == 0 {
@@ -257,8 +276,10 @@ impl Worker {
         let (id, payload) = self.next_payload();
         let wait = Duration::from_millis(1 + self.rng.below(800));
         let mut request = self.client.request_many().max_wait(Some(wait));
-        if self.rng.below(2) == 0 {
-            request = request.stall_wait(Duration::from_millis(1 + self.rng.below(300)));
+        let stall = Duration::from_millis(1 + self.rng.below(300));
+        let stalls = self.rng.below(2) == 0;
+        if stalls {
+            request = request.stall_wait(stall);
         }
         if self.rng.below(2) == 0 {
             request = request.max_messages(1 + self.rng.below(3) as usize);
@@ -269,7 +290,14 @@ impl Worker {
             let Ok(mut replies) = request.send("r.0", payload).await else {
                 return;
             };
-            while let Some(reply) = replies.next().await {
+            loop {
+                let waiting = Waiting::new("next of many replies");
+                let limit = if stalls && replies.received() > 0 { stall } else { wait };
+                let reply = replies.next().await;
+                waiting.within(limit);
+                let Some(reply) = reply else {
+                    break;
+                };
                 let headers = reply.headers.expect("answers have headers");
                 let question = headers.get("Question").map(|value| value.as_str().to_owned());
                 assert_eq!(question, Some(id.to_string()), "the reply to another request");
@@ -287,7 +315,7 @@ impl Worker {
         let result = strictly(patience, self.client.flush()).await;
         waiting.within(self.limits.flush);
         if let Some(Ok(())) = result {
-            let lost = with(|world| world.books.unhandled(self.me, accepted)) as u64;
+            let lost = with(|world| world.books.unhandled(self.me, 0..accepted)) as u64;
             let s = self.client.delivery_statistics();
             assert!(lost <= s.uncertain + s.dropped, "{lost} flushed messages are lost: {s:?}");
         }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::rc::Rc;
 
 use nats_proto::Instant;
@@ -15,10 +16,19 @@ pub(crate) enum Phase {
     Rage,
     /// The network works; what was begun is brought to its end.
     Calm,
+    /// The network works, and programs use it.
+    Errands,
     /// Some messages, all of which must come.
     Probe,
     /// Everybody leaves.
     End,
+}
+
+/// Who has no keepalive that would come up in a seed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Quiet {
+    pub(crate) clients: bool,
+    pub(crate) brokers: bool,
 }
 
 /// A publish that a broker has handled.
@@ -69,6 +79,8 @@ pub(crate) struct Known {
 /// All that is known.
 pub(crate) struct Books {
     pub(crate) phase: Phase,
+    /// Who says nothing unless there is something to say, so that nobody is woken by it.
+    pub(crate) quiet: Quiet,
     handled: Rc<RefCell<Handled>>,
     /// Who has published each message.
     publishers: Vec<usize>,
@@ -83,10 +95,16 @@ pub(crate) struct Books {
     /// What is being waited for, and since when.
     waiting: BTreeMap<u64, (&'static str, Instant)>,
     last_wait: u64,
+    /// How many wait to publish, of each client.
+    pub(crate) publishing: BTreeMap<usize, u64>,
     /// Clients that are to end.
     pub(crate) ending: BTreeSet<usize>,
     /// Of each client whose notices are read: what they say was dropped, by the number of the subscription.
     pub(crate) told: BTreeMap<usize, BTreeMap<u64, u64>>,
+    /// Whether these notices say that the client is connected.
+    pub(crate) told_connected: BTreeMap<usize, bool>,
+    /// Clients that have said of their drains that nothing was left.
+    pub(crate) drained: BTreeSet<usize>,
     /// What clients have said at their end of what became of their messages.
     pub(crate) ended: BTreeMap<usize, Statistics>,
     /// Brokers that are about to retire.
@@ -133,6 +151,7 @@ impl Books {
         sim.observe(move |observed| seen.borrow_mut().add(observed));
         Self {
             phase: Phase::Rage,
+            quiet: Quiet::default(),
             handled,
             publishers: Vec::new(),
             accepted: BTreeMap::new(),
@@ -142,8 +161,11 @@ impl Books {
             last_subscription: 0,
             waiting: BTreeMap::new(),
             last_wait: 0,
+            publishing: BTreeMap::new(),
             ending: BTreeSet::new(),
             told: BTreeMap::new(),
+            told_connected: BTreeMap::new(),
+            drained: BTreeSet::new(),
             ended: BTreeMap::new(),
             lame: BTreeSet::new(),
             received: 0,
@@ -192,11 +214,11 @@ impl Books {
         self.accepted.get(&client).map_or(0, Vec::len)
     }
 
-    /// Of the first so many messages that were accepted of a client, those that no broker has handled.
-    pub(crate) fn unhandled(&self, client: usize, first: usize) -> usize {
+    /// Of these of the messages that were accepted of a client, how many no broker has handled.
+    pub(crate) fn unhandled(&self, client: usize, which: Range<usize>) -> usize {
         let handled = self.handled.borrow();
         let accepted = self.accepted.get(&client).map(Vec::as_slice).unwrap_or_default();
-        accepted[..first].iter().filter(|id| !handled.by_id.contains_key(id)).count()
+        accepted[which].iter().filter(|id| !handled.by_id.contains_key(id)).count()
     }
 
     /// The broker that has handled a message, and its place in the order.

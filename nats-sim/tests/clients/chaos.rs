@@ -2,29 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use nats_client::connection::State;
 use nats_client::{Client, connect_with_options};
 use nats_sim::{Dials, StreamId, Weather};
 
+use super::aftermath::{errands, leave, probe, recover};
 use super::application::Worker;
-use super::books::{Known, Phase, payload_of};
+use super::books::{Phase, Quiet};
 use super::settings::{self, Limits};
 use super::strict::{Patience, strictly};
-use super::watching::{Waiting, end, listen};
+use super::watching::listen;
 use super::world::{Guard, below, fork, millis, run_for, spawn, with};
 
-/// The time within which everything is up again once the faults have ended.
-const RECOVERY: Duration = Duration::from_secs(6);
-
-/// The time within which everybody has left; the last publishes of a client may take five seconds.
-const LEAVING: Duration = Duration::from_secs(7);
-
-/// Polls of a client's own tasks in a second in which nothing happens.
-const IDLE_POLLS: u64 = 300;
+/// How many clients there may be.
+pub(super) const MOST_CLIENTS: usize = 3;
 
 /// What a server may say at any time, and what none should.
 const STRANGE: [&str; 6] = [
@@ -57,7 +50,7 @@ pub(crate) struct Outcome {
 }
 
 /// The clients that are held until the end, by number.
-type Held = Arc<Mutex<BTreeMap<usize, (Client, Limits)>>>;
+pub(super) type Held = Arc<Mutex<BTreeMap<usize, (Client, Limits)>>>;
 
 /// Runs one seed.
 ///
@@ -66,17 +59,21 @@ type Held = Arc<Mutex<BTreeMap<usize, (Client, Limits)>>>;
 /// Something that must hold does not.
 pub(crate) fn run_seed(seed: u64) -> Outcome {
     let _world = Guard::new(seed);
+    let quiet = Quiet { clients: below(2) == 0, brokers: below(4) > 0 };
+    let collects = below(2) == 0;
+    with(|world| (world.books.quiet, world.collects) = (quiet, collects));
     let brokers = 1 + below(2);
     for index in 0..brokers {
         let config = settings::broker(index, brokers);
         with(|world| world.sim.add_broker(config));
     }
     let held = Held::default();
-    for me in 0..1 + below(3) as usize {
+    for me in 0..1 + below(MOST_CLIENTS as u64) as usize {
         start_client(me, brokers, &held);
     }
-    rage(brokers);
+    rage(brokers, &held);
     recover(&held);
+    errands(&held);
     let probes = probe(&held);
     leave(&held);
     with(|world| Outcome {
@@ -120,25 +117,39 @@ fn start_client(me: usize, brokers: u64, held: &Held) {
             held.lock().expect("nobody panics with it").insert(me, both);
         }
         if rng.below(2) == 0 {
-            spawn(Box::pin(listen(client.notices(), me)), false);
+            let connected = client.connection_state() == State::Connected;
+            spawn(Box::pin(listen(client.notices(), me, connected)), false);
         }
         if rng.below(2) == 0 {
             let mut events = client.events();
             spawn(Box::pin(async move { while events.next().await.is_some() {} }), false);
         }
         for _ in 0..1 + rng.below(5) {
-            let worker = Worker { client: client.clone(), me, rng: fork(&mut rng), limits };
-            spawn(Box::pin(worker.run()), false);
+            let (client, rng, phase) = (client.clone(), fork(&mut rng), Phase::Rage);
+            Worker { client, me, rng, limits, phase }.start();
         }
     };
     spawn(Box::pin(program), false);
 }
 
 /// Faults, for some seconds.
-fn rage(brokers: u64) {
+fn rage(brokers: u64, held: &Held) {
     for _ in 0..5 + below(20) {
         run_for(millis(0, 150));
+        check_publishers(held);
         fault(brokers);
+    }
+}
+
+/// Whoever does not wait for a connection must have been told that there is none.
+pub(super) fn check_publishers(held: &Held) {
+    for (me, (client, limits)) in &*held.lock().expect("nobody panics with it") {
+        let waiting = with(|world| world.books.publishing.get(me).copied().unwrap_or(0));
+        let state = client.connection_state();
+        assert!(
+            limits.waits || state == State::Connected || waiting == 0,
+            "{waiting} of client {me} wait to publish, which is {state}"
+        );
     }
 }
 
@@ -152,16 +163,19 @@ fn any_stream() -> Option<StreamId> {
 }
 
 fn fault(brokers: u64) {
-    let (kind, coin, broker) = (below(30), below(2) == 0, below(brokers) as usize);
+    let (kind, coin, broker) = (below(33), below(2) == 0, below(brokers) as usize);
+    let quiet = with(|world| world.books.quiet.clients);
     if let Some(stream) = any_stream() {
         let bytes = if coin { below(400) } else { below(6_000) } as usize;
         let (time, to_client) = (millis(1, 1_500), below(3) == 0);
         with(|world| match kind {
             0..6 => world.sim.cut_after(stream, bytes, to_client),
             6..8 => world.sim.cut(stream),
-            8 => world.sim.half_open(stream, true, coin),
-            9 => world.sim.half_open(stream, coin, true),
+            // Without keepalive nobody would ever know.
+            8 if !quiet => world.sim.half_open(stream, true, coin),
+            9 if !quiet => world.sim.half_open(stream, coin, true),
             10..12 => world.sim.stall(stream, time, coin),
+            31 | 32 => world.clog(stream, time),
             27 | 28 => {
                 let text = STRANGE[bytes % STRANGE.len()];
                 world.sim.inject(stream, text.as_bytes());
@@ -170,8 +184,12 @@ fn fault(brokers: u64) {
         });
     }
     let config = settings::broker(broker as u64, brokers);
+    let jump = millis(1, 5_000);
     with(|world| {
         let now = world.sim.now();
+        if kind == 30 {
+            world.jump(jump);
+        }
         let sim = &mut world.sim;
         match kind {
             12..14 => {
@@ -179,7 +197,7 @@ fn fault(brokers: u64) {
                 sim.set_weather(weather);
             }
             14 => sim.set_weather(Weather::default()),
-            15 => sim.crash_broker(broker, coin),
+            15 => sim.crash_broker(broker, coin && !quiet),
             16..20 => {
                 *sim.broker_config(broker) = config;
                 sim.start_broker(broker);
@@ -200,118 +218,5 @@ fn fault(brokers: u64) {
             }
             _ => {}
         }
-    });
-}
-
-/// The clients that are held and do not end.
-fn running(held: &Held) -> Vec<(usize, Client)> {
-    let held = held.lock().expect("nobody panics with it");
-    let ending = with(|world| world.books.ending.clone());
-    let running = held.iter().filter(|(me, _)| !ending.contains(me));
-    running.map(|(me, (client, _))| (*me, client.clone())).collect()
-}
-
-/// The faults end: what has begun comes to its end, and everybody is connected.
-fn recover(held: &Held) {
-    with(|world| {
-        for broker in std::mem::take(&mut world.books.lame) {
-            world.sim.crash_broker(broker, false);
-        }
-        world.sim.heal();
-        world.books.phase = Phase::Calm;
-    });
-    run_for(RECOVERY);
-    let waiting = with(|world| world.books.waiting());
-    assert!(waiting.is_empty(), "something waits for ever: {waiting:?}");
-    for (me, client) in running(held) {
-        assert_eq!(client.connection_state(), State::Connected, "client {me}");
-        must_flush(me, client);
-    }
-    run_for(Duration::from_secs(1));
-    for (me, client) in running(held) {
-        let s = client.delivery_statistics();
-        assert_eq!(s.pending, 0, "client {me}: {s:?}");
-        with(|world| {
-            let known = world.books.subscriptions.values();
-            let here = known.filter(|known| known.client == me && !known.ended).count();
-            let there = world.subscriptions_at_brokers(me);
-            // There may be one more, for the replies to requests.
-            assert!((here..=here + 1).contains(&there), "client {me}: {there} of {here}");
-        });
-    }
-    let (clients, before) = with(|world| (world.books.clients(), world.background_polls));
-    run_for(Duration::from_secs(1));
-    let polls = with(|world| world.background_polls) - before;
-    assert!(polls <= clients * IDLE_POLLS, "{polls} polls of {clients} idle clients in a second");
-}
-
-/// Flushes, which must succeed in time.
-fn must_flush(me: usize, client: Client) {
-    let waiting = Waiting::new("flush in the end");
-    let flush = async move {
-        let result = strictly(Patience::Endless, client.flush()).await;
-        assert!(matches!(result, Some(Ok(()))), "client {me} is not flushed: {result:?}");
-        drop(waiting);
-    };
-    spawn(Box::pin(flush), false);
-}
-
-/// Sends a few messages, which must come to every subscription or be counted there.
-fn probe(held: &Held) -> u64 {
-    let (before, first) = with(|world| (world.books.subscriptions.clone(), world.books.handled()));
-    with(|world| world.books.phase = Phase::Probe);
-    let mut probes = BTreeMap::new();
-    for (me, client) in running(held) {
-        for subject in ["t.0", "t.1", "t.2", "t.topic.of.some.length", "r.0", "r.1"] {
-            let id = with(|world| world.books.next_id(me));
-            let payload = Bytes::from(payload_of(id, 30));
-            client.try_publish(subject, payload).expect("room in a client that is connected");
-            probes.insert(me, id);
-        }
-        must_flush(me, client);
-    }
-    run_for(Duration::from_secs(2));
-    let waiting = with(|world| world.books.waiting());
-    assert!(waiting.is_empty(), "a flush does not end: {waiting:?}");
-    with(|world| {
-        let books = &world.books;
-        let end = books.handled();
-        let mut count = 0;
-        for (key, known) in &books.subscriptions {
-            assert!(known.ended || known.pending == 0, "nobody takes what has come: {known:?}");
-            let Some(probe) = probes.get(&known.client).filter(|_| known.gets_all && !known.ended)
-            else {
-                continue;
-            };
-            let (_, broker) = books.place(*probe).expect("it is flushed");
-            let expected = books.matching(first, end, broker, &known.subject);
-            let came = known.total - before.get(key).map_or(0, |known: &Known| known.total);
-            assert_eq!(came, expected, "messages for {known:?}");
-            count += 1;
-        }
-        count
-    })
-}
-
-/// Everybody leaves, in one way or another, and nothing is left.
-fn leave(held: &Held) {
-    let clients = std::mem::take(&mut *held.lock().expect("nobody panics with it"));
-    with(|world| world.books.phase = Phase::End);
-    for (me, (client, limits)) in clients {
-        // Otherwise its last handle is dropped.
-        if below(2) == 0 {
-            with(|world| world.books.ending.insert(me));
-            let mut rng = with(|world| fork(&mut world.rng));
-            spawn(Box::pin(async move { end(&client, me, &mut rng, limits).await }), false);
-        }
-    }
-    run_for(LEAVING);
-    with(|world| {
-        let waiting = world.books.waiting();
-        assert_eq!(world.tasks(), (0, 0), "tasks, and those of clients, are left: {waiting:?}");
-        assert!(world.streams.is_empty(), "streams are left");
-        assert!(world.timers.is_empty(), "timers are left");
-        world.books.check_told();
-        world.books.check_ended();
     });
 }

@@ -1,9 +1,11 @@
 //! Whole clients on a virtual network, in virtual time: `nats-client` with its driver, mailboxes, turns and handles, on a
 //! runtime in which everything follows from one seed.
 
+mod aftermath;
 mod application;
 mod books;
 pub(crate) mod chaos;
+mod crowd;
 mod reader;
 mod runtime;
 mod settings;

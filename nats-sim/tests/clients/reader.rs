@@ -14,7 +14,7 @@ use super::books::{Known, Phase, filler, id_of, matches, payload_of};
 use super::runtime::{Sleep, sleep};
 use super::strict::{Gate, Patience, strictly};
 use super::watching::Waiting;
-use super::world::{spawn, with};
+use super::world::{fork, spawn, with};
 
 /// How often a reader looks up from its subscription.
 const TICK: Duration = Duration::from_millis(50);
@@ -47,6 +47,8 @@ pub(crate) struct Reader {
     /// Messages that did not come though the ones before and after did, over one stream.
     missing: u64,
     left: bool,
+    /// It has been told to end.
+    leaving: Option<Waiting>,
 }
 
 enum News {
@@ -76,7 +78,8 @@ impl Reader {
         let key = with(|world| world.books.subscribed(known));
         let gate = Gate::default();
         let (got, last, missing, left) = (0, None, 0, false);
-        Self { subscriber, client, rng, plan, me, key, gate, got, last, missing, left }
+        let leaving = None;
+        Self { subscriber, client, rng, plan, me, key, gate, got, last, missing, left, leaving }
     }
 
     /// Reads in a task of its own.
@@ -104,11 +107,13 @@ impl Reader {
                 // The subscription is one of the handles, of which the last one ends the client.
                 return self.forget();
             }
-            if phase == Phase::Rage && !self.left && self.interfere().await {
+            let busy = matches!(phase, Phase::Rage | Phase::Errands);
+            if busy && !self.left && self.interfere().await {
                 return self.forget();
             }
             here = here.saturating_sub(1);
-            if here == 0 {
+            // Later on it would make good a wake that is lost.
+            if here == 0 && phase == Phase::Rage {
                 // On to another task, whose waker is another one.
                 self.gate = Gate::default();
                 return self.start();
@@ -143,6 +148,7 @@ impl Reader {
         with(|world| {
             let books = &mut world.books;
             books.received += 1;
+            assert!(!books.drained.contains(&me), "a message after the end of the drain");
             assert_eq!(books.subject(id).as_deref(), Some(&*message.subject));
             let (at, broker) = books.place(id).expect("handled before it comes");
             if let Some(last) = self.last {
@@ -173,10 +179,14 @@ impl Reader {
     }
 
     /// Brings the books up to date.
-    fn note(&self) {
+    fn note(&mut self) {
         let statistics = self.subscriber.statistics();
+        assert!(statistics.pending_messages > 0 || statistics.pending_bytes == 0, "{statistics:?}");
         let total = statistics.delivered + statistics.pending_messages + statistics.dropped;
         assert!(self.plan.max.is_none_or(|max| total <= max), "{statistics:?}, {:?}", self.plan);
+        if self.plan.max == Some(total) {
+            self.leave();
+        }
         with(|world| {
             let known = world.books.subscriptions.get_mut(&self.key).expect("known");
             known.gets_all &= !self.left;
@@ -201,6 +211,10 @@ impl Reader {
         let _ = strictly(Patience::Endless, answering).await;
     }
 
+    fn leave(&mut self) {
+        self.leaving.get_or_insert_with(|| Waiting::new("the end of a subscription"));
+    }
+
     async fn dawdle(&mut self) {
         if !self.plan.slow {
             return;
@@ -208,6 +222,8 @@ impl Reader {
         let may_drop = self.plan.when_full != WhenFull::Block;
         let time = match with(|world| world.books.phase) {
             Phase::Rage if self.rng.below(3) == 0 => self.rng.below(150),
+            Phase::Errands if self.rng.below(8) == 0 => self.rng.below(1_000),
+            Phase::End => 3,
             Phase::Probe if may_drop => 30,
             _ => return,
         };
@@ -216,7 +232,8 @@ impl Reader {
 
     /// Ends the subscription in one way or another, now and then. True if it is to be dropped.
     async fn interfere(&mut self) -> bool {
-        let result = match self.rng.below(150) {
+        let kind = self.rng.below(150);
+        let result = match kind {
             0 => self.subscriber.unsubscribe().await,
             1 => self.subscriber.drain().await,
             2 if self.plan.max.is_none() => {
@@ -230,12 +247,23 @@ impl Reader {
             _ => return false,
         };
         self.left = true;
+        if kind < 2 {
+            self.leave();
+        }
+        // Another one may get its place, before the client has told of the end.
+        if let Ok(other) = self.client.subscribe("t.0").await {
+            let (subject, when_full) = ("t.0".to_owned(), WhenFull::DropNewest);
+            let plan =
+                Plan { subject, queue: None, max: None, when_full, answers: false, slow: false };
+            let rng = fork(&mut self.rng);
+            Self::new(other, self.client.clone(), self.me, rng, plan).start();
+        }
         let ending = with(|world| world.books.ending.contains(&self.me));
         assert!(result.is_ok() || ending, "an open client refuses to unsubscribe");
         false
     }
 
-    fn forget(&self) {
+    fn forget(&mut self) {
         self.note();
         with(|world| {
             world.books.subscriptions.get_mut(&self.key).expect("known").ended = true;

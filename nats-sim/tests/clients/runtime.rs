@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -13,7 +13,7 @@ use nats_client::Runtime;
 use nats_proto::Instant;
 use nats_sim::{Read, StreamId};
 
-use super::world::{self, Ends, below, millis, spawn, std_now, try_with, with};
+use super::world::{self, Ends, World, below, interrupt, millis, spawn, std_now, try_with, with};
 
 /// Virtual sockets, timers and tasks.
 pub(crate) struct Virtual;
@@ -73,9 +73,10 @@ impl Runtime for Virtual {
         with(|world| {
             let stream = world.sim.open_stream(last_octet(addr));
             let id = stream.ok_or(io::ErrorKind::ConnectionRefused)?;
-            world.streams.insert(id, Ends { client, read: None, write: None });
+            let clogged = world.sim.now();
+            world.streams.insert(id, Ends { client, read: None, write: None, clogged });
             world.books.opened(client);
-            Ok(Stream(id))
+            Ok(Stream { id, collected: world.collects.then(Vec::new) })
         })
     }
 
@@ -148,8 +149,50 @@ pub(crate) async fn rest() {
     .await;
 }
 
-/// A client's end of a stream. It is now and then pending for no reason, as sockets are.
-pub(crate) struct Stream(StreamId);
+/// A client's end of a stream. It is now and then pending for no reason, as sockets are. While it is worked with, other
+/// tasks may run, as on other threads.
+pub(crate) struct Stream {
+    id: StreamId,
+    /// What is written and not flushed, of one that collects it.
+    collected: Option<Vec<u8>>,
+}
+
+/// Bytes that are taken at most from several pieces.
+const MOST: usize = 16 * 1024;
+
+/// So much is collected at most.
+const COLLECTED: usize = 4_096;
+
+impl Stream {
+    fn write(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let write = |world: &mut World| match world.is_clogged(self.id) {
+            true => Some(0),
+            false => world.sim.write_stream(self.id, bytes),
+        };
+        with(|world| match write(world) {
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Some(0) if !bytes.is_empty() => {
+                if let Some(ends) = world.streams.get_mut(&self.id) {
+                    ends.write = Some(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+            Some(count) => {
+                world.note(self.id.number(), count as u64);
+                Poll::Ready(Ok(count))
+            }
+        })
+    }
+
+    /// Writes what is collected.
+    fn pour(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(bytes) = self.collected.as_deref().filter(|bytes| !bytes.is_empty()) {
+            let count = ready!(self.write(cx, bytes))?;
+            self.collected.iter_mut().for_each(|bytes| drop(bytes.drain(..count)));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
 
 impl AsyncRead for Stream {
     fn poll_read(
@@ -157,13 +200,14 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        interrupt();
         with(|world| {
             let mut bytes = BytesMut::new();
-            let read = world.sim.read_stream(self.0, buf.len(), &mut bytes);
+            let read = world.sim.read_stream(self.id, buf.len(), &mut bytes);
             match read {
                 Read::Bytes(count) => {
                     buf[..count].copy_from_slice(&bytes);
-                    world.note(self.0.number(), count as u64);
+                    world.note(self.id.number(), count as u64);
                     Poll::Ready(Ok(count))
                 }
                 // How the end of a stream shows depends on who is faster.
@@ -172,7 +216,7 @@ impl AsyncRead for Stream {
                 }
                 Read::Eof => Poll::Ready(Ok(0)),
                 Read::Nothing => {
-                    if let Some(ends) = world.streams.get_mut(&self.0) {
+                    if let Some(ends) = world.streams.get_mut(&self.id) {
                         ends.read = Some(cx.waker().clone());
                     }
                     Poll::Pending
@@ -184,23 +228,19 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        with(|world| match world.sim.write_stream(self.0, buf) {
-            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            Some(0) if !buf.is_empty() => {
-                if let Some(ends) = world.streams.get_mut(&self.0) {
-                    ends.write = Some(cx.waker().clone());
-                }
-                Poll::Pending
-            }
-            Some(count) => {
-                world.note(self.0.number(), count as u64);
-                Poll::Ready(Ok(count))
-            }
-        })
+        interrupt();
+        match &mut self.collected {
+            None => return self.write(cx, buf),
+            Some(bytes) if bytes.len() >= COLLECTED => ready!(self.pour(cx))?,
+            Some(_) => {}
+        }
+        let count = buf.len().min(COLLECTED);
+        self.collected.iter_mut().for_each(|bytes| bytes.extend_from_slice(&buf[..count]));
+        Poll::Ready(Ok(count))
     }
 
     fn poll_write_vectored(
@@ -208,19 +248,26 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write(cx, &bufs.iter().flat_map(|buf| &**buf).copied().collect::<Vec<_>>())
+        let mut bytes = Vec::new();
+        for buf in bufs {
+            let room = MOST - bytes.len();
+            bytes.extend_from_slice(&buf[..buf.len().min(room)]);
+        }
+        self.poll_write(cx, &bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        interrupt();
         if below(8) == 0 {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Poll::Ready(Ok(()))
+        self.pour(cx)
     }
 
-    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        with(|world| world.sim.close_stream(self.0));
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.pour(cx))?;
+        with(|world| world.sim.close_stream(self.id));
         Poll::Ready(Ok(()))
     }
 }
@@ -228,8 +275,8 @@ impl AsyncWrite for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         try_with(|world| {
-            world.sim.close_stream(self.0);
-            world.streams.remove(&self.0);
+            world.sim.close_stream(self.id);
+            world.streams.remove(&self.id);
         });
     }
 }

@@ -7,7 +7,7 @@ use nats_proto::Rng;
 use nats_sim::Weather;
 
 use super::runtime::{Virtual, local};
-use super::world::{below, millis};
+use super::world::{below, millis, with};
 
 /// What a program knows of its client's settings.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,9 @@ pub(crate) struct Limits {
     /// Whether the client may end before the others.
     pub(crate) may_end: bool,
 }
+
+/// Longer than a seed takes.
+const NEVER: Duration = Duration::from_secs(120);
 
 /// Nothing in here is random but by the seed of the world: servers are tried in order, and the client's own jitter, which
 /// comes from the operating system, is none.
@@ -32,6 +35,7 @@ pub(crate) fn client(me: usize) -> (ConnectOptions<Virtual>, Limits) {
         waits: policy == PendingPolicy::Wait && pending > 0,
         may_end: below(4) == 0,
     };
+    let quiet = with(|world| world.books.quiet.clients);
     let full = [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block][below(3) as usize];
     let longest = below(200);
     let mut options = ConnectOptions::<Virtual>::new()
@@ -40,7 +44,7 @@ pub(crate) fn client(me: usize) -> (ConnectOptions<Virtual>, Limits) {
         .reconnect_delay_callback(move |_| Duration::from_millis(below(longest + 1)))
         .max_reconnects(None)
         .connection_timeout(millis(100, 800))
-        .ping_interval(millis(100, 800))
+        .ping_interval(if quiet { NEVER } else { millis(100, 800) })
         .max_pings_outstanding(1 + below(2) as u32)
         .request_timeout(Some(millis(10, 1_000)))
         .flush_timeout(limits.flush)
@@ -63,13 +67,30 @@ pub(crate) fn client(me: usize) -> (ConnectOptions<Virtual>, Limits) {
 pub(crate) fn broker(index: u64, brokers: u64) -> nats_broker::Config {
     let mut config = nats_broker::Config::default();
     config.max_payload = [8_192, 65_536][below(2) as usize];
-    config.ping_interval = millis(500, 2_000);
-    config.first_ping = millis(50, 500);
+    if with(|world| world.books.quiet.brokers) {
+        (config.ping_interval, config.first_ping) = (NEVER, NEVER);
+    } else {
+        (config.ping_interval, config.first_ping) = (millis(500, 2_000), millis(50, 500));
+    }
     config.lame_duck_grace = millis(10, 200);
     config.lame_duck_duration = millis(200, 600);
     let others = (0..brokers).filter(|other| *other != index);
     config.connect_urls = others.map(|other| format!("broker-{other}:4222")).collect();
     config
+}
+
+/// A network that may be slow, but not so slow that a PING behind all that is queued takes as long as a keepalive of 100 ms
+/// waits for it.
+pub(crate) fn fair_weather(rng: &mut Rng) -> Weather {
+    let least = Duration::from_micros(1 + rng.below(500));
+    let tiny = |rng: &mut Rng| rng.below(3) == 0;
+    Weather {
+        delay: (least, least + Duration::from_micros(rng.below(500))),
+        write: if tiny(rng) { 1 + rng.below(64) as usize } else { 1 << 16 },
+        read: if tiny(rng) { 64 + rng.below(200) as usize } else { 1 << 16 },
+        pause: Duration::ZERO,
+        window: [4_096, 16_384, 65_536][rng.below(3) as usize],
+    }
 }
 
 pub(crate) fn weather(rng: &mut Rng) -> Weather {

@@ -44,6 +44,13 @@ impl Gate {
         bell.rung.load(Ordering::Relaxed)
     }
 
+    /// Lets the next poll through.
+    pub(crate) fn open(&mut self) {
+        if let Some(bell) = self.0.take() {
+            bell.live.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// Polls, if that was asked for.
     pub(crate) fn poll<T>(
         &mut self,
@@ -53,9 +60,7 @@ impl Gate {
         if !self.is_open(cx) {
             return Poll::Pending;
         }
-        if let Some(old) = self.0.take() {
-            old.live.store(false, Ordering::Relaxed);
-        }
+        self.open();
         let bell = Arc::new(Bell {
             rung: AtomicBool::new(false),
             live: AtomicBool::new(true),
@@ -77,6 +82,10 @@ pub(crate) enum Patience {
     Polls(u32),
     /// After a time.
     Time(Duration),
+    /// Never; but after a time it is polled for no reason.
+    Restless(Duration),
+    /// Not polled for so long when that is asked for, and then given up: as in a `select!` whose task does something else.
+    Absent(Duration),
 }
 
 impl Patience {
@@ -85,8 +94,24 @@ impl Patience {
             0 => Self::Polls(rng.below(4) as u32),
             1 => Self::Polls(1),
             2 => Self::Time(Duration::from_micros(rng.below(300_000))),
+            3 => Self::Restless(Duration::from_micros(rng.below(30_000))),
             _ => Self::Endless,
         }
+    }
+
+    /// Of one among many, of whom most give up.
+    pub(crate) fn of_many(rng: &mut Rng) -> Self {
+        match rng.below(8) {
+            0..2 => Self::Polls(1),
+            2 | 3 => Self::Absent(Duration::from_secs(6)),
+            4 | 5 => Self::Restless(Duration::from_micros(rng.below(5_000))),
+            _ => Self::Endless,
+        }
+    }
+
+    /// Whether it is polled when that is asked for.
+    pub(crate) fn is_there(self) -> bool {
+        !matches!(self, Self::Absent(_))
     }
 }
 
@@ -96,23 +121,29 @@ pub(crate) async fn strictly<T>(patience: Patience, future: impl Future<Output =
     let mut gate = Gate::default();
     let mut polls = 0;
     let mut sleep = match patience {
-        Patience::Time(time) => Some(Box::pin(Sleep::new(time))),
+        Patience::Time(time) | Patience::Restless(time) => Some(Box::pin(Sleep::new(time))),
         _ => None,
     };
     poll_fn(|cx| {
-        if gate.is_open(cx) {
-            if matches!(patience, Patience::Polls(most) if polls == most) {
+        if sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready()) {
+            sleep = None;
+            if !matches!(patience, Patience::Restless(_)) {
                 return Poll::Ready(None);
             }
-            polls += 1;
-            if let Poll::Ready(value) = gate.poll(cx, |cx| future.as_mut().poll(cx)) {
-                return Poll::Ready(Some(value));
+            gate.open();
+        }
+        if !gate.is_open(cx) {
+            return Poll::Pending;
+        }
+        match patience {
+            Patience::Polls(most) if polls == most => return Poll::Ready(None),
+            Patience::Absent(time) if polls > 0 => {
+                let sleep = sleep.get_or_insert_with(|| Box::pin(Sleep::new(time)));
+                return sleep.as_mut().poll(cx).map(|()| None);
             }
+            _ => polls += 1,
         }
-        match sleep.as_mut().map(|sleep| sleep.as_mut().poll(cx)) {
-            Some(Poll::Ready(())) => Poll::Ready(None),
-            _ => Poll::Pending,
-        }
+        gate.poll(cx, |cx| future.as_mut().poll(cx)).map(Some)
     })
     .await
 }

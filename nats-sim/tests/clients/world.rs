@@ -40,9 +40,15 @@ pub(crate) struct World {
     pub(crate) timers: BTreeMap<(Instant, u64), Waker>,
     last_timer: u64,
     pub(crate) streams: BTreeMap<StreamId, Ends>,
+    /// Whether streams keep what is written until they are flushed.
+    pub(crate) collects: bool,
     /// Polls since time went on last, and polls of background tasks in all.
     polls: u64,
     pub(crate) background_polls: u64,
+    /// A task runs in the middle of another one.
+    interrupted: bool,
+    /// How far the clock has jumped in all.
+    pub(crate) jumped: Duration,
     /// A hash of everything that happened, and when.
     digest: u64,
 }
@@ -52,6 +58,8 @@ pub(crate) struct Ends {
     pub(crate) client: usize,
     pub(crate) read: Option<Waker>,
     pub(crate) write: Option<Waker>,
+    /// It takes nothing until then.
+    pub(crate) clogged: Instant,
 }
 
 type Ready = Arc<Mutex<BTreeSet<u64>>>;
@@ -141,6 +149,24 @@ fn poll(id: u64, waker: &Waker, mut future: Task) {
     drop(over);
 }
 
+/// Lets a task of a program run in the middle of another one, now and then, as if on another thread. Never one of a client's
+/// own: that might wait for a lock which the other one holds.
+pub(crate) fn interrupt() {
+    if let Some((id, waker, future)) = with(World::interrupt) {
+        poll(id, &waker, future);
+        with(|world| world.interrupted = false);
+    }
+}
+
+/// Drops all that clients do by themselves.
+pub(crate) fn lose_background() {
+    let tasks = with(|world| {
+        let ids = std::mem::take(&mut world.background);
+        ids.into_iter().filter_map(|id| world.tasks.remove(&id)).collect::<Vec<_>>()
+    });
+    drop(tasks);
+}
+
 /// A world for this seed, until it is dropped.
 pub(crate) struct Guard;
 
@@ -161,8 +187,11 @@ impl Guard {
             timers: BTreeMap::new(),
             last_timer: 0,
             streams: BTreeMap::new(),
+            collects: false,
             polls: 0,
             background_polls: 0,
+            interrupted: false,
+            jumped: Duration::ZERO,
             digest: 0,
         };
         WORLD.with(|place| *place.borrow_mut() = Some(world));
@@ -219,7 +248,9 @@ impl World {
         let timer = self.timers.first_key_value().map(|((at, _), _)| *at);
         let readable = self.streams.iter().filter(|(_, ends)| ends.read.is_some());
         let readable = readable.filter_map(|(id, _)| self.sim.stream_readable_at(*id)).min();
-        let next = self.sim.next_step().into_iter().chain(timer).chain(readable).min();
+        let clogged = self.streams.values().filter(|ends| ends.write.is_some());
+        let unclogged = clogged.map(|ends| ends.clogged).filter(|at| *at > now).min();
+        let next = [self.sim.next_step(), timer, readable, unclogged].into_iter().flatten().min();
         let until = next.unwrap_or(end).min(end);
         self.polls = 0;
         self.sim.run_for(Duration::from_nanos(until.as_nanos() - now.as_nanos()));
@@ -229,13 +260,57 @@ impl World {
         }
     }
 
+    /// A task that may run in the middle of another one.
+    fn interrupt(&mut self) -> Option<(u64, Waker, Task)> {
+        if self.interrupted || self.rng.below(4) > 0 {
+            return None;
+        }
+        let mut ready = self.ready.lock().expect("nobody panics with it");
+        let (tasks, background) = (&mut self.tasks, &self.background);
+        let may_run = |id: &&u64| {
+            !background.contains(id) && tasks.get(id).is_some_and(|(_, task)| task.is_some())
+        };
+        let count = ready.iter().filter(may_run).count() as u64;
+        let at = self.rng.below(count.max(1)) as usize;
+        let id = *ready.iter().filter(may_run).nth(at)?;
+        ready.remove(&id);
+        let (waker, task) = tasks.get_mut(&id)?;
+        self.interrupted = true;
+        self.polls += 1;
+        Some((id, waker.clone(), task.take()?))
+    }
+
+    /// The clock goes on, and nobody runs meanwhile: a machine that slept.
+    pub(crate) fn jump(&mut self, duration: Duration) {
+        self.sim.jump(duration);
+        self.jumped += duration;
+    }
+
+    /// From now on, a stream takes nothing for so long.
+    pub(crate) fn clog(&mut self, stream: StreamId, time: Duration) {
+        let until = self.sim.now() + time;
+        self.streams.entry(stream).and_modify(|ends| ends.clogged = until);
+    }
+
+    /// The same of every stream.
+    pub(crate) fn clog_all(&mut self, time: Duration) {
+        let until = self.sim.now() + time;
+        self.streams.values_mut().for_each(|ends| ends.clogged = until);
+    }
+
+    /// Whether a stream takes nothing.
+    pub(crate) fn is_clogged(&self, stream: StreamId) -> bool {
+        self.streams.get(&stream).is_some_and(|ends| ends.clogged > self.sim.now())
+    }
+
     fn wake_streams(&mut self) {
         let now = self.sim.now();
         for (id, ends) in &mut self.streams {
             if ends.read.is_some() && self.sim.stream_readable_at(*id).is_some_and(|at| at <= now) {
                 ends.read.take().into_iter().for_each(Waker::wake);
             }
-            if ends.write.is_some() && self.sim.is_stream_writable(*id) {
+            let writable = ends.clogged <= now && self.sim.is_stream_writable(*id);
+            if ends.write.is_some() && writable {
                 ends.write.take().into_iter().for_each(Waker::wake);
             }
         }
