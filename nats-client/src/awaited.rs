@@ -8,6 +8,7 @@ use nats_proto::RequestId;
 use nats_proto::connection::RequestError;
 use nats_proto::wire::{Chunk, MessageFrame};
 
+use crate::faults::fault;
 use crate::waiters::{Entry, Waiters};
 
 /// The requests that wait for their replies.
@@ -36,7 +37,8 @@ impl Requests {
             self.routes.resize(id.index() + 1, None);
         }
         if let Some(route) = self.routes.get_mut(id.index()) {
-            self.replaced.extend(route.replace((id, key)));
+            self.replaced
+                .extend(route.replace((id, key)).filter(|_| !fault!(ReplacedRequestIsForgotten)));
         }
         key
     }

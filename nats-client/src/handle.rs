@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::faults::fault;
 use crate::shared::{Core, Shared};
 use crate::waiters::WakerSet;
 
@@ -40,7 +41,7 @@ impl Deref for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.handles.fetch_sub(1, Ordering::AcqRel) == 1 && !fault!(LastHandleIsSilent) {
             let now = self.now();
             self.change(|core| {
                 if core.ended.is_none() {

@@ -50,6 +50,11 @@ pub mod context;
 mod driver;
 pub mod error;
 mod event;
+#[cfg(feature = "planted-faults")]
+#[doc(hidden)]
+pub mod faults;
+#[cfg(not(feature = "planted-faults"))]
+mod faults;
 mod frames;
 pub mod guide;
 mod handle;

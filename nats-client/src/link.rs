@@ -8,6 +8,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use nats_proto::connection::DisconnectReason;
 use nats_proto::wire::OutBuf;
 
+use crate::faults::fault;
 use crate::tls;
 
 /// Slices of one vectored write. A system takes 1,024; a write that takes more than some dozen is as good as
@@ -112,13 +113,14 @@ fn write<S: AsyncWrite + Unpin + ?Sized>(
     if !out.is_empty() {
         match poll_chunks(stream, out, cx) {
             Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(_)) if fault!(PartialWriteIsDropped) => out.advance(out.len()),
             Poll::Ready(Ok(count)) => out.advance(count),
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => return Err(error),
             Poll::Pending => return Ok(false),
         }
         wrote = true;
-        *unflushed = true;
+        *unflushed = !fault!(StreamIsNotFlushed);
     }
     if out.is_empty() && *unflushed {
         *unflushed = Pin::new(stream).poll_flush(cx)?.is_pending();

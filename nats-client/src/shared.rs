@@ -14,6 +14,7 @@ use nats_proto::{FlushId, Instant, Outgoing, RequestId};
 use crate::awaited::{Awaited, Requests};
 use crate::client::Remainder;
 use crate::connect::Startup;
+use crate::faults::fault;
 use crate::hub::NoticeHub;
 use crate::link::Link;
 use crate::mailbox::Mailbox;
@@ -145,7 +146,7 @@ impl Core {
     /// The driver's waker, if what was just published or requested is news to it: bytes for an empty buffer, or
     /// a nearer deadline.
     pub(crate) fn wake_for_output(&mut self) -> Option<Waker> {
-        if self.conn.take_wake() { self.driver.take() } else { None }
+        if self.conn.take_wake() && !fault!(OutputIsNotTold) { self.driver.take() } else { None }
     }
 
     /// The driver's waker, if it sleeps for longer than until the first of `timers`.
@@ -154,7 +155,7 @@ impl Core {
             (Some(deadline), Some(armed)) => deadline < armed,
             (deadline, _) => deadline.is_some(),
         };
-        if earlier { self.driver.take() } else { None }
+        if earlier && !fault!(TimerIsNotTold) { self.driver.take() } else { None }
     }
 }
 
@@ -294,6 +295,9 @@ impl Shared {
             }
         }
         drop(link);
+        if fault!(RestIsNotTold) {
+            return true;
+        }
         let driver = self.lock().driver.take();
         if let Some(driver) = driver {
             driver.wake();
@@ -327,7 +331,7 @@ impl Shared {
         // A lone request is written from here: the driver need not run before the reply comes, unless it would
         // sleep for too long. With others under way it writes several at once.
         let lone = core.conn.pending_requests() == 1;
-        let timed = core.armed.is_some_and(|armed| armed <= deadline);
+        let timed = core.armed.is_some_and(|armed| armed <= deadline || fault!(LoneRequestIsLate));
         if lone && timed {
             drop(core);
             if self.write_now() {
@@ -347,7 +351,7 @@ impl Shared {
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
         let mut core = self.lock();
         let result = change(&mut core);
-        let driver = core.driver.take();
+        let driver = if fault!(ChangeIsNotTold) { None } else { core.driver.take() };
         drop(core);
         if let Some(driver) = driver {
             driver.wake();

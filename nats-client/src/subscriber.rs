@@ -9,6 +9,7 @@ use futures_core::Stream;
 use nats_proto::Message;
 use nats_proto::connection::{EndReason, SubscriptionId};
 
+use crate::faults::fault;
 use crate::handle::Handle;
 use crate::mailbox::{Hand, Mailbox, SubscriberStatistics, Taken};
 use crate::shared::{Change, Core, wake_all};
@@ -77,7 +78,7 @@ impl Subscriber {
     pub(crate) fn end(&mut self) -> Result<(), UnsubscribeError> {
         let id = self.id;
         self.change(|core| {
-            if core.conn.unsubscribe(id).is_ok() {
+            if core.conn.unsubscribe(id).is_ok() && !fault!(UnsubscribedStays) {
                 core.changes.push(Change::Removed(id));
             }
         })?;
@@ -215,7 +216,10 @@ impl Drop for Subscriber {
         self.recovered(missed);
         let id = self.id;
         self.handle.change(|core| {
-            if core.ended.is_none() && core.conn.unsubscribe(id).is_ok() {
+            if core.ended.is_none()
+                && !fault!(DroppedSubscriberStays)
+                && core.conn.unsubscribe(id).is_ok()
+            {
                 core.changes.push(Change::Removed(id));
             }
         });

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, btree_map};
 use std::task::Waker;
 use std::{iter, mem};
 
+use crate::faults::fault;
+
 /// Tasks that want to look again when something has changed.
 ///
 /// Many may wait, and each is found and removed under the lock: neither may take longer for that.
@@ -27,7 +29,11 @@ impl WakerSet {
             self.next
         });
         match self.tasks.entry(key) {
-            btree_map::Entry::Occupied(entry) if entry.get().will_wake(waker) => None,
+            btree_map::Entry::Occupied(entry)
+                if entry.get().will_wake(waker) || fault!(PublisherIsNotRenewed) =>
+            {
+                None
+            }
             btree_map::Entry::Occupied(mut entry) => Some(entry.insert(waker.clone())),
             btree_map::Entry::Vacant(entry) => {
                 entry.insert(waker.clone());
@@ -131,7 +137,9 @@ impl<T> Waiters<T> {
     /// one it replaces.
     pub(crate) fn poll(&mut self, key: u32, waker: &Waker) -> Result<T, Option<Waker>> {
         match self.entries.get_mut(key as usize) {
-            Some(Entry::Waiting(old)) if old.will_wake(waker) => Err(None),
+            Some(Entry::Waiting(old)) if old.will_wake(waker) || fault!(WaiterIsNotRenewed) => {
+                Err(None)
+            }
             Some(Entry::Waiting(old)) => Err(Some(mem::replace(old, waker.clone()))),
             _ => match self.remove(key) {
                 Entry::Done(outcome) => Ok(outcome),
@@ -149,6 +157,7 @@ impl<T> Waiters<T> {
         let removed = mem::replace(entry, Entry::Free);
         if !matches!(removed, Entry::Free) {
             self.free.push(key);
+            self.free.extend(fault!(PlaceIsFreedTwice).then_some(key));
         }
         removed
     }

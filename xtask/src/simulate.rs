@@ -8,7 +8,8 @@ use crate::process::{self, cargo, step};
 /// A seed of whole clients takes several times as long as one of their connections alone.
 const SEEDS_OF_WHOLE_CLIENTS: u64 = 5;
 
-/// Runs so many seeds, a part of them with whole clients, then plants one mistake after the other in `nats-proto`.
+/// Runs so many seeds, a part of them with whole clients, then plants one mistake after the other in
+/// `nats-proto` and `nats-client`.
 ///
 /// # Errors
 /// A seed fails (how to replay it is printed), or a planted mistake is not found.
@@ -24,8 +25,9 @@ pub(crate) fn run(seeds: u64) -> Result {
     let mut simulation = all();
     simulation.args(test).arg("--test=whole_clients").args(shown);
     process::run_tests(simulation.env("SIM_SEEDS", seeds.to_string()))?;
-    step("mistakes planted in nats-proto are found");
-    let planted = ["--features=planted-faults", "--test=planted_faults"];
+    step("mistakes planted in nats-proto and nats-client are found");
+    let planted =
+        ["--features=planted-faults", "--test=planted_faults", "--test=planted_in_clients"];
     let mut planted_faults = all();
     planted_faults.args(test).args(planted).args(shown);
     process::run_tests(&mut planted_faults)

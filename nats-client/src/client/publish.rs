@@ -237,7 +237,7 @@ impl<H: Deref<Target = Shared>> Drop for Place<H> {
         if self.key.is_some() {
             let mut core = self.shared.lock();
             let old = self.reason.leave(&mut core, &mut self.key);
-            // Woken, and gone: the driver gives the turn to the next.
+            // Woken, and gone: the driver gives the turn to the next now, and not only when it is overdue.
             let driver = if old.is_none() { core.driver.take() } else { None };
             drop(core);
             drop(old);

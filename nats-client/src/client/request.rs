@@ -16,6 +16,7 @@ use nats_proto::{
 };
 
 use super::{Client, RequestError, RequestErrorKind};
+use crate::faults::fault;
 use crate::shared::Shared;
 use crate::subscriber::Subscriber;
 use crate::timers::Timer;
@@ -344,7 +345,9 @@ impl Drop for Reply<'_> {
         let entry = self.waiting.take().map(|(id, key)| {
             let entry = core.requests.remove(id, key);
             if matches!(entry, crate::waiters::Entry::Waiting(_)) {
-                core.conn.cancel_request(id);
+                if !fault!(CancelledRequestStays) {
+                    core.conn.cancel_request(id);
+                }
                 // A drain may have waited for this one alone.
                 driver = core.wake_for_output();
             }

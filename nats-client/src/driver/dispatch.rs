@@ -9,6 +9,7 @@ use nats_proto::wire::ServerOps;
 use nats_proto::{Instant, SubscriptionId};
 
 use super::pace::Pace;
+use crate::faults::fault;
 use crate::mailbox::{Mailbox, Pushed};
 use crate::shared::Change;
 
@@ -52,7 +53,9 @@ impl Router {
                     }
                     // The core gives a place to somebody else before it is asked how the last one ended.
                     let place = self.mailboxes.get_mut(id.index());
-                    self.replaced.extend(place.and_then(|it| it.replace((id.sid(), mailbox))));
+                    let replaced = place.and_then(|it| it.replace((id.sid(), mailbox)));
+                    self.replaced
+                        .extend(replaced.filter(|_| !fault!(ReplacedSubscriberIsForgotten)));
                 }
                 Change::Removed(id) => {
                     // What has come already is still given out.
@@ -192,7 +195,7 @@ impl<T> Finishing<T> {
     /// To look at all others each time would take a time that grows with the square of their number. So they are
     /// looked at after as many ends as were left of them the last time.
     fn add(&mut self, ended: T, is_consumed: impl Fn(&T) -> bool) {
-        if !is_consumed(&ended) {
+        if !is_consumed(&ended) && !fault!(EndedIsNotAwaited) {
             self.kept.push(ended);
         }
         self.until_sweep = self.until_sweep.saturating_sub(1);

@@ -11,6 +11,7 @@ use nats_proto::{Connection, Instant};
 
 use super::Driver;
 use crate::client::Remainder;
+use crate::faults::fault;
 use crate::notice::Notice;
 use crate::runtime::Runtime;
 use crate::shared::wake_all;
@@ -39,7 +40,9 @@ impl<R: Runtime> Driver<R> {
         });
         core.startup.settle(Err(None));
         let closed = || Err(RequestError::Closed);
-        core.requests.waiters.complete_all(closed, wakers);
+        if !fault!(RequestsOutliveTheEnd) {
+            core.requests.waiters.complete_all(closed, wakers);
+        }
         let closed = || Err(FlushError::Closed);
         core.flushes.waiters.complete_all(closed, wakers);
         core.flushes.keys.clear();

@@ -29,6 +29,7 @@ use nats_proto::connection::{
 use nats_proto::wire::ServerOps;
 use nats_proto::{DecodeError, DialId, Instant, Rng};
 
+use crate::faults::fault;
 use crate::link::{Link, Stream};
 use crate::mailbox::Mailbox;
 use crate::notice::Notice;
@@ -165,7 +166,7 @@ impl<R: Runtime> Driver<R> {
             return false;
         };
         let sleeping = match &mut self.sleep {
-            Some((armed, sleep)) if *armed <= deadline => sleep,
+            Some((armed, sleep)) if *armed <= deadline || fault!(SleepIsNotMoved) => sleep,
             _ => {
                 let wait = deadline.saturating_duration_since(self.shared.now());
                 if wait.is_zero() {
@@ -179,7 +180,7 @@ impl<R: Runtime> Driver<R> {
         if ended {
             self.sleep = None;
         }
-        ended
+        ended && !fault!(EndOfSleepIsIgnored)
     }
 
     /// Tells the core what has happened, and learns what to do. Gives the next deadline, and whether this task
@@ -204,10 +205,10 @@ impl<R: Runtime> Driver<R> {
         self.tell(&mut core, link, now);
         // A moment is not worth telling.
         match self.held {
-            Hold::Pause => core.conn.handle_pause(),
-            Hold::Moment | Hold::Nothing => core.conn.handle_resume(now),
+            Hold::Pause if !fault!(PauseIsNotTold) => core.conn.handle_pause(),
+            _ => core.conn.handle_resume(now),
         }
-        if self.draining && self.router.is_consumed() {
+        if self.draining && (self.router.is_consumed() || fault!(DrainIsHasty)) {
             self.draining = false;
             core.conn.handle_drained(now);
         }
@@ -251,7 +252,7 @@ impl<R: Runtime> Driver<R> {
     fn write(&mut self, shared: &Shared, cx: &mut Context<'_>) -> bool {
         let mut link = shared.link();
         let again = link.write(cx);
-        if !again && !link.out.is_empty() {
+        if !again && !link.out.is_empty() && !fault!(StuckIsNotTold) {
             shared.lock().turns.get_stuck(&mut self.batch.publishers);
         }
         again
@@ -396,7 +397,9 @@ fn note(core: &mut Core, event: &CoreEvent, dialling: bool, wakers: &mut Vec<Wak
         CoreEvent::Closed { error, .. } => core.startup.settle(Err(error.clone())),
         _ => return,
     }
-    core.watchers.take_all(wakers);
+    if !fault!(FirstConnectionIsNotTold) {
+        core.watchers.take_all(wakers);
+    }
 }
 
 impl<R: Runtime> Future for Driver<R> {
@@ -419,11 +422,13 @@ impl<R: Runtime> Future for Driver<R> {
             take_leave(mem::take(&mut this.garbage));
             let closed = this.dispatch();
             again |= !closed && this.write(&shared, cx);
-            wake_all(&mut this.batch.publishers);
+            if !fault!(RoomIsNotTold) {
+                wake_all(&mut this.batch.publishers);
+            }
             if closed {
                 return Poll::Ready(());
             }
-            again |= mem::take(&mut this.begun) || !listening;
+            again |= mem::take(&mut this.begun) || (!listening && !fault!(SwapIsDeaf));
             // Subscribers wake this task if they catch up after this; what they did before is seen here.
             again |= this.hold() != this.held;
             // Those woken may all be about to send something. An executor that runs next what was woken last would

@@ -11,6 +11,7 @@ use super::Driver;
 use super::ask::Question;
 use super::dial::Dial;
 use super::secure::Handshake;
+use crate::faults::fault;
 use crate::link::{Link, Stream};
 use crate::runtime::Runtime;
 use crate::shared::Shared;
@@ -54,7 +55,9 @@ impl<R: Runtime> Driver<R> {
         let id = dial.id;
         self.dial = None;
         let result = result.map(|stream| {
-            self.reader.reset();
+            if !fault!(OldInputIsKept) {
+                self.reader.reset();
+            }
             shared.link().open(stream);
         });
         self.news.dialled = Some((id, result));

@@ -5,6 +5,7 @@ use std::mem;
 use bytes::Bytes;
 use nats_proto::wire::{Chunk, MessageFrame, ServerOp};
 
+use crate::faults::fault;
 use crate::frames::{cost, extent, frame, moved};
 
 /// A mailbox whose subscriber lags behind by so many chunks copies small runs of messages out of their chunk,
@@ -58,11 +59,13 @@ impl Batch {
             false => length < SMALL_RUN && segments >= SHARED_SEGMENTS,
         };
         let same = self.segments.last().is_some_and(|last| {
-            last.chunk.as_ptr() == chunk.as_ptr() && last.chunk.len() == chunk.len()
+            (last.chunk.as_ptr() == chunk.as_ptr() && last.chunk.len() == chunk.len())
+                || fault!(ChunksAreTakenForOne)
         });
         self.bytes = self.bytes.saturating_add(bytes);
         if small && !same {
-            self.frames.extend(run.iter().map(|op| moved(frame(op), start, 0)));
+            let from = if fault!(CopyIsMisplaced) { 0 } else { start };
+            self.frames.extend(run.iter().map(|op| moved(frame(op), from, 0)));
             let copy = Bytes::copy_from_slice(chunk.get(start..end).unwrap_or_default());
             self.segments.push(Segment { chunk: copy.into(), end: self.frames.len() });
             return;
@@ -119,7 +122,9 @@ impl Batch {
     pub(super) fn clear(&mut self) {
         self.frames.clear();
         self.segments.clear();
-        self.bytes = 0;
+        if !fault!(ClearedBytesStay) {
+            self.bytes = 0;
+        }
         self.first = 0;
         self.first_segment = 0;
     }
@@ -140,7 +145,9 @@ impl Batch {
         if first >= GAP && first >= self.frames.len() / 2 {
             self.frames.drain(..first);
             self.segments.drain(..self.first_segment as usize);
-            self.segments.iter_mut().for_each(|segment| segment.end -= first);
+            if !fault!(EndsAreNotMoved) {
+                self.segments.iter_mut().for_each(|segment| segment.end -= first);
+            }
             self.first = 0;
             self.first_segment = 0;
         }

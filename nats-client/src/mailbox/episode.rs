@@ -2,6 +2,8 @@
 
 use nats_proto::connection::EndReason;
 
+use crate::faults::fault;
+
 /// What most mailboxes never have.
 #[derive(Debug, Default)]
 pub(super) struct Rare {
@@ -31,7 +33,8 @@ enum Episode {
 impl Rare {
     /// Counts dropped messages. True if an episode begins with them.
     pub(super) fn drop_more(&mut self, count: u64) -> bool {
-        self.dropped = self.dropped.saturating_add(count);
+        let counted = count.saturating_sub(u64::from(fault!(DroppedIsNotCounted)));
+        self.dropped = self.dropped.saturating_add(counted);
         match &mut self.episode {
             Episode::None => {
                 self.episode = Episode::Begun(count);
@@ -46,7 +49,9 @@ impl Rare {
 
     /// The beginning of the episode there is was told.
     pub(super) fn tell(&mut self) {
-        if let Episode::Begun(dropped) = self.episode {
+        if let Episode::Begun(dropped) = self.episode
+            && !fault!(EpisodeNeverEnds)
+        {
             self.episode = Episode::Told(dropped);
         }
     }
@@ -57,7 +62,9 @@ impl Rare {
         let Episode::Told(dropped) = self.episode else {
             return None;
         };
-        self.episode = Episode::None;
+        if !fault!(EpisodeEndsTwice) {
+            self.episode = Episode::None;
+        }
         Some(dropped)
     }
 }

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use nats_proto::connection::EndReason;
 use nats_proto::wire::ServerOp;
 
+use crate::faults::fault;
 use crate::frames::{cost, cost_of, frame};
 use batch::Batch;
 pub(crate) use bounds::Bounds;
@@ -153,7 +154,8 @@ impl Mailbox {
             && self.bounds.hold_up().is_some_and(|most| most.is_full(messages, bytes))
         {
             // Before the driver looks whether there is room again, at the latest.
-            self.watched.fetch_or(BLOCKS, Ordering::SeqCst);
+            let noted = if fault!(BlockIsNotNoted) { 0 } else { BLOCKS };
+            self.watched.fetch_or(noted, Ordering::SeqCst);
             return match self.bounds.when_full {
                 WhenFull::Block => Pushed::Blocks,
                 _ => Pushed::Behind,
@@ -212,7 +214,8 @@ impl Mailbox {
         let arrived = run.len() as u64;
         let dropped = (waiting as u64 + arrived).saturating_sub(inbox.batch.len() as u64);
         // What was pushed out had been kept before.
-        inbox.kept = kept.saturating_add(arrived).saturating_sub(dropped);
+        let gone = if fault!(PushedOutIsKept) { 0 } else { dropped };
+        inbox.kept = kept.saturating_add(arrived).saturating_sub(gone);
         dropped
     }
 
@@ -224,7 +227,7 @@ impl Mailbox {
         if before & FINISHED == 0 && reason.is_some() {
             inbox.rare().reason = reason;
         }
-        wakers.extend(inbox.waker.take());
+        wakers.extend(inbox.waker.take().filter(|_| !fault!(EndIsNotTold)));
         inbox.rare.as_mut()?.end_episode()
     }
 
@@ -305,7 +308,8 @@ impl Mailbox {
         }
         let unused = inbox.batch.shrink();
         let old = match &inbox.waker {
-            Some(old) if old.will_wake(waker) => None,
+            Some(old) if old.will_wake(waker) || fault!(ReaderIsNotRenewed) => None,
+            _ if fault!(ReaderIsNotRegistered) => None,
             _ => inbox.waker.replace(waker.clone()),
         };
         drop(inbox);
@@ -318,7 +322,8 @@ impl Mailbox {
     /// messages that ends with it.
     pub(crate) fn abandon(&self) -> Option<u64> {
         let mut inbox = self.lock();
-        self.watched.fetch_or(ABANDONED, Ordering::SeqCst);
+        let noted = if fault!(AbandonedStillBlocks) { 0 } else { ABANDONED };
+        self.watched.fetch_or(noted, Ordering::SeqCst);
         let missed = inbox.rare.as_mut().and_then(|rare| rare.end_episode());
         let rest = (mem::take(&mut inbox.batch), inbox.waker.take());
         drop(inbox);
@@ -354,7 +359,7 @@ impl Mailbox {
         }
         // The driver sets `watched` before it looks at `held`, so at least one of the two sees the other.
         self.held.messages.store(0, Ordering::SeqCst);
-        self.watched.load(Ordering::SeqCst) != 0
+        self.watched.load(Ordering::SeqCst) != 0 && !fault!(ConsumedIsNotTold)
     }
 
     /// Whether the driver may be waiting for what is held and waits to be no more than this. It is always told when
