@@ -21,6 +21,8 @@ nats_proto::__faults! {
     EndOfSleepIsIgnored,
     /// The core is not told that nothing is read.
     PauseIsNotTold,
+    /// A subscriber that is behind is waited for as long as it takes.
+    MomentIsEndless,
     /// Draining does not wait for subscribers to take what has come.
     DrainIsHasty,
     /// Draining does not wait for subscribers whose subscriptions have ended.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use nats_proto::{Instant, SubscriptionId};
 
 use super::dispatch::any_blocks;
+use crate::faults::fault;
 use crate::mailbox::Mailbox;
 
 /// How long a subscriber is waited for.
@@ -54,7 +55,7 @@ impl Pace {
             return false;
         }
         let now = now();
-        if now < *self.until.get_or_insert(now + WAIT) {
+        if now < *self.until.get_or_insert(now + WAIT) || fault!(MomentIsEndless) {
             return true;
         }
         self.until = None;

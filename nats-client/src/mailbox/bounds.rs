@@ -41,19 +41,24 @@ impl Default for Bounds {
     }
 }
 
-/// So much may wait for a subscriber before it is behind: some batches, which are still in the processor's cache. Where less
-/// than twice as much may wait in all, somebody wants few messages to wait, and not the others to wait for them.
-const AHEAD: Bounds =
-    Bounds { messages: 8 * 1024, bytes: 2 * 1024 * 1024, when_full: WhenFull::DropNewest };
+/// With so many messages that wait, or so many bytes, a subscriber is behind at the latest: more would have left the
+/// processor's cache when it takes them.
+const AHEAD: (usize, usize) = (8 * 1024, 2 * 1024 * 1024);
+
+/// Where fewer messages may wait, others are not to wait for them.
+const FEW: usize = 16;
 
 impl Bounds {
     /// At how much the driver reads no more, until half of it is left: because the subscription is to be waited for, or is
     /// behind, and would soon drop what its subscriber is about to take.
     pub(super) fn hold_up(&self) -> Option<Self> {
-        let is_ample = self.messages / 2 >= AHEAD.messages && self.bytes / 2 >= AHEAD.bytes;
         match self.when_full {
             WhenFull::Block => Some(*self),
-            WhenFull::DropNewest => is_ample.then_some(AHEAD),
+            WhenFull::DropNewest => (self.messages >= FEW).then_some(Self {
+                messages: (self.messages / 2).min(AHEAD.0),
+                bytes: (self.bytes / 2).min(AHEAD.1),
+                when_full: self.when_full,
+            }),
             WhenFull::DropOldest => None,
         }
     }

@@ -325,7 +325,7 @@ fn a_few_bytes_do_not_keep_a_large_buffer() {
     let payload = "x".repeat(1_000_000);
     let wire = format!("MSG other 2 {}\r\n{payload}\r\nMSG s 1 2\r\nhi\r\n", payload.len());
     let (chunk, messages) = decoded(&wire);
-    let mailbox = mailbox(100, 1 << 20);
+    let mailbox = mailbox(100, 1 << 22);
     assert_eq!(mailbox.push(&chunk, &messages[1..], &mut Vec::new()), Pushed::Done);
     drop(messages);
     assert!(chunk.is_unique());
