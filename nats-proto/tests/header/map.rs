@@ -248,3 +248,11 @@ fn iterators_know_how_much_is_left() {
     assert_eq!((headers.size_hint(), values.size_hint()), ((2, Some(2)), (1, Some(1))));
     assert_eq!((&map).into_iter().count(), 3);
 }
+
+#[test]
+fn what_is_checked_already_is_taken_as_it_is() {
+    let value: HeaderValue = "1".parse().expect("a value");
+    let mut headers = HeaderMap::new();
+    headers.try_insert("A", value.clone()).expect("a header");
+    assert_eq!(headers.get("A"), Some(&value));
+}
