@@ -1,23 +1,34 @@
 //! Ports that belong to one test, also while nothing listens on them.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Below the ports that operating systems give to outgoing connections and to binds to port 0, so that none
 /// of those takes a port while its server is being restarted.
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 12_000;
 
+/// So long a port rests, if so many have not come to rest since: a client that has lost its server, and outlives its test,
+/// tries to reconnect for a while, and would take up a place at another server.
+const REST: Duration = Duration::from_secs(20);
+const MOST: usize = 400;
+
+static RESTING: Mutex<VecDeque<(Instant, UdpSocket)>> = Mutex::new(VecDeque::new());
+
 /// A TCP port of the loopback interface that no other test on this machine takes, in whatever process, until
-/// this is dropped.
+/// this is dropped, and for [some time](REST) after that if this process lives on.
 ///
 /// The reservation is the UDP port of the same number. It needs no file, cannot be left behind by a process
 /// that dies, and does not hinder a server that binds the TCP port.
 #[derive(Debug)]
 pub struct ReservedPort {
     port: u16,
-    _reservation: UdpSocket,
+    /// There until this is dropped.
+    reservation: Option<UdpSocket>,
 }
 
 impl ReservedPort {
@@ -27,6 +38,7 @@ impl ReservedPort {
     /// There is none.
     #[allow(clippy::new_without_default, reason = "no two are the same")]
     pub fn new() -> Self {
+        rest(None);
         // Processes that start together begin their search at different places.
         let start = RandomState::new().hash_one(std::process::id());
         for offset in 0..u64::from(COUNT) {
@@ -37,7 +49,7 @@ impl ReservedPort {
             };
             // Somebody who knows nothing of reservations may be there already.
             if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-                return Self { port, _reservation: reservation };
+                return Self { port, reservation: Some(reservation) };
             }
         }
         panic!("no free port from {FIRST} to {}", FIRST + (COUNT - 1));
@@ -46,6 +58,24 @@ impl ReservedPort {
     /// Its number.
     pub fn port(&self) -> u16 {
         self.port
+    }
+}
+
+impl Drop for ReservedPort {
+    fn drop(&mut self) {
+        rest(self.reservation.take());
+    }
+}
+
+/// Adds a port to those that rest, and lets those go that have rested.
+fn rest(reservation: Option<UdpSocket>) {
+    let mut resting = RESTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    resting.extend(reservation.map(|reservation| (now, reservation)));
+    while let Some((since, _)) = resting.front()
+        && (now.duration_since(*since) > REST || resting.len() > MOST)
+    {
+        resting.pop_front();
     }
 }
 
@@ -63,5 +93,13 @@ mod tests {
         let first = &reserved[0];
         assert!(UdpSocket::bind((Ipv4Addr::LOCALHOST, first.port())).is_err());
         assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, first.port())).is_ok());
+    }
+
+    #[test]
+    fn a_port_that_was_given_back_is_not_taken_by_the_next() {
+        let first = ReservedPort::new();
+        let port = first.port();
+        drop(first);
+        assert!(UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_err());
     }
 }
