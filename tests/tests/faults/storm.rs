@@ -1,5 +1,6 @@
 //! Many clients that lose their server at once.
 
+use std::num::NonZero;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,9 +26,11 @@ async fn visit<R: Rt>(url: &str) {
 pub(crate) async fn all_come_back_and_leave_nothing<R: Rt>(release: Release) {
     let clients = count("FAULTS_CLIENTS", 500);
     let mut server = RealServer::start(release, &Options::new());
-    // The runtime starts its threads with the first.
+    // The runtime starts its threads with the first. On a busy machine one of them may not run yet, and still bear the
+    // name of the test.
     visit::<R>(&server.url()).await;
-    let before = (process::descriptors(), process::threads());
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let before = (process::descriptors(), process::threads() + workers);
 
     let attempts: Arc<Mutex<Vec<Instant>>> = Arc::default();
     let seen = Arc::clone(&attempts);
@@ -90,5 +93,5 @@ pub(crate) async fn all_come_back_and_leave_nothing<R: Rt>(release: Release) {
         process::descriptors() <= before.0 && process::threads() <= before.1
     })
     .await;
-    println!("descriptors and threads: {before:?} before and after");
+    println!("descriptors and threads: {before:?} at most, as before");
 }
