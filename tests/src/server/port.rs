@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 /// Below the ports that operating systems give to outgoing connections and to binds to port 0, so that none
 /// of those takes a port while its server is being restarted.
@@ -48,7 +50,7 @@ impl ReservedPort {
                 continue;
             };
             // Somebody who knows nothing of reservations may be there already.
-            if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            if nobody_listens(port) {
                 return Self { port, reservation: Some(reservation) };
             }
         }
@@ -59,6 +61,16 @@ impl ReservedPort {
     pub fn port(&self) -> u16 {
         self.port
     }
+}
+
+/// Whether a server could have this port.
+///
+/// Nobody is to listen on it even for this: a process that another test starts in that moment would keep the listener until
+/// it is another program.
+fn nobody_listens(port: u16) -> bool {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("a socket that may be where others were");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).is_ok()
 }
 
 impl Drop for ReservedPort {
@@ -81,6 +93,8 @@ fn rest(reservation: Option<UdpSocket>) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -93,6 +107,15 @@ mod tests {
         let first = &reserved[0];
         assert!(UdpSocket::bind((Ipv4Addr::LOCALHOST, first.port())).is_err());
         assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, first.port())).is_ok());
+    }
+
+    #[test]
+    fn a_port_on_which_somebody_listens_is_not_free() {
+        let reserved = ReservedPort::new();
+        assert!(nobody_listens(reserved.port()));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, reserved.port())).expect("a port");
+        assert!(!nobody_listens(reserved.port()));
+        drop(listener);
     }
 
     #[test]
