@@ -22,7 +22,7 @@ const MOST: usize = 400;
 static RESTING: Mutex<VecDeque<(Instant, UdpSocket)>> = Mutex::new(VecDeque::new());
 
 /// A TCP port of the loopback interface that no other test on this machine takes, in whatever process, until
-/// this is dropped, and for [some time](REST) after that if this process lives on.
+/// this is dropped, and for 20 s after that if this process lives on.
 ///
 /// The reservation is the UDP port of the same number. It needs no file, cannot be left behind by a process
 /// that dies, and does not hinder a server that binds the TCP port.
