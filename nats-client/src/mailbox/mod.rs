@@ -155,8 +155,10 @@ impl Mailbox {
         {
             // Before the driver looks whether there is room again, at the latest.
             let noted = if fault!(BlockIsNotNoted) { 0 } else { BLOCKS };
-            self.watched.fetch_or(noted, Ordering::SeqCst);
+            let before = self.watched.fetch_or(noted, Ordering::SeqCst);
             return match self.bounds.when_full {
+                // The driver knows: a batch may have many runs for the same subscription.
+                _ if before & BLOCKS != 0 => Pushed::Done,
                 WhenFull::Block => Pushed::Blocks,
                 _ => Pushed::Behind,
             };
