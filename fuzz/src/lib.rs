@@ -19,7 +19,7 @@ pub use broker::broker_sessions;
 pub use connection::connection_ops;
 pub use context::context_fields;
 pub use text::{credentials, header_text, info_connect, server_addr, server_errors, subjects};
-pub use websocket::websocket_input;
+pub use websocket::{websocket_answer, websocket_input};
 pub use wire::{client_ops, server_ops};
 
 /// A header block: read or refused; what is read survives being written and read again.

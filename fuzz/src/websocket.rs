@@ -1,8 +1,10 @@
-//! What comes through a WebSocket: the files of `nats-client` that read frames, compiled here because they are not
-//! public, and have no need to be.
+//! What comes through a WebSocket: the files of `nats-client` that read the server's answer and frames, compiled here
+//! because they are not public, and have no need to be.
 
 #![allow(unreachable_pub, dead_code, reason = "they are written for another crate")]
 
+#[path = "../../nats-client/src/websocket/answer.rs"]
+mod answer;
 #[path = "../../nats-client/src/websocket/deflate.rs"]
 mod deflate;
 #[path = "../../nats-client/src/websocket/error.rs"]
@@ -10,6 +12,7 @@ mod error;
 #[path = "../../nats-client/src/websocket/input.rs"]
 mod input;
 
+use answer::Answer;
 use error::WebSocketError;
 use input::{Found, Input};
 
@@ -55,6 +58,36 @@ pub fn websocket_input(data: &[u8]) {
         let count = split.data.len().min(whole.data.len());
         assert_eq!(split.data[..count], whole.data[..count]);
         assert_eq!(split.others, whole.others);
+    }
+}
+
+/// The example of RFC 6455, 1.3: `s3pPLMBiTxaQ9kYGzzhZRbK+xOo=` is the proof that it was read.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// The first byte says whether compression was offered; the rest is what the server answers to the request with [`KEY`].
+/// What is known of it does not change when more comes, and only an answer of one kind makes a WebSocket.
+pub fn websocket_answer(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let offered = choices.byte() & 1 == 0;
+    let bytes = choices.data;
+
+    let whole = Answer::read(bytes, KEY, offered);
+    // Reading from the beginning for each byte would take long where there are many.
+    let mut ends = (0..=bytes.len()).filter(|end| bytes.len() - end < 300 || *end < 300);
+    let first = ends.find_map(|end| Answer::read(&bytes[..end], KEY, offered).transpose());
+    if first.is_some() || bytes.len() < 600 {
+        assert_eq!(first.transpose(), whole);
+    }
+    match whole {
+        Ok(Some(answer)) => {
+            assert!(answer.size <= bytes.len() && (offered || !answer.compression));
+            let head = String::from_utf8_lossy(&bytes[..answer.size]).to_ascii_lowercase();
+            let wanted = ["101", "websocket", "upgrade", "s3pplmbitxaq9kygzzhzrbk+xoo="];
+            assert!(wanted.iter().all(|word| head.contains(word)), "{head}");
+            assert!(!answer.compression || head.contains("permessage-deflate"), "{head}");
+        }
+        Ok(None) => assert!(bytes.len() < 16 * 1024),
+        Err(error) => assert!(!error.to_string().is_empty() && error.to_string().len() < 2_000),
     }
 }
 

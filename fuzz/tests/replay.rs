@@ -77,6 +77,11 @@ fn subjects_of_the_corpus_hold() {
 }
 
 #[test]
+fn answers_to_websockets_of_the_corpus_hold() {
+    replay("websocket_answer", nats_fuzz::websocket_answer);
+}
+
+#[test]
 fn websocket_frames_of_the_corpus_hold() {
     replay("websocket_input", nats_fuzz::websocket_input);
 }

@@ -115,12 +115,27 @@ impl Targets {
         }
         let wanted = |name: &&str| only.is_empty() || only.iter().any(|wanted| wanted == name);
         let names: Vec<String> = known.into_iter().filter(wanted).map(str::to_owned).collect();
+        for path in names.iter().flat_map(|name| [corpus(name), dictionary(name)]) {
+            if !path.exists() {
+                return Err(format!("a target has no {}", path.display()).into());
+            }
+        }
         if names.is_empty() { Err("there are no fuzz targets".into()) } else { Ok(Self { names }) }
     }
 
     fn build(&self, options: &[&str]) -> Result {
         process::run(cargo(Some("nightly")).args(["fuzz", "build"]).args(options))
     }
+}
+
+/// The inputs of a target that are under version control: what it begins with.
+fn corpus(target: &str) -> PathBuf {
+    workspace::root().join("fuzz/corpus").join(target)
+}
+
+/// The words of a target's format.
+fn dictionary(target: &str) -> PathBuf {
+    workspace::root().join("fuzz/dictionaries").join(format!("{target}.dict"))
 }
 
 /// # Errors
@@ -184,19 +199,14 @@ fn fuzz_target(target: &str, build_options: &[&str], options: &[String]) -> Resu
     // New inputs go to the first directory: a run leaves the corpus that is under version control alone.
     let found = workspace::root().join("target/fuzz-corpus").join(target);
     fs::create_dir_all(&found)?;
-    let seeds = workspace::root().join("fuzz/corpus").join(target);
-    let words = workspace::root().join("fuzz/dictionaries").join(format!("{target}.dict"));
-    let seeds = if seeds.is_dir() { vec![seeds] } else { Vec::new() };
-    let mut command = target_command(target, build_options, &found, &seeds);
+    let mut command = target_command(target, build_options, &found, &[corpus(target)]);
     command
         .args(options)
         // What takes less is not even counted: without this, the slowest takes 0 s unless it takes 10.
         .arg(format!("-report_slow_units={SLOWEST_SECONDS}"))
         .arg("-print_final_stats=1")
+        .arg(format!("-dict={}", dictionary(target).display()))
         .stdin(Stdio::null());
-    if words.is_file() {
-        command.arg(format!("-dict={}", words.display()));
-    }
     println!("$ {}", shown(&command));
     let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stderr);
@@ -268,7 +278,8 @@ impl Report {
     }
 }
 
-/// All targets, one a line, and their sum.
+/// All targets, one a line, and their sum: a target ends at its first crash, so that there are as many as targets that
+/// failed.
 fn table(outcomes: &[Outcome]) -> String {
     let number = |number: Option<u64>| number.map_or_else(|| String::from("?"), |n| n.to_string());
     let mut lines = format!(
@@ -287,9 +298,21 @@ fn table(outcomes: &[Outcome]) -> String {
             if *passed { "ok" } else { "FAILED" }
         ));
     }
-    let runs: u64 = outcomes.iter().filter_map(|outcome| outcome.report.runs).sum();
-    let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
-    lines.push_str(&format!("{:<18}{runs:>12}  failed targets: {failed}\n", "all"));
+    let sum = |of: fn(&Report) -> Option<u64>| -> u64 {
+        outcomes.iter().filter_map(|outcome| of(&outcome.report)).sum()
+    };
+    let (runs, coverage, features) =
+        (sum(|of| of.runs), sum(|of| of.coverage), sum(|of| of.features));
+    let slowest = outcomes.iter().filter_map(|outcome| outcome.report.slowest).max();
+    let memory = outcomes.iter().filter_map(|outcome| outcome.report.memory_mib).max();
+    let crashes = outcomes.iter().filter(|outcome| !outcome.passed).count();
+    lines.push_str(&format!(
+        "{:<18}{runs:>12}{coverage:>8}{features:>8}{:>14}{:>11}{:>10}  crashes: {crashes}\n",
+        "all",
+        "",
+        number(slowest),
+        number(memory),
+    ));
     lines
 }
 
@@ -348,7 +371,25 @@ stat::peak_rss_mb:              51
         let lines: Vec<&str> = table.lines().skip(2).collect();
         assert!(lines[0].starts_with("a ") && lines[0].ends_with("ok"), "{table}");
         assert!(lines[1].contains('?') && lines[1].ends_with("FAILED"), "{table}");
-        assert!(lines[2].contains("4096") && lines[2].ends_with("failed targets: 1"), "{table}");
+        let words: Vec<&str> = lines[2].split_whitespace().collect();
+        assert_eq!(words, ["all", "4096", "310", "1024", "1", "51", "crashes:", "1"], "{table}");
+    }
+
+    #[test]
+    fn every_target_has_a_corpus_and_a_dictionary_that_is_replayed() {
+        let read = |path: &str| fs::read_to_string(workspace::root().join(path)).unwrap();
+        let replayed = read("fuzz/tests/replay.rs");
+        let manifest = read("fuzz/Cargo.toml");
+        let mut targets = 0;
+        for entry in fs::read_dir(workspace::root().join("fuzz/fuzz_targets")).unwrap() {
+            let path = entry.unwrap().path();
+            let target = path.file_stem().unwrap().to_str().unwrap();
+            assert!(manifest.contains(&format!("name = \"{target}\"")), "{target} is not built");
+            assert!(replayed.contains(&format!("replay(\"{target}\"")), "{target} is not replayed");
+            assert!(corpus(target).is_dir() && dictionary(target).is_file(), "{target}");
+            targets += 1;
+        }
+        assert_eq!(targets, manifest.matches("[[bin]]").count());
     }
 
     #[test]

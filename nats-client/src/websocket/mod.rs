@@ -3,6 +3,7 @@
 //! The frames' headers and the handshake's parts are those of `tungstenite`. Its messages are not used: they are put
 //! together in memory whole, and know nothing of compression. Here bytes pass through, and are inflated on their way.
 
+mod answer;
 mod deflate;
 mod error;
 mod handshake;
