@@ -1,12 +1,13 @@
-//! `cargo xtask faults`: servers that are killed, paused and retired, storms and soaks, with their figures.
+//! `cargo xtask faults`: servers that are killed, paused and retired, storms, soaks and slow consumers, with their figures.
 
 use std::ffi::OsString;
 
 use crate::process::{self, cargo, step};
 use crate::{Result, server};
 
-/// What the long form asks of each runtime with each release. `tests/tests/faults` has the short form.
-const LONG: [(&str, &str); 7] = [
+/// What the long form asks of each runtime with each release. `tests/tests/faults` and `slow_consumer.rs` have the short
+/// form.
+const LONG: [(&str, &str); 8] = [
     ("FAULTS_CYCLES", "200"),
     ("FAULTS_PAUSES", "20"),
     ("FAULTS_MESSAGES", "1000000"),
@@ -14,6 +15,7 @@ const LONG: [(&str, &str); 7] = [
     ("FAULTS_PAUSE_MS", "10000"),
     ("FAULTS_SOAK_MESSAGES", "50000000"),
     ("FAULTS_SOAK_RECONNECTS", "1000"),
+    ("SLOW_CONSUMER_MIB", "1024"),
 ];
 
 /// Runs the tests whose names contain one of `filters`, or all: one after the other, so that the figures mean something,
@@ -26,7 +28,8 @@ pub(crate) fn run(long: bool, filters: &[OsString]) -> Result {
     let servers = server::ensure()?;
     step(if long { "faults, the long form" } else { "faults" });
     let mut tests = cargo(None);
-    tests.args(["test", "--package=nats-tests", "--test=faults", "--"]);
+    let programs = ["--test=faults", "--test=slow_consumer"];
+    tests.args(["test", "--package=nats-tests"]).args(programs).arg("--");
     tests.args(["--nocapture", "--test-threads=1"]).args(filters);
     tests.envs(servers.iter().map(|(variable, path)| (variable, path)));
     if long {

@@ -49,7 +49,17 @@ fn workspace_tests(cargo_args: &[OsString], servers: &[(&str, PathBuf)]) -> Resu
     let mut command = cargo(None);
     command.args(["test", "--workspace"]).args(cargo_args).envs(servers);
     several_at_once(&mut command);
-    process::run(&mut command)
+    in_short_form(&mut command);
+    // These run nothing.
+    let runs = !cargo_args.iter().any(|arg| arg == "--no-run" || arg == "--list");
+    if runs { process::run_tests(&mut command) } else { process::run(&mut command) }
+}
+
+/// Forgets what a shell may still have from looking at one seed or one mistake: then hardly anything would be tested.
+fn in_short_form(command: &mut Command) {
+    for variable in ["SIM_SEED", "SIM_FIRST", "SIM_SEEDS", "SIM_FAULT"] {
+        command.env_remove(variable);
+    }
 }
 
 /// Has a run of tests start as many at the same time as is best, unless the environment says how many.
