@@ -93,6 +93,8 @@ nats_proto::__faults! {
     ChunksAreTakenForOne,
     /// Who waits for notices is not woken.
     NoticeWakesNobody,
+    /// A flush says nothing of what was lost before it.
+    FlushForgetsTheLast,
     /// A sink says that it is flushed while a message waits for room.
     SinkIsFlushedEarly,
 }

@@ -1,6 +1,6 @@
 //! What clients, subscribers and the driver share.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) notices: Arc<NoticeHub>,
     /// Clients and subscribers.
     pub(crate) handles: AtomicUsize,
+    /// Publishes of which it is not known whether the server has them, since a link broke.
+    pub(crate) uncertain: AtomicU64,
 }
 
 /// The runtime's clock, without its type, as the protocol core reads it.
@@ -183,6 +185,7 @@ impl Shared {
             statistics: Arc::default(),
             notices,
             handles: AtomicUsize::new(0),
+            uncertain: AtomicU64::new(0),
         }
     }
 

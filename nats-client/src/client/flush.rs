@@ -7,22 +7,42 @@ use std::time::Duration;
 use nats_proto::{FlushId, connection};
 
 use super::{Client, FlushError, FlushErrorKind};
-use crate::shared::Shared;
+use crate::faults::fault;
+use crate::handle::Handle;
 
 /// Fences.
 impl Client {
     /// Waits until the server has seen everything that was published before, for at most
     /// [`flush_timeout`](crate::ConnectOptions::flush_timeout).
     ///
-    /// A flush that succeeds proves it: a PING was answered that went out after all of it. If the future is dropped,
-    /// nobody waits any more; what is buffered goes out all the same.
+    /// A flush that succeeds proves it: a PING was answered that went out after all of it, and no link broke with
+    /// any of it. If one broke before this is called, the next flush through this handle tells of what was lost with it,
+    /// once, and without waiting; a handle that is cloned later has nothing to tell of it.
+    ///
+    /// If the future is dropped, nobody waits any more; what is buffered goes out all the same.
     ///
     /// # Errors
     ///
-    /// It took too long, the client is closed, or the link broke after something had been written of which it
+    /// It took too long, the client is closed, or a link broke after something had been written of which it
     /// is not known whether the server has it.
     pub async fn flush(&self) -> Result<(), FlushError> {
-        let mut fence = Fence { shared: &self.handle, waiting: None };
+        self.fence(false).await
+    }
+
+    /// Measures how long the server takes to answer a PING. What is buffered goes out before it, and counts. If the
+    /// future is dropped, nothing is measured; what is buffered goes out all the same.
+    ///
+    /// # Errors
+    ///
+    /// See [`flush`](Self::flush); but what was lost before this is called is left for that to tell.
+    pub async fn rtt(&self) -> Result<Duration, FlushError> {
+        let start = self.handle.now();
+        self.fence(true).await?;
+        Ok(self.handle.now().saturating_duration_since(start))
+    }
+
+    async fn fence(&self, forgives: bool) -> Result<(), FlushError> {
+        let mut fence = Fence { handle: &self.handle, forgives, before: 0, waiting: None };
         poll_fn(|cx| fence.poll(cx)).await.map_err(|error| match error {
             connection::FlushError::TimedOut => {
                 let limit = self.handle.settings.flush_timeout;
@@ -32,24 +52,15 @@ impl Client {
             error => error.into(),
         })
     }
-
-    /// Measures how long the server takes to answer a PING: a [`flush`](Self::flush), timed. What is buffered goes
-    /// out before it, and counts. If the future is dropped, nothing is measured; what is buffered goes out all the
-    /// same.
-    ///
-    /// # Errors
-    ///
-    /// See [`flush`](Self::flush).
-    pub async fn rtt(&self) -> Result<Duration, FlushError> {
-        let start = self.handle.now();
-        self.flush().await?;
-        Ok(self.handle.now().saturating_duration_since(start))
-    }
 }
 
 /// A flush under way.
 struct Fence<'a> {
-    shared: &'a Shared,
+    handle: &'a Handle,
+    /// Whether nothing is told of what was lost before it.
+    forgives: bool,
+    /// Publishes that were uncertain when it began.
+    before: u64,
     waiting: Option<(FlushId, u32)>,
 }
 
@@ -58,12 +69,17 @@ impl Fence<'_> {
         let Some((_, key)) = self.waiting else {
             return self.start(cx);
         };
-        let mut core = self.shared.lock();
+        let mut core = self.handle.lock();
         let outcome = core.flushes.waiters.poll(key, cx.waker());
         drop(core);
         match outcome {
             Ok(result) => {
                 self.waiting = None;
+                if let (Err(connection::FlushError::Uncertain { count }), false) =
+                    (&result, self.forgives)
+                {
+                    self.handle.tell(self.before.saturating_add(*count));
+                }
                 Poll::Ready(result)
             }
             Err(old) => {
@@ -74,18 +90,27 @@ impl Fence<'_> {
     }
 
     fn start(&mut self, cx: &Context<'_>) -> Poll<Result<(), connection::FlushError>> {
-        let deadline = self.shared.now() + self.shared.settings.flush_timeout;
-        self.waiting = self.shared.change(|core| {
+        let deadline = self.handle.now() + self.handle.settings.flush_timeout;
+        let begun = self.handle.change(|core| {
+            let uncertain = core.conn.statistics().uncertain;
+            let untold = if self.forgives { 0 } else { self.handle.untold(uncertain) };
             if core.ended.is_some() {
-                return None;
+                return Err(connection::FlushError::Closed);
+            }
+            if untold > 0 && !fault!(FlushForgetsTheLast) {
+                self.handle.tell(uncertain);
+                return Err(connection::FlushError::Uncertain { count: untold });
             }
             let id = core.conn.flush(Some(deadline));
             let key = core.flushes.insert(id, cx.waker().clone());
-            Some((id, key))
+            Ok((uncertain, (id, key)))
         });
-        match self.waiting {
-            Some(_) => Poll::Pending,
-            None => Poll::Ready(Err(connection::FlushError::Closed)),
+        match begun {
+            Ok((before, waiting)) => {
+                (self.before, self.waiting) = (before, Some(waiting));
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error)),
         }
     }
 }
@@ -95,7 +120,7 @@ impl Drop for Fence<'_> {
         let Some((id, key)) = self.waiting.take() else {
             return;
         };
-        let mut core = self.shared.lock();
+        let mut core = self.handle.lock();
         if core.flushes.keys.remove(&id).is_some() {
             core.conn.cancel_flush(id);
         }

@@ -1,7 +1,15 @@
 //! Streams that break while something is written to them.
 
+use std::error::Error;
+use std::pin::pin;
+use std::task::Poll;
+
+use nats_proto::connection::FlushError as Core;
+
 use super::publishing::accounts;
-use super::rig::{Rig, expect_numbers};
+use super::rig::{Rig, expect_numbers, poll_for};
+use crate::Client;
+use crate::client::FlushError;
 use crate::connection::State;
 use crate::link::LAST_WORDS;
 use crate::testing::options;
@@ -49,4 +57,59 @@ fn what_went_out_whole_before_an_error_is_uncertain_and_the_rest_is_kept() {
     let accounts = accounts(&rig.client);
     assert_eq!((accounts.uncertain, accounts.pending), (10, count as u64 - 10));
     expect_numbers(&mut peer, 10..count);
+}
+
+/// How many messages are uncertain, as `error` says.
+fn uncertain(error: &FlushError) -> u64 {
+    match error.source().and_then(|source| source.downcast_ref::<Core>()) {
+        Some(Core::Uncertain { count }) => *count,
+        other => panic!("{error}, because of {other:?}"),
+    }
+}
+
+/// How many a flush tells of without waiting; `None` if it waits for the server.
+fn told_at_once(rig: &Rig, client: &Client) -> Option<u64> {
+    match poll_for(&rig.bell, &mut pin!(client.flush())) {
+        Poll::Ready(result) => Some(uncertain(&result.expect_err("the server did not answer"))),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn what_a_link_has_lost_is_told_by_the_next_flush_through_each_handle_once() {
+    let (rig, mut peer) = Rig::connected(options());
+    let other = rig.client.clone();
+    for lost in [3, 2] {
+        assert_eq!(rig.publish_up_to(lost, 100), lost);
+        rig.drive();
+        peer.expect(&format!("\r\n{:0>8} ", lost - 1));
+        drop(peer);
+        rig.drive();
+        assert_eq!(accounts(&rig.client).pending, 0);
+        assert_eq!(told_at_once(&rig, &rig.client), Some(lost as u64));
+        assert_eq!(told_at_once(&rig, &rig.client), None, "told before");
+        peer = rig.connect();
+        assert!(poll_for(&rig.bell, &mut pin!(other.rtt())).is_pending(), "it asks for the time");
+        assert_eq!(told_at_once(&rig, &other), Some(lost as u64), "however late");
+        assert_eq!(told_at_once(&rig, &rig.client.clone()), None, "it was not there");
+    }
+}
+
+#[test]
+fn a_flush_tells_of_what_was_published_before_it_and_the_next_of_the_rest() {
+    let (rig, mut peer) = Rig::connected(options());
+    rig.publish_up_to(3, 100);
+    let mut flush = pin!(rig.client.flush());
+    assert!(poll_for(&rig.bell, &mut flush).is_pending());
+    rig.publish_up_to(2, 100);
+    rig.drive();
+    expect_numbers(&mut peer, 0..3);
+    drop(peer);
+    rig.drive();
+    let Poll::Ready(Err(error)) = poll_for(&rig.bell, &mut flush) else {
+        panic!("the link is gone");
+    };
+    assert_eq!(uncertain(&error), 3);
+    assert_eq!(told_at_once(&rig, &rig.client), Some(2));
+    assert_eq!(told_at_once(&rig, &rig.client), None);
 }

@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
 
 use nats_proto::Instant;
@@ -65,6 +66,7 @@ impl<R: Runtime> Driver<R> {
             core.turns.end(&mut self.batch.publishers);
         }
         shared.statistics.store(&core.conn);
+        shared.uncertain.store(core.conn.statistics().uncertain, Ordering::Relaxed);
         self.up = matches!(core.conn.state(), State::Connected | State::Draining);
         let deadline = core.deadline();
         // A timer that is set for an earlier time is left as it is.

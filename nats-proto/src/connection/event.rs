@@ -199,7 +199,7 @@ pub enum Event {
     Flushed {
         /// The flush, which is over.
         flush: FlushId,
-        /// Whether all that was accepted before it has reached the server.
+        /// Whether all that was pending before it has reached the server.
         result: Result<(), FlushError>,
     },
     /// The server has a subscription, as

@@ -363,11 +363,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Asks for a fence: [`Event::Flushed`] follows when the server has seen all that was accepted before.
+    /// Asks for a fence: [`Event::Flushed`] follows when the server has seen all that was accepted before and is still
+    /// pending.
     ///
     /// Without a link it waits for the next one, until `deadline` (`None`: without end). It never succeeds
-    /// over a broken link for publishes that may have been lost with it. It says nothing of publishes that were
-    /// given up on purpose, of which [`Event::Dropped`] tells.
+    /// over a broken link for publishes that may have been lost with it. It says nothing of what has ended before
+    /// it is asked for: what a link has lost already is in [`statistics`](Self::statistics), `uncertain`, and of
+    /// publishes that were given up on purpose [`Event::Dropped`] tells.
     pub fn flush(&mut self, deadline: Option<Instant>) -> FlushId {
         let connected = self.is_up();
         let (id, soonest) = self.fences.add_flush(deadline, self.ledger.head(), connected);

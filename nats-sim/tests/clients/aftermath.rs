@@ -98,7 +98,7 @@ pub(super) fn errands(held: &Held) {
         before.insert(me, books_of(me, &client));
         for _ in 0..1 + below(3) {
             let (client, rng) = (client.clone(), with(|world| fork(&mut world.rng)));
-            Worker { client, me, rng, limits, phase: Phase::Errands }.start();
+            Worker::new(client, me, rng, limits, Phase::Errands).start();
         }
     }
     run_for(ERRANDS);
@@ -165,7 +165,7 @@ fn crowd(held: &Held) {
     with(|world| world.sim.set_weather(Weather { delay, window, ..Weather::default() }));
     for (me, client, limits) in running(held) {
         let rng = with(|world| fork(&mut world.rng));
-        Worker { client, me, rng, limits, phase: Phase::Calm }.start_crowd();
+        Worker::new(client, me, rng, limits, Phase::Calm).start_crowd();
     }
     let breaks = below(4) == 0;
     with(|world| {

@@ -10,7 +10,7 @@ use nats_client::{Client, HeaderMap, PublishError, Request, RequestErrorKind, Wh
 use nats_proto::{Rng, connection};
 
 use super::books::{Phase, id_of, payload_of};
-use super::reader::{Plan, Reader};
+use super::reader::{Plan, ROOM, Reader};
 use super::runtime::{rest, sleep};
 use super::settings::Limits;
 use super::strict::{Patience, strictly};
@@ -28,9 +28,17 @@ pub(crate) struct Worker {
     pub(crate) limits: Limits,
     /// When it is at work.
     pub(crate) phase: Phase,
+    /// Publishes that were uncertain when the client was cloned, or a flush failed.
+    pub(crate) told: u64,
 }
 
 impl Worker {
+    /// With a clone of its own.
+    pub(crate) fn new(client: Client, me: usize, rng: Rng, limits: Limits, phase: Phase) -> Self {
+        let told = client.delivery_statistics().uncertain;
+        Self { client, me, rng, limits, phase, told }
+    }
+
     /// Works, in a task of its own.
     pub(crate) fn start(self) {
         spawn(Box::pin(self.run()), false);
@@ -203,12 +211,13 @@ impl Worker {
         let queue =
             (!subject.contains(['*', '>']) && self.rng.below(4) == 0).then(|| "group".into());
         let when_full = [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block];
-        let plan = Plan {
+        let mut plan = Plan {
             answers: subject.starts_with('r'),
             subject,
             queue,
             max: (self.rng.below(8) == 0).then(|| 1 + self.rng.below(30)),
             when_full: when_full[self.rng.below(3) as usize],
+            room: ROOM,
             slow: self.rng.below(3) == 0,
         };
         let mut new = self.client.subscription(plan.subject.clone()).when_full(plan.when_full);
@@ -219,10 +228,12 @@ impl Worker {
             new = new.max_messages(max);
         }
         if self.rng.below(2) == 0 {
-            new = new.capacity(1 + self.rng.below(12) as usize);
+            plan.room.0 = 1 + self.rng.below(12);
+            new = new.capacity(plan.room.0 as usize);
         }
         if self.rng.below(4) == 0 {
-            new = new.byte_capacity([100, 1_000, 10_000][self.rng.below(3) as usize]);
+            plan.room.1 = [100, 1_000, 10_000][self.rng.below(3) as usize];
+            new = new.byte_capacity(plan.room.1 as usize);
         }
         let waiting = Waiting::new("subscribe");
         let subscriber = if self.rng.below(3) == 0 {
@@ -314,16 +325,22 @@ impl Worker {
         let waiting = Waiting::new("flush");
         let result = strictly(patience, self.client.flush()).await;
         waiting.within(self.limits.flush);
-        if let Some(Ok(())) = result {
-            let lost = with(|world| world.books.unhandled(self.me, 0..accepted)) as u64;
-            let s = self.client.delivery_statistics();
-            assert!(lost <= s.uncertain + s.dropped, "{lost} flushed messages are lost: {s:?}");
+        let s = self.client.delivery_statistics();
+        match result {
+            Some(Ok(())) => {
+                let lost = with(|world| world.books.unhandled(self.me, 0..accepted)) as u64;
+                let known = self.told + s.dropped;
+                assert!(lost <= known, "{lost} flushed messages are lost, {known} known: {s:?}");
+            }
+            Some(Err(_)) => self.told = s.uncertain,
+            None => {}
         }
     }
 
     fn clone_and_drop(&mut self) {
         let other = self.client.clone();
         drop(std::mem::replace(&mut self.client, other));
+        self.told = self.client.delivery_statistics().uncertain;
     }
 
     async fn change_servers(&mut self) {

@@ -126,7 +126,7 @@ fn start_client(me: usize, brokers: u64, held: &Held) {
         }
         for _ in 0..1 + rng.below(5) {
             let (client, rng, phase) = (client.clone(), fork(&mut rng), Phase::Rage);
-            Worker { client, me, rng, limits, phase }.start();
+            Worker::new(client, me, rng, limits, phase).start();
         }
     };
     spawn(Box::pin(program), false);

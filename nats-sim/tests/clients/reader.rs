@@ -26,11 +26,16 @@ pub(crate) struct Plan {
     pub(crate) queue: Option<String>,
     pub(crate) max: Option<u64>,
     pub(crate) when_full: WhenFull,
+    /// Messages and bytes that may wait, if something is dropped beyond that.
+    pub(crate) room: (u64, u64),
     /// Whether requests are answered.
     pub(crate) answers: bool,
     /// Whether the reader takes its time.
     pub(crate) slow: bool,
 }
+
+/// What may wait where a subscription says nothing of it: at most so much, whatever the options of the client are.
+pub(crate) const ROOM: (u64, u64) = (64 * 1024, 64 * 1024 * 1024);
 
 /// A subscription and what came of it.
 pub(crate) struct Reader {
@@ -182,6 +187,9 @@ impl Reader {
     fn note(&mut self) {
         let statistics = self.subscriber.statistics();
         assert!(statistics.pending_messages > 0 || statistics.pending_bytes == 0, "{statistics:?}");
+        let (messages, bytes) = self.plan.room;
+        let fits = statistics.pending_messages <= messages && statistics.pending_bytes <= bytes;
+        assert!(fits || self.plan.when_full == WhenFull::Block, "{statistics:?}, {:?}", self.plan);
         let total = statistics.delivered + statistics.pending_messages + statistics.dropped;
         assert!(self.plan.max.is_none_or(|max| total <= max), "{statistics:?}, {:?}", self.plan);
         if self.plan.max == Some(total) {
@@ -252,9 +260,16 @@ impl Reader {
         }
         // Another one may get its place, before the client has told of the end.
         if let Ok(other) = self.client.subscribe("t.0").await {
-            let (subject, when_full) = ("t.0".to_owned(), WhenFull::DropNewest);
-            let plan =
-                Plan { subject, queue: None, max: None, when_full, answers: false, slow: false };
+            let plan = Plan {
+                subject: "t.0".to_owned(),
+                queue: None,
+                max: None,
+                when_full: WhenFull::DropNewest,
+                // The client's own policy may be another.
+                room: (u64::MAX, u64::MAX),
+                answers: false,
+                slow: false,
+            };
             let rng = fork(&mut self.rng);
             Self::new(other, self.client.clone(), self.me, rng, plan).start();
         }

@@ -1,12 +1,13 @@
 //! What becomes of each message when the link breaks while messages flow.
 
 use std::collections::{HashMap, HashSet};
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_channel::oneshot;
 use nats_client::Client;
-use nats_proto::connection::Statistics;
+use nats_proto::connection::{FlushError, Statistics};
 
 use crate::support::{Env, Rt, next, rest, until};
 
@@ -47,6 +48,19 @@ pub(crate) fn adds_up(statistics: Statistics) {
     assert_eq!(published, confirmed + uncertain + dropped + pending, "{statistics:?}");
 }
 
+/// Flushes until everything is confirmed. Says of how many messages flushes have told that they are uncertain.
+async fn flush_all(client: &Client) -> u64 {
+    let mut told = 0;
+    while let Err(error) = client.flush().await {
+        let source = error.source().and_then(|source| source.downcast_ref::<FlushError>());
+        match source {
+            Some(FlushError::Uncertain { count }) => told += count,
+            _ => panic!("{error}"),
+        }
+    }
+    told
+}
+
 /// Waits until some more was published than there is now.
 pub(crate) async fn some_more<R: Rt>(client: &Client, count: u64) {
     let goal = client.delivery_statistics().published + count;
@@ -72,9 +86,10 @@ pub(crate) async fn the_account_adds_up_over_restarts_under_load<R: Rt>(env: Env
     let mut server = env.start();
     let client = env.connect(&*server).await;
     let publisher = Publisher::start::<R>(client.clone());
+    let mut told = 0;
     for restart in 1..=RESTARTS {
         some_more::<R>(&client, 200).await;
-        client.flush().await.unwrap();
+        told += flush_all(&client).await;
         some_more::<R>(&client, 50).await;
         server.kill();
         adds_up(client.delivery_statistics());
@@ -84,10 +99,11 @@ pub(crate) async fn the_account_adds_up_over_restarts_under_load<R: Rt>(env: Env
         env.connected(&client, restart + 1).await;
     }
     let count = publisher.stop().await;
-    client.flush().await.unwrap();
+    told += flush_all(&client).await;
     let statistics = client.delivery_statistics();
     adds_up(statistics);
     assert_eq!((statistics.published, statistics.pending, statistics.dropped), (count, 0, 0));
+    assert_eq!(statistics.uncertain, told, "flushes tell of each loss once");
     // What a flush has confirmed stays confirmed, whatever breaks later.
     assert!(statistics.confirmed >= RESTARTS * 200, "{statistics:?}");
 }
@@ -107,8 +123,9 @@ pub(crate) async fn what_is_confirmed_was_received_over_forced_reconnects_under_
         env.connected(&client, reconnect + 1).await;
     }
     let count = publisher.stop().await;
-    client.flush().await.unwrap();
+    let told = flush_all(&client).await;
     let statistics = settled::<R>(&client, &witness, count).await;
+    assert_eq!(statistics.uncertain, told, "flushes tell of each loss once");
     client.close().await;
     subscriber.drain().await.unwrap();
     let received = rest(subscriber).await;
@@ -136,11 +153,10 @@ pub(crate) async fn what_is_cut_in_the_middle_arrives_whole_or_not_at_all<R: Rt>
             client.force_reconnect().await.unwrap();
         }
     }
-    // The last cut may have made some of what the first flush covers uncertain, which it says.
-    let _ = client.flush().await;
-    client.flush().await.unwrap();
+    let told = flush_all(&client).await;
     let statistics = client.delivery_statistics();
     adds_up(statistics);
+    assert_eq!(statistics.uncertain, told, "flushes tell of each loss once");
     assert_eq!((statistics.published, statistics.pending, statistics.dropped), (COUNT, 0, 0));
     client.publish("large", "the end".into()).await.unwrap();
     let mut seen = HashSet::new();
