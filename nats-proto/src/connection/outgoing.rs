@@ -166,7 +166,8 @@ impl Connection {
 
     fn enqueue(&mut self, message: &Outgoing<'_>) -> Result<(), PublishError> {
         self.accepts_publishes()?;
-        if !self.config.skip_subject_validation {
+        // Without one word for it, the next word would be taken for the subject: that is never left to the server.
+        if !self.config.skip_subject_validation || message.subject.is_empty() {
             subject::validate_publish(message.subject).map_err(PublishError::InvalidSubject)?;
         }
         let headers = message.headers.filter(|headers| !headers.is_empty());

@@ -46,6 +46,19 @@ fn subjects_that_would_inject_protocol_are_refused() {
 }
 
 #[test]
+fn an_empty_subject_is_refused_even_where_subjects_are_not_checked() {
+    let mut config = config();
+    config.skip_subject_validation = true;
+    let mut wire = Wire::connected(config);
+    wire.publish("a b", "x").expect("the caller answers for it");
+    for _ in 0..2 {
+        let refused = Err(PublishError::InvalidSubject(InvalidSubject::Empty));
+        assert_eq!(wire.publish("", "x"), refused);
+    }
+    assert_eq!(wire.written(), "PUB a b 1\r\nx\r\n");
+}
+
+#[test]
 fn subjects_that_no_control_line_can_hold_are_refused() {
     let mut wire = Wire::connected(config());
     let (fits, too_long) = ("a".repeat(4064), "a".repeat(4065));
