@@ -28,8 +28,41 @@ fn limits() -> impl Strategy<Value = Limits> {
     prop_oneof![Just(small()), Just(Limits::default())]
 }
 
+/// Subjects and the like: what is usual, and anything in one word, short and long.
 fn token() -> impl Strategy<Value = String> {
-    "[a-zA-Z0-9_$>*.-]{1,20}"
+    prop_oneof![3 => "[a-zA-Z0-9_$>*.-]{1,20}", 1 => "[^\\s\\p{C}]{1,60}"]
+}
+
+/// What a person may have for a name or a password.
+fn text() -> impl Strategy<Value = Option<String>> {
+    proptest::option::of(any::<String>())
+}
+
+/// What a client says of itself and of its user.
+fn connect_info() -> impl Strategy<Value = ConnectInfo> {
+    let secrets = (text(), text(), text(), text(), text(), text());
+    let flags = any::<[bool; 6]>();
+    (text(), secrets, ".{0,10}", flags).prop_map(|(name, secrets, version, flags)| {
+        let (user, pass, auth_token, user_jwt, nkey, signature) = secrets;
+        let [verbose, pedantic, echo, tls_required, headers, no_responders] = flags;
+        ConnectInfo {
+            verbose,
+            pedantic,
+            echo,
+            tls_required,
+            headers,
+            no_responders,
+            name,
+            user,
+            pass,
+            auth_token,
+            user_jwt,
+            nkey,
+            signature,
+            version,
+            ..ConnectInfo::default()
+        }
+    })
 }
 
 /// Pieces from which streams are made that are right often enough to get far, and wrong often enough.
@@ -93,10 +126,7 @@ fn client_op() -> impl Strategy<Value = Op> {
             sid: sid.to_string().into(),
             max,
         }),
-        1 => ("\\PC{0,20}", any::<bool>()).prop_map(|(name, echo)| {
-            let info = ConnectInfo { name: Some(name), echo, ..ConnectInfo::default() };
-            Op::Connect(Box::new(info))
-        }),
+        1 => connect_info().prop_map(|info| Op::Connect(Box::new(info))),
     ]
 }
 

@@ -42,14 +42,33 @@ fn run<'a>(parts: impl Iterator<Item = &'a [u8]>) -> (Vec<String>, String, State
 }
 
 #[test]
-fn a_stream_cut_at_any_byte_gives_the_same_events() {
+fn a_stream_cut_at_any_byte_gives_the_same_events_and_state() {
     let golden = golden();
     let (events, _, state) = run(std::iter::once(&golden[..]));
     assert!(events.len() > 8, "{events:#?}");
     assert_eq!(state, State::HangingUp);
     for at in 0..golden.len() {
         let (head, tail) = golden.split_at(at);
-        assert_eq!(run([head, tail].into_iter()).0, events, "cut at {at}");
+        let cut = run([head, tail].into_iter());
+        assert_eq!((cut.0, cut.2), (events.clone(), state), "cut at {at}");
+    }
+}
+
+#[test]
+fn a_stream_cut_at_any_byte_is_answered_the_same() {
+    let mut golden = golden();
+    // Behind the last word of a server nothing is answered; how much was before depends on when it is heard.
+    let end = golden.windows(7).position(|window| window == b"-ERR 'S").expect("the last word");
+    golden.truncate(end);
+    // PONGs go before all else that has not been written yet.
+    let answers = |(events, written, state): (Vec<String>, String, State)| {
+        (events, written.matches("PONG\r\n").count(), written.replace("PONG\r\n", ""), state)
+    };
+    let whole = answers(run(std::iter::once(&golden[..])));
+    assert_eq!((whole.1, whole.3), (2, State::Connected), "{}", whole.2);
+    for at in 0..golden.len() {
+        let (head, tail) = golden.split_at(at);
+        assert_eq!(answers(run([head, tail].into_iter())), whole, "cut at {at}");
     }
 }
 
