@@ -64,6 +64,7 @@ macro_rules! on_every_process {
                     a_server_that_is_full_is_quoted_and_not_believed,
                     a_server_that_wants_tls_first_from_a_client_that_waits,
                     a_reconnect_to_a_server_with_a_foreign_certificate,
+                    a_discovered_server_that_is_not_trusted,
                 }
                 tracing_messages {
                     servers_tell_where_a_message_would_go,

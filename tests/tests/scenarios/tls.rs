@@ -331,11 +331,12 @@ pub(crate) async fn websockets_are_encrypted_first<R: Rt>(env: Env<R, Release>) 
     }
 }
 
-/// Plays a server of one version of TLS for one connection. In the end there is all that the client has said, or an error
-/// if its stream ended without the word that TLS has for that.
-fn play(
+/// Plays a server of one version of TLS for one connection, which tells of `others`. In the end there is all that the
+/// client has said, or an error if its stream ended without the word that TLS has for that.
+pub(crate) fn play(
     authority: &Authority,
     version: &'static SupportedProtocolVersion,
+    others: &[SocketAddr],
 ) -> (String, JoinHandle<io::Result<String>>) {
     let own = authority.issue(&["127.0.0.1"]);
     let key = PrivateKeyDer::try_from(own.key_der).unwrap();
@@ -347,11 +348,16 @@ fn play(
         .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("tls://{}", listener.local_addr().unwrap());
+    let urls: Vec<String> = others.iter().map(|addr| format!("\"{addr}\"")).collect();
+    let info = format!(
+        "INFO {{\"tls_required\":true,\"max_payload\":100,\"proto\":1,\"connect_urls\":[{}]}}\r\n",
+        urls.join(",")
+    );
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept()?;
         // Only so that a client that never ends fails the test.
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        stream.write_all(b"INFO {\"tls_required\":true,\"max_payload\":100,\"proto\":1}\r\n")?;
+        stream.write_all(info.as_bytes())?;
         let tls = ServerConnection::new(Arc::new(config)).unwrap();
         let (mut tls, mut said) = (BufReader::new(StreamOwned::new(tls, stream)), String::new());
         while tls.read_line(&mut said)? > 0 {
@@ -370,7 +376,7 @@ pub(crate) async fn the_peer_is_told_that_nothing_is_missing_however_a_client_en
     let authority = Authority::new("the server's");
     for version in [&TLS12, &TLS13] {
         for way in ["close", "drain", "drop", "reconnect"] {
-            let (url, server) = play(&authority, version);
+            let (url, server) = play(&authority, version, &[]);
             let options = env.options().add_root_certificates_pem(&authority.pem);
             let client = options.connect(url).await.unwrap();
             client.publish("last", "words".into()).await.unwrap();

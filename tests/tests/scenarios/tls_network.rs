@@ -1,13 +1,13 @@
 //! What a network may do to connections that are encrypted.
 
-use nats_client::{ConnectErrorKind, Notice};
+use nats_client::Notice;
 use nats_proto::connection::DisconnectReason;
 use nats_tests::proxy::{Direction, Fault, Proxy};
 use nats_tests::server::{RealServer, Release, TestServer};
 
 use crate::support::{Env, Events, Rt, next, text};
 use crate::tls::{Setup, url, works};
-use crate::tls_refusals::is_tls;
+use crate::tls_refusals::{Overheard, is_tls};
 
 pub(crate) async fn a_host_that_info_names_is_not_what_the_certificate_is_checked_for<R: Rt>(
     env: Env<R, Release>,
@@ -27,10 +27,9 @@ pub(crate) async fn a_host_that_info_names_is_not_what_the_certificate_is_checke
 
         setup.files.write_certificate("server", &setup.authority.issue(&["evil.example"]));
         let server = RealServer::start(env.kind, &setup.options("").extra(ADVERTISED));
-        let address = url("nats", host, server.addr());
-        let error = setup.trusting(&env).connect(address).await.unwrap_err();
-        assert_eq!(error.kind(), ConnectErrorKind::Tls, "{error}");
-        assert!(error.to_string().contains(&format!("for name \"{host}\"")), "{error}");
+        let expected = format!("for name \"{host}\"");
+        let server = Overheard::new(server);
+        server.refuses(setup.trusting(&env), ("nats", host), &expected, is_tls).await;
     }
 }
 

@@ -4,13 +4,14 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
+use nats_client::rustls::version::TLS13;
 use nats_client::{ConnectErrorKind, ConnectOptions, Notice};
 use nats_tests::certificates::{Authority, Certificate, Validity};
 use nats_tests::proxy::Proxy;
 use nats_tests::server::{Options, RawConnection, RealServer, Release, TestServer};
 
 use crate::support::{Env, Events, Rt, until};
-use crate::tls::{Setup, url};
+use crate::tls::{self, Setup, url};
 
 /// A secret that must not be seen in plain text.
 const CANARY: &str = "canary-4711";
@@ -34,19 +35,19 @@ async fn refused_as<R: Rt>(
 }
 
 /// A server, with somebody before it who hears what clients say.
-struct Overheard {
+pub(crate) struct Overheard {
     server: RealServer,
     /// What attempts to connect to it come to.
     kind: ConnectErrorKind,
 }
 
 impl Overheard {
-    fn new(server: RealServer) -> Self {
+    pub(crate) fn new(server: RealServer) -> Self {
         Self { server, kind: ConnectErrorKind::Tls }
     }
 
     /// Connects in vain with a secret of each kind, and checks what has been said to the server each time.
-    async fn refuses<R: Rt>(
+    pub(crate) async fn refuses<R: Rt>(
         &self,
         options: ConnectOptions<R>,
         (scheme, host): (&str, &str),
@@ -190,6 +191,36 @@ pub(crate) async fn a_reconnect_to_a_server_with_a_foreign_certificate<R: Rt>(
     assert!(tls.iter().all(|said| is_tls(said)), "{}", said.concat().escape_ascii());
 }
 
+pub(crate) async fn a_discovered_server_that_is_not_trusted<R: Rt>(env: Env<R, Release>) {
+    let authority = Authority::new("the server's");
+    let plain = RealServer::start(env.kind, &Options::new());
+    let foreign = Setup::new().start(env.kind);
+    for other in [plain, foreign] {
+        let proxy = Proxy::recording(other.addr());
+        // Before TLS, anybody on the way may say whom there is besides.
+        let (url, server) = tls::play(&authority, &TLS13, &[proxy.addr()]);
+        let options = env.options().add_root_certificates_pem(&authority.pem);
+        let (options, mut events) = Events::in_detail(options.token(CANARY.to_owned()));
+        let client = options.connect(url).await.unwrap();
+        client.force_reconnect().await.unwrap();
+        let failed = |event: &Notice| match event {
+            Notice::ConnectFailed { server, error } if server.port() == proxy.addr().port() => {
+                let error = error.to_string();
+                assert!(error.contains("TLS") || error.contains("certificate"), "{error}");
+                true
+            }
+            _ => false,
+        };
+        events.until(failed).await;
+        client.close().await;
+        assert!(server.join().unwrap().unwrap().contains(CANARY), "in the encrypted stream");
+        let said = proxy.said();
+        assert!(!said.is_empty());
+        let is_fine = |said: &Vec<u8>| is_nothing(said) || is_tls(said);
+        assert!(said.iter().all(is_fine), "{}", said.concat().escape_ascii());
+    }
+}
+
 /// A server that a test plays: it says `first`, and gives all that the client says to that.
 fn play(first: &'static str) -> (String, thread::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -271,7 +302,8 @@ pub(crate) async fn a_handshake_that_stalls_ends_in_time<R: Rt>(env: Env<R, ()>)
         // It is the client that ends it.
         client.expect_eof();
     });
-    let options = trusting_nobody(&env).connection_timeout(Duration::from_secs(2));
+    let options = trusting_nobody(&env).token(CANARY.to_owned());
+    let options = options.connection_timeout(Duration::from_secs(2));
     let error = options.connect(format!("nats://{address}")).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");
     server.join().unwrap();
