@@ -32,3 +32,12 @@ pub(crate) fn resident() -> u64 {
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     number.expect("a line with the resident memory")
 }
+
+/// Processor time that it has taken, in nanoseconds. The system counts it in hundredths of a second.
+pub(crate) fn processor_time() -> u64 {
+    let line = fs::read_to_string("/proc/self/stat").expect("these tests need Linux");
+    // The name of the program is the second, in parentheses, and may have spaces in it.
+    let behind = line.rsplit(") ").next().unwrap_or_default();
+    let ticks = behind.split(' ').skip(11).take(2).map(|number| number.parse::<u64>());
+    ticks.map(|ticks| ticks.expect("user and system time")).sum::<u64>() * 10_000_000
+}

@@ -54,6 +54,7 @@ pub(crate) async fn memory_does_not_grow_with_messages_and_reconnects<R: Rt>(rel
     let caught_up = || received.load(Ordering::Relaxed) >= client.delivery_statistics().messages_in;
     let mut memory: Vec<(u64, u64)> = Vec::new();
     let mut allocated: Vec<u64> = Vec::new();
+    let mut spent: Vec<u64> = Vec::new();
     let mut cuts = 0;
     for number in 0..messages {
         client.publish("soak", number.to_string().into()).await.unwrap();
@@ -77,6 +78,7 @@ pub(crate) async fn memory_does_not_grow_with_messages_and_reconnects<R: Rt>(rel
             until::<R>("what has come to be looked at", caught_up).await;
             memory.push((number, process::resident()));
             allocated.push(process::allocated());
+            spent.push(process::processor_time());
         }
     }
     while client.flush().await.is_err() {}
@@ -87,12 +89,16 @@ pub(crate) async fn memory_does_not_grow_with_messages_and_reconnects<R: Rt>(rel
     let settled = &memory[memory.len() / 4..];
     let slope = slope(settled) * 10_000_000.0;
     let (first, last) = (settled[0].1, settled[settled.len() - 1].1);
+    let each = |from: usize, to: usize| (spent[to] - spent[from]) / (memory[to].0 - memory[from].0);
+    let (quarter, end) = (memory.len() / 4, memory.len() - 1);
     println!(
         "{messages} messages, {} connections, nats-server {}: {statistics:?}; memory from {first} to {last} KiB, \
-         {slope:.0} KiB in 10 M messages; allocated {:?} KiB",
+         {slope:.0} KiB in 10 M messages; allocated {:?} KiB; {} ns a message in the second quarter, {} ns in the last",
         statistics.connects,
         release.version(),
-        [allocated[allocated.len() / 4], allocated[allocated.len() - 1]]
+        [allocated[quarter], allocated[end]],
+        each(quarter, 2 * quarter),
+        each(end - quarter, end)
     );
     let sum = statistics.confirmed + statistics.uncertain + statistics.dropped + statistics.pending;
     assert_eq!((statistics.published, statistics.pending), (sum, 0), "{statistics:?}");
