@@ -107,7 +107,13 @@ pub fn words(event: Event) -> &'static str {
 }
 
 /// All kinds of errors, with none beyond.
-pub fn kinds(error: ConnectErrorKind, other: nats::client::FlushErrorKind) -> (u8, u8) {
+pub fn kinds(
+    error: ConnectErrorKind,
+    other: nats::client::FlushErrorKind,
+    publish: nats::PublishErrorKind,
+    subscribe: nats::SubscribeErrorKind,
+    pool: (nats::ServerPoolErrorKind, nats::SetServerPoolErrorKind),
+) -> [u8; 6] {
     let connect = match error {
         ConnectErrorKind::ServerParse => 0,
         ConnectErrorKind::Dns => 1,
@@ -122,7 +128,35 @@ pub fn kinds(error: ConnectErrorKind, other: nats::client::FlushErrorKind) -> (u
         nats::client::FlushErrorKind::SendError => 0,
         nats::client::FlushErrorKind::FlushError => 1,
     };
-    (connect, flush)
+    let publish = match publish {
+        nats::PublishErrorKind::MaxPayloadExceeded => 0,
+        nats::PublishErrorKind::InvalidSubject => 1,
+        nats::PublishErrorKind::Send => 2,
+    };
+    let subscribe = match subscribe {
+        nats::SubscribeErrorKind::InvalidSubject => 0,
+        nats::SubscribeErrorKind::InvalidQueueName => 1,
+        nats::SubscribeErrorKind::Other => 2,
+    };
+    let get = match pool.0 {
+        nats::ServerPoolErrorKind::Send => 0,
+    };
+    let set = match pool.1 {
+        nats::SetServerPoolErrorKind::Send => 0,
+        nats::SetServerPoolErrorKind::InvalidAddress => 1,
+        nats::SetServerPoolErrorKind::MixedSchemes => 2,
+        nats::SetServerPoolErrorKind::EmptyPool => 3,
+    };
+    [connect, flush, publish, subscribe, get, set]
+}
+
+/// The way in with options of one's own.
+///
+/// # Errors
+///
+/// No server is at `url`.
+pub async fn way_in(url: &str) -> Result<Client, ConnectError> {
+    nats::connect_with_options(url, ConnectOptions::new().name("drop-in")).await
 }
 
 /// Addresses of servers.

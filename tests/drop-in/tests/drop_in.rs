@@ -50,7 +50,7 @@ async fn every_name_of_async_nats_is_there_on_tokio() {
     let json = serde_json::to_value(introduction).unwrap();
     assert_eq!((&json["sig"], &json["protocol"]), (&"canary".into(), &1.into()));
     let broker = broker().await;
-    names::methods(async_nats::connect(broker.url()).await.unwrap()).await.unwrap();
+    names::methods(names::way_in(&broker.url()).await.unwrap()).await.unwrap();
 }
 
 #[test]
@@ -62,6 +62,6 @@ fn every_name_of_async_nats_is_there_on_async_std() {
         names::addresses().await.unwrap();
         names::options().await.unwrap();
         let broker = serve::<nats_async_std::AsyncStd>(Config::default()).await.unwrap();
-        names::methods(nats_async_std::connect(broker.url()).await.unwrap()).await.unwrap();
+        names::methods(names::way_in(&broker.url()).await.unwrap()).await.unwrap();
     });
 }
