@@ -13,15 +13,16 @@ use crate::{HeaderMap, StatusCode, Subject};
 /// A message that was received.
 ///
 /// The payload, a subject of more than 22 bytes, and header names and values of more than 22 bytes are slices of
-/// the read buffer that the message came in. The buffer lives as long as any of them; who keeps a few small messages
-/// for long should copy what is needed.
+/// the buffer that the message came in. The buffer lives as long as any of them; who drives a
+/// [`Connection`](crate::Connection), and keeps a few small messages for long, should copy what is needed. The clients for
+/// async runtimes have copied small messages into small buffers already: theirs can be kept as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// The subject it was published to.
     pub subject: Subject,
     /// Where an answer is expected, if one is.
     pub reply: Option<Subject>,
-    /// The payload: a slice of the read buffer.
+    /// The payload: a slice of a buffer that may be shared.
     #[serde(with = "payload")]
     pub payload: Bytes,
     /// The headers, if there are any.

@@ -29,7 +29,7 @@ pub use self::rules::{
 
 /// A subject: an immutable string, always UTF-8, that is cheap to clone.
 ///
-/// Up to 22 bytes are stored inline. Longer subjects of received messages share the memory of the read buffer
+/// Up to 22 bytes are stored inline. Longer subjects of received messages share the memory of the buffer
 /// that they came in, which therefore lives as long as they do. Equality, order and hash are those of the text.
 ///
 /// Constructing a subject does not check that it can be published or subscribed to; the methods that send it

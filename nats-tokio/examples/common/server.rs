@@ -1,4 +1,5 @@
-//! The server of an example: the one that its first argument names, or a broker inside of this program.
+//! The server of an example: the one that an argument names, with or without `--url` before it, or a broker inside of this
+//! program.
 
 use nats_broker::{Config, ServerHandle, serve};
 use nats_tokio::Tokio;
@@ -13,7 +14,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a broker if no server is named.
     pub(crate) async fn named_or_embedded() -> std::io::Result<Self> {
-        if let Some(url) = std::env::args().nth(1) {
+        if let Some(url) = std::env::args().skip(1).find(|argument| argument != "--url") {
             return Ok(Self { url, _broker: None });
         }
         let broker = serve::<Tokio>(Config::default()).await?;
