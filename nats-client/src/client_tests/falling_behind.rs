@@ -1,15 +1,13 @@
 //! Subscribers that are slower than the driver, and are waited for as long as they are not much slower.
 
-use std::cell::Cell;
 use std::pin::Pin;
-use std::sync::LazyLock;
 use std::task::{Context, Waker};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_core::Stream;
 
-use super::rig::Rig;
+use super::rig::{Rig, pass, virtual_now};
 use crate::testing::{Peer, block_on, options};
 use crate::{Subscriber, WhenFull};
 
@@ -18,23 +16,11 @@ const BEHIND: std::ops::Range<u64> = 8_192..9_000;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-thread_local! {
-    /// For the tests of this file it passes when they say so.
-    static TIME: Cell<Duration> = const { Cell::new(Duration::ZERO) };
-}
-
-fn now() -> Instant {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    *START + TIME.get()
-}
-
-fn pass(time: Duration) {
-    TIME.set(TIME.get() + time);
-}
+const MIB: usize = 1024 * 1024;
 
 /// A subscription that is to hold so many messages and bytes.
 fn subscribed(capacity: usize, bytes: usize, when_full: WhenFull) -> (Rig, Peer, Subscriber) {
-    let rig = Rig::with_clock(options(), now);
+    let rig = Rig::with_clock(options(), virtual_now);
     let mut peer = rig.connect();
     let subscription =
         rig.client.subscription("a").capacity(capacity).byte_capacity(bytes).when_full(when_full);
@@ -95,13 +81,18 @@ fn a_few_large_messages_are_much_as_well() {
 
 #[test]
 fn half_of_what_may_wait_is_much_as_well() {
-    for (capacity, bytes, much) in [(16, 1_000_000, 8), (1_000, 1_000_000, 500), (1_000, 100, 25)] {
+    for (capacity, bytes, size, much) in [
+        (8_192, 64 * MIB, 1, 4_096),
+        (10_000, 64 * MIB, 1, 5_000),
+        // With the subject, they have 1 KiB.
+        (65_536, 2 * MIB, 1_023, 1_024),
+    ] {
         let (rig, peer, mut subscriber) = subscribed(capacity, bytes, WhenFull::DropNewest);
         for _ in 0..much {
-            send(&rig, &peer, 1, 1);
+            send(&rig, &peer, 1, size);
         }
         assert_eq!(received(&rig), much);
-        send(&rig, &peer, 1, 1);
+        send(&rig, &peer, 1, size);
         assert_eq!(received(&rig), much, "of {capacity} messages or {bytes} bytes");
         while take(&mut subscriber) {}
         rig.drive();
@@ -231,13 +222,60 @@ fn a_subscriber_that_holds_up_all_others_is_waited_for_for_longer() {
 
 #[test]
 fn who_wants_few_or_the_newest_messages_is_not_waited_for() {
-    const MIB: usize = 1024 * 1024;
-    for (capacity, bytes, when_full) in
-        [(15, 64 * MIB, WhenFull::DropNewest), (65_536, 64 * MIB, WhenFull::DropOldest)]
-    {
+    for (capacity, bytes, when_full) in [
+        (8_191, 64 * MIB, WhenFull::DropNewest),
+        (65_536, 2 * MIB - 1, WhenFull::DropNewest),
+        (65_536, 64 * MIB, WhenFull::DropOldest),
+    ] {
         let (rig, peer, subscriber) = subscribed(capacity, bytes, when_full);
         send(&rig, &peer, 30_000, 1);
         assert_eq!(received(&rig), 30_000);
         drop(subscriber);
     }
+}
+
+#[test]
+fn others_get_theirs_at_once_however_much_comes_for_somebody_who_wants_few() {
+    let (rig, mut peer, mut subscriber) = subscribed(100, 64 * MIB, WhenFull::DropNewest);
+    let mut other = block_on(rig.client.subscribe("b")).expect("a subscription");
+    rig.drive();
+    peer.expect("SUB b 2\r\n");
+    for millisecond in 0..100 {
+        pass(MILLISECOND);
+        peer.send(&format!("{}MSG b 2 1\r\nx\r\n", "MSG a 1 1\r\nx\r\n".repeat(300)));
+        rig.drive();
+        assert!(take(&mut other), "not in millisecond {millisecond}");
+        // Hard at work, and fast enough to catch up with half of what may wait in two of these.
+        for _ in 0..80 {
+            take(&mut subscriber);
+        }
+        rig.drive();
+    }
+}
+
+#[test]
+fn who_catches_up_while_another_one_does_not_is_waited_for_as_soon_as_before() {
+    let (rig, mut peer, mut fast) = usual();
+    let slow = block_on(rig.client.subscribe("b")).expect("a subscription");
+    rig.drive();
+    peer.expect("SUB b 2\r\n");
+    send(&rig, &peer, 8_191, 1);
+    peer.send(&"MSG b 2 1\r\nx\r\n".repeat(8_191));
+    rig.drive();
+    peer.send("MSG a 1 1\r\nx\r\nMSG b 2 1\r\nx\r\n");
+    rig.drive();
+    assert_eq!(received(&rig), 2 * 8_192, "both at once");
+    send(&rig, &peer, 1, 1);
+    assert_eq!(received(&rig), 2 * 8_192, "somebody is waited for");
+    while take(&mut fast) {}
+    rig.drive();
+    assert_eq!(received(&rig), 2 * 8_192, "the other one is waited for");
+    pass(2 * MILLISECOND);
+    rig.drive();
+    let before = received(&rig);
+    assert_eq!(before, 2 * 8_192 + 1, "nobody is waited for");
+    send(&rig, &peer, 30_000, 1);
+    let came = received(&rig) - before;
+    assert!(BEHIND.contains(&came), "{came}");
+    drop(slow);
 }

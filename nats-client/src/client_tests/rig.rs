@@ -1,11 +1,12 @@
 //! A client whose driver runs when a test says so, and not otherwise.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -15,6 +16,22 @@ use crate::handle::Handle;
 use crate::shared::{Clock, Shared};
 use crate::testing::{Fake, FakeServer, Peer};
 use crate::{Client, ConnectOptions};
+
+thread_local! {
+    /// How much has passed for the clients of this thread's test.
+    static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// A clock on which time passes when a test [says so](pass), and not otherwise.
+pub(super) fn virtual_now() -> Instant {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *START + PASSED.get()
+}
+
+/// Lets time pass.
+pub(super) fn pass(time: Duration) {
+    PASSED.set(PASSED.get() + time);
+}
 
 /// Counts how often it is woken.
 #[derive(Default)]

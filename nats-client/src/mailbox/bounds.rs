@@ -45,8 +45,10 @@ impl Default for Bounds {
 /// processor's cache when it takes them.
 const AHEAD: (usize, usize) = (8 * 1024, 2 * 1024 * 1024);
 
-/// Where fewer messages may wait, others are not to wait for them.
-const FEW: usize = 16;
+/// Where half of what may wait is fewer messages or bytes, the driver waits for nobody: half of little is soon taken, also by
+/// a subscriber that is slow, and all others would wait for that again and again. Who takes half of so much within the 2 ms
+/// that it waits (`driver/pace.rs`) takes a million messages a second, or 250 MiB.
+const LITTLE: (usize, usize) = (4 * 1024, 1024 * 1024);
 
 impl Bounds {
     /// At how much the driver reads no more, until half of it is left: because the subscription is to be waited for, or is
@@ -54,11 +56,15 @@ impl Bounds {
     pub(super) fn hold_up(&self) -> Option<Self> {
         match self.when_full {
             WhenFull::Block => Some(*self),
-            WhenFull::DropNewest => (self.messages >= FEW).then_some(Self {
-                messages: (self.messages / 2).min(AHEAD.0),
-                bytes: (self.bytes / 2).min(AHEAD.1),
-                when_full: self.when_full,
-            }),
+            WhenFull::DropNewest => {
+                let half = (self.messages / 2, self.bytes / 2);
+                let is_much = half.0 >= LITTLE.0 && half.1 >= LITTLE.1;
+                is_much.then_some(Self {
+                    messages: half.0.min(AHEAD.0),
+                    bytes: half.1.min(AHEAD.1),
+                    when_full: self.when_full,
+                })
+            }
             WhenFull::DropOldest => None,
         }
     }

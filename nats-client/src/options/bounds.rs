@@ -31,8 +31,8 @@ impl<R> ConnectOptions<R> {
     /// Messages that may wait for one subscriber, if the subscription itself does not
     /// [say](crate::NewSubscription::capacity). Zero counts as one. Default: 65,536.
     ///
-    /// Where 16 or more may wait and the newest are dropped, a subscriber that has half of them to take is given a moment to
-    /// catch up: see the [guide](crate::guide::subscribe).
+    /// Where 8,192 or more, and 2 MiB or more, may wait and the newest are dropped, a subscriber that has half of that to take
+    /// is given a moment to catch up: see the [guide](crate::guide::subscribe).
     pub fn subscription_capacity(mut self, messages: usize) -> Self {
         self.settings.subscription.messages = messages;
         self

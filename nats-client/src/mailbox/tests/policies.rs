@@ -163,14 +163,14 @@ fn nothing_is_dropped_if_the_connection_is_to_wait() {
 
 #[test]
 fn the_driver_hears_once_that_it_is_to_wait_however_many_runs_a_batch_has() {
-    for (when_full, told) in
-        [(WhenFull::Block, Pushed::Blocks), (WhenFull::DropNewest, Pushed::Behind)]
+    for (messages, when_full, told) in
+        [(16, WhenFull::Block, Pushed::Blocks), (8_192, WhenFull::DropNewest, Pushed::Behind)]
     {
-        let mailbox = with(16, 1 << 20, when_full);
+        let mailbox = with(messages, 1 << 21, when_full);
         let mut hand = Hand::default();
         for _ in 0..2 {
             let push_one = || push_all(&mailbox, &numbers(0..1));
-            assert!((0..16).any(|_| push_one() == told), "never told");
+            assert!((0..messages).any(|_| push_one() == told), "never told");
             assert_eq!(push_one(), Pushed::Done);
             assert!(mailbox.holds_up());
             while next(&mailbox, &mut hand).is_some() {}
