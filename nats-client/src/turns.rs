@@ -135,13 +135,15 @@ impl Turns {
         self.spent = self.spent.saturating_add(bytes);
     }
 
-    /// The driver comes by: it has `bytes` to write, `taken` just now or left over. Moves those who may go on
+    /// The driver comes by: it has `bytes` to write, `taken` just now or left over. `no_link` says that there is no room
+    /// without another link, with which everyone is told that they [may try again](Self::end). Moves those who may go on
     /// to `wakers`.
     pub(crate) fn come_by(
         &mut self,
         now: Instant,
         bytes: usize,
         taken: bool,
+        no_link: bool,
         wakers: &mut Vec<Waker>,
     ) {
         // However little it is: those who wait must not do so for as long as there is always some.
@@ -155,10 +157,16 @@ impl Turns {
         }
         // While something is left to write, the driver comes by when that is written.
         self.offered = None;
-        if bytes == 0 || self.is_spent() {
-            self.give_to_next(now, wakers);
-        } else if taken {
+        let next = bytes == 0 || self.is_spent();
+        if next && !self.nobody_waits() {
+            self.spent = 0;
+        }
+        // Else all would be woken again and again for nothing, a crowd at a time.
+        if (next || taken) && !no_link {
             self.offer_room(now, wakers);
+        }
+        if next {
+            self.give_to_next(now, wakers);
         }
     }
 
@@ -188,10 +196,6 @@ impl Turns {
 
     /// A new turn begins, of the one that has waited for longest; no other before that was heard of, or is overdue.
     fn give_to_next(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
-        if !self.nobody_waits() {
-            self.spent = 0;
-        }
-        self.offer_room(now, wakers);
         if self.given.is_some_and(|given| now < given + PATIENCE) {
             return;
         }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::rig::{Bell, Rig, poll_for};
+use super::rig::{Bell, Rig, pass, poll_for, virtual_now};
 use crate::client::{Plain, Publish};
 use crate::testing::{Peer, options};
 
@@ -85,5 +86,56 @@ fn publishers_that_are_told_of_room_and_leave_it_keep_it_from_nobody() {
         }
         let last = last.as_mut().expect("it waits");
         assert!(matches!(poll_for(&bell, last), Poll::Ready(Ok(()))));
+    }
+}
+
+#[test]
+fn nobody_is_told_of_room_before_there_is_a_connection() {
+    const WAITING: usize = 300;
+    const INFO: &str = "INFO {\"server_id\":\"x\",\"max_payload\":1048576}\r\n";
+    let rig = Rig::with_clock(options().pending_limit(10 * SIZE), virtual_now);
+    rig.drive();
+    let mut peer = rig.server.accept();
+    assert!(rig.publish_up_to(WAITING, SIZE) < 10, "all are kept");
+    let mut crowd: Vec<Waiting<'_>> = Vec::new();
+    for _ in 0..WAITING {
+        let mut publish = rig.client.publish("a", Bytes::from(vec![b'x'; SIZE]));
+        let bell = Arc::default();
+        assert!(poll_for(&bell, &mut publish).is_pending());
+        crowd.push((bell, Some(publish)));
+    }
+    // Those who are told try again. Says how many they are.
+    let mut told = || {
+        let mut count = 0;
+        for (bell, waiting) in &mut crowd {
+            if let Some(publish) = waiting
+                && bell.rung() > 0
+            {
+                count += 1;
+                if poll_for(bell, publish).is_ready() {
+                    *waiting = None;
+                }
+            }
+        }
+        (count, crowd.iter().flat_map(|(_, waiting)| waiting).count())
+    };
+    rig.drive();
+    told();
+    for greeting in ["", INFO] {
+        peer.send(greeting);
+        for _ in 0..20 {
+            pass(Duration::from_millis(1));
+            rig.drive();
+            assert_eq!(told(), (0, WAITING), "behind {greeting:?}");
+        }
+    }
+    peer.expect("PING\r\n");
+    peer.send("PONG\r\n");
+    let mut left = WAITING;
+    while left > 0 {
+        rig.drive();
+        let (count, waiting) = told();
+        assert!(count > 0, "{waiting} wait for ever");
+        left = waiting;
     }
 }

@@ -61,7 +61,8 @@ impl<R: Runtime> Driver<R> {
         self.withdraw_question(core.conn.state(), &mut garbage);
         let written = link.stream.is_some() && link.out.is_empty();
         let swapped = written && core.conn.poll_transmit(&mut link.out);
-        core.turns.come_by(now, link.out.len(), swapped, &mut self.batch.publishers);
+        let no_link = core.conn.room_needs_link();
+        core.turns.come_by(now, link.out.len(), swapped, no_link, &mut self.batch.publishers);
         if link.stream.is_none() || !self.batch.events.is_empty() {
             core.turns.end(&mut self.batch.publishers);
         }

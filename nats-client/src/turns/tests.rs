@@ -15,7 +15,7 @@ fn come_by(turns: &mut Turns, bytes: usize, taken: bool) -> usize {
 
 fn come_by_at(turns: &mut Turns, now: Instant, bytes: usize, taken: bool) -> usize {
     let mut wakers = Vec::new();
-    turns.come_by(now, bytes, taken, &mut wakers);
+    turns.come_by(now, bytes, taken, false, &mut wakers);
     wakers.len()
 }
 
@@ -179,6 +179,21 @@ fn a_crowd_that_waits_for_room_is_told_of_it_little_by_little() {
     assert!(turns.room.remove(&mut keys[2 * CROWD - 1]).is_some(), "the last one not yet");
     assert_eq!(come_by(&mut turns, 0, false), CROWD);
     assert_eq!(turns.deadline(), None, "nobody waits");
+}
+
+#[test]
+fn those_who_wait_for_room_are_told_of_none_without_a_link_and_all_of_its_end() {
+    let mut turns = Turns::default();
+    for _ in 0..2 * CROWD {
+        assert!(turns.room.register(&mut None, Waker::noop()).is_none());
+    }
+    let mut wakers = Vec::new();
+    for (bytes, taken) in [(10, true), (10, false), (0, false)] {
+        turns.come_by(Instant::ZERO, bytes, taken, true, &mut wakers);
+        assert_eq!((wakers.len(), turns.deadline()), (0, None));
+    }
+    turns.end(&mut wakers);
+    assert_eq!(wakers.len(), 2 * CROWD);
 }
 
 #[test]

@@ -154,7 +154,7 @@ impl Connection {
         }
     }
 
-    fn accepts_publishes(&self) -> Result<(), PublishError> {
+    pub(super) fn accepts_publishes(&self) -> Result<(), PublishError> {
         match &self.ending {
             _ if self.link.is_last() => Err(PublishError::Closed),
             Some(Ending { stage: Stage::Replies | Stage::Flush, .. }) => {

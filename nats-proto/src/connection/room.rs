@@ -40,6 +40,14 @@ impl Load {
 }
 
 impl Connection {
+    /// Whether who has found no room finds none without another link: there is none, or one that is about to be left. As long
+    /// as it is so, it is no use to try again; [`Event::Connected`](super::Event::Connected) ends it, for one. Never true where
+    /// publishes are refused for another reason.
+    pub fn room_needs_link(&self) -> bool {
+        let can_write = self.is_up() && !self.lame_duck.is_leaving();
+        !can_write && self.accepts_publishes().is_ok()
+    }
+
     /// What may be queued.
     ///
     /// What was kept for a link is handed out all at once, and comes back if that link breaks. As long as it

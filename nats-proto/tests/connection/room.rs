@@ -1,11 +1,13 @@
 //! How much may be queued, and what makes room when that is too much.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use nats_proto::connection::{FlushError, PendingPolicy, PublishError};
 use nats_proto::wire::OutBuf;
 use nats_proto::{Event, Outgoing};
 
-use crate::support::{FRAME, Wire, config};
+use crate::support::{FRAME, INFO, Wire, config, pool};
 
 #[test]
 fn a_full_buffer_refuses_until_it_is_handed_out() {
@@ -246,4 +248,28 @@ fn the_oldest_is_given_up_for_no_more_than_there_must_be_room_for() {
     assert_eq!((wire.statistics().pending, wire.statistics().dropped), (3, 0));
     wire.publish("a", "2").expect("room is made");
     assert_eq!((wire.statistics().pending, wire.statistics().dropped), (3, 1));
+}
+
+#[test]
+fn room_needs_a_link_that_is_up_and_not_about_to_be_left() {
+    let mut leaving = pool(&["a", "b"]);
+    leaving.leave_lame_duck = true;
+    let mut wire = Wire::new(leaving);
+    assert!(wire.connection.room_needs_link());
+    wire.dialled();
+    wire.accept();
+    assert!(wire.connection.room_needs_link(), "the server has not spoken");
+    wire.feed(format!("INFO {INFO}\r\nPONG\r\n"));
+    assert!(!wire.connection.room_needs_link());
+    // The other one may be dialled at once.
+    wire.now = wire.now + Duration::from_secs(2);
+    wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+    assert!(wire.connection.room_needs_link(), "it is about to be left");
+    wire.connection.drain(wire.now);
+    assert!(!wire.connection.room_needs_link(), "it is kept to the end");
+    wire.events();
+    wire.cut();
+    assert!(wire.connection.room_needs_link());
+    wire.connection.handle_drained(wire.now);
+    assert!(!wire.connection.room_needs_link(), "whoever waits is to be refused");
 }
