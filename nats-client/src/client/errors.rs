@@ -87,7 +87,7 @@ kinds! {
     SubscribeErrorKind {
         /// The subject is not one that can be subscribed to.
         InvalidSubject => "invalid subject",
-        /// The name of the queue group is empty or has spaces.
+        /// The name of the queue group is empty, has spaces or is too long.
         InvalidQueueName => "invalid queue name",
         /// The client is closed or draining.
         Other => "subscribe failed",

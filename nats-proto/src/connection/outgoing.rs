@@ -190,8 +190,8 @@ impl Connection {
         if headers.is_some() && connected && !self.headers_supported() {
             return Err(PublishError::HeadersUnsupported);
         }
-        self.fits_line(subject.len(), reply.map_or(0, <[u8]>::len))
-            .map_err(PublishError::InvalidSubject)?;
+        let words = (subject.len(), reply.map_or(0, <[u8]>::len));
+        self.fits_line(words, PublishError::InvalidSubject, PublishError::InvalidReply)?;
         // The exact length is worth computing only where it decides.
         let parts = subject.len().saturating_add(reply.map_or(0, <[u8]>::len)).saturating_add(size);
         if !self.has_room(Load::of_frame(parts.saturating_add(LINE), payload_len), connected) {
@@ -207,14 +207,24 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether two words of a control line leave room for the numbers behind them.
+    /// Sees that two words of these lengths leave room for the numbers behind them in a control line. If they do not, the
+    /// longer one is at fault.
     #[inline]
-    fn fits_line(&self, subject: usize, other: usize) -> Result<(), InvalidSubject> {
+    fn fits_line<E>(
+        &self,
+        (first, second): (usize, usize),
+        first_is_long: fn(InvalidSubject) -> E,
+        second_is_long: fn(InvalidSubject) -> E,
+    ) -> Result<(), E> {
         // Two lengths, and the spaces.
         const NUMBERS: usize = 32;
-        let len = subject.saturating_add(other);
+        let len = first.saturating_add(second);
         let limit = self.config.max_control_line.saturating_sub(NUMBERS);
-        if len <= limit { Ok(()) } else { Err(InvalidSubject::TooLong { len, limit }) }
+        if len <= limit {
+            return Ok(());
+        }
+        let error = InvalidSubject::TooLong { len, limit };
+        Err(if second > first { second_is_long(error) } else { first_is_long(error) })
     }
 
     /// Subscribes, in a queue group if one is given. Without a link, with the next one.
@@ -309,8 +319,9 @@ impl Connection {
         if let Some(queue) = queue {
             subject::validate_queue_group(queue).map_err(SubscribeError::InvalidQueueGroup)?;
         }
-        self.fits_line(subject.len(), queue.map_or(0, str::len))
-            .map_err(SubscribeError::InvalidSubject)?;
+        let words = (subject.len(), queue.map_or(0, str::len));
+        let (first, second) = (SubscribeError::InvalidSubject, SubscribeError::InvalidQueueGroup);
+        self.fits_line(words, first, second)?;
         Ok(self.subscriptions.insert(subject, queue))
     }
 

@@ -69,7 +69,31 @@ fn subjects_that_no_control_line_can_hold_are_refused() {
     let refused = wire.connection.subscribe(&too_long, None);
     assert_eq!(refused, Err(SubscribeError::InvalidSubject(error.clone())));
     let refused = wire.connection.subscribe("a", Some(&fits));
-    assert_eq!(refused, Err(SubscribeError::InvalidSubject(error)));
+    assert_eq!(refused, Err(SubscribeError::InvalidQueueGroup(error)));
+}
+
+#[test]
+fn the_longer_of_two_words_is_the_one_that_is_too_long() {
+    let mut wire = Wire::connected(config());
+    let error = InvalidSubject::TooLong { len: 4065, limit: 4064 };
+    let payload = Bytes::new();
+    for (subject, other) in [(2_032, 2_033), (2_033, 2_032), (4_064, 1), (1, 4_064)] {
+        let (long, subject, other) = (other > subject, "a".repeat(subject), "b".repeat(other));
+        let refused = wire
+            .connection
+            .publish(Outgoing { reply: Some(&other), ..Outgoing::new(&subject, &payload) });
+        let expected = match long {
+            true => PublishError::InvalidReply(error.clone()),
+            false => PublishError::InvalidSubject(error.clone()),
+        };
+        assert_eq!(refused, Err(expected));
+        let refused = wire.connection.subscribe(&subject, Some(&other));
+        let expected = match long {
+            true => SubscribeError::InvalidQueueGroup(error.clone()),
+            false => SubscribeError::InvalidSubject(error.clone()),
+        };
+        assert_eq!(refused, Err(expected));
+    }
 }
 
 #[test]
