@@ -25,6 +25,9 @@ use crate::trace;
 /// What a request still waits for that is not accepted in time.
 pub(super) const NO_ROOM: &str = "there was no room in the buffer";
 
+/// What it waits for afterwards.
+const NO_REPLY: &str = "no reply came";
+
 /// A request, with what differs from the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -163,14 +166,17 @@ impl Client {
         let _ = replies.unsubscribe_after(1).await;
         let mut timer =
             timeout.map(|timeout| Timer::new(&*self.handle, self.handle.now() + timeout));
-        let exchange = async {
-            self.publish_message(OutboundMessage { reply: Some(inbox), ..message }).await?;
+        let accepted = async {
+            let message = OutboundMessage { reply: Some(inbox), ..message };
+            Ok(self.publish_message(message).await?)
+        };
+        within(timer.as_mut(), accepted, || timed_out(NO_ROOM, timeout)).await?;
+        let reply = async {
             let reply = next(&mut replies).await;
             let capacity = self.handle.settings.subscription.bytes;
             reply.ok_or_else(|| inbox_ended(replies.end_reason(), capacity))
         };
-        let late = || timed_out("no reply came", timeout);
-        match within(timer.as_mut(), exchange, late).await? {
+        match within(timer.as_mut(), reply, || timed_out(NO_REPLY, timeout)).await? {
             message if message.is_no_responders() => {
                 Err(RequestError::new(RequestErrorKind::NoResponders))
             }
@@ -321,7 +327,7 @@ impl Future for Reply<'_> {
                 Poll::Ready(match outcome {
                     Ok(mut reply) => Ok(Message::from_frame(&mut reply.chunk, &reply.frame)),
                     Err(connection::RequestError::TimedOut) => {
-                        Err(timed_out("no reply came", this.timeout))
+                        Err(timed_out(NO_REPLY, this.timeout))
                     }
                     Err(error) => Err(error.into()),
                 })

@@ -3,14 +3,16 @@
 use std::error::Error as _;
 use std::mem::discriminant;
 use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
 use nats_proto::ServerError;
 use nats_proto::connection::{self, PublishError};
 
-use super::rig::Rig;
+use super::rig::{Rig, pass, virtual_now};
 use super::{connect, poll, settle};
 use crate::client::{InboxError, RequestError, ResponsesEnd};
 use crate::testing::{block_on, options};
@@ -93,6 +95,27 @@ fn a_full_buffer_refuses_requests_with_the_same_error_whatever_their_inbox() {
     let rig = Rig::new(options);
     let full = expect(errors(&rig.client, "a", None, 100), RequestErrorKind::Other);
     assert!(matches!(full, PublishError::BufferFull { connected: false, .. }), "{full:?}");
+}
+
+#[test]
+fn a_request_says_what_it_has_waited_for_in_vain_whatever_its_inbox() {
+    const SECOND: Duration = Duration::from_secs(1);
+    for (kept, expected) in [(60, "there was no room in the buffer"), (1_000, "no reply came")] {
+        for own in [false, true] {
+            let rig = Rig::with_clock(options().pending_limit(kept), virtual_now);
+            let payload = Bytes::from_static(&[b'x'; 100]);
+            let mut request = Request::new().payload(payload).timeout(Some(SECOND));
+            request.inbox = own.then(|| rig.client.new_inbox());
+            let mut asked = pin!(rig.client.send_request("a", request));
+            assert!(poll(asked.as_mut()).is_pending());
+            pass(SECOND);
+            rig.drive();
+            let Poll::Ready(Err(error)) = poll(asked.as_mut()) else { panic!("it goes on") };
+            assert_eq!(error.kind(), RequestErrorKind::TimedOut);
+            let text = error.to_string();
+            assert!(text.contains(&format!("{expected} within 1s")), "own: {own}, {text}");
+        }
+    }
 }
 
 #[test]
