@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use nats_proto::Connection;
 use nats_proto::connection::State as CoreState;
+
+use crate::shared::Core;
 
 /// Whether a client is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +30,13 @@ pub enum ShouldFlush {
 }
 
 impl State {
-    pub(crate) fn of(conn: &Connection) -> Self {
-        match conn.state() {
+    pub(crate) fn of(core: &Core) -> Self {
+        match core.conn.state() {
+            // The connection may not know that nobody drives it any more.
+            _ if core.ended.is_some() => Self::Disconnected,
             CoreState::Connected | CoreState::Draining => Self::Connected,
             CoreState::Closed => Self::Disconnected,
-            _ if conn.statistics().connects == 0 => Self::Pending,
+            _ if core.conn.statistics().connects == 0 => Self::Pending,
             _ => Self::Disconnected,
         }
     }

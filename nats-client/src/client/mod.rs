@@ -305,7 +305,7 @@ impl Client {
 
     /// Whether the client is connected.
     pub fn connection_state(&self) -> State {
-        State::of(&self.handle.lock().conn)
+        State::of(&self.handle.lock())
     }
 
     /// What the connected (or last connected) server says of itself; empty before the first connection.

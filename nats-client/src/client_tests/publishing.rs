@@ -219,6 +219,7 @@ fn a_driver_that_panics_leaves_nobody_waiting() {
     let mut another = rig.client.publish_with_headers("a", headers, Bytes::new());
     assert!(matches!(poll(&mut another), Poll::Ready(Err(_))));
     assert!(block_on(rig.client.request("a", Bytes::new())).is_err());
+    assert_eq!(rig.client.connection_state(), State::Disconnected);
 }
 
 #[test]
