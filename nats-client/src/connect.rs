@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nats_proto::connection::{Connection, DialError, DisconnectReason};
+use nats_proto::connection::{Connection, DialError, DisconnectReason, TlsMode};
 use nats_proto::{Instant, Scheme, ServerAddr, ServerError};
 
 use crate::client::Client;
@@ -101,6 +101,8 @@ pub(crate) struct Limits {
     pub(crate) connect_timeout: Duration,
     /// Bytes of the client's name.
     pub(crate) name: usize,
+    /// When streams are encrypted.
+    pub(crate) tls: TlsMode,
 }
 
 impl Startup {
@@ -151,9 +153,8 @@ impl Startup {
             return ConnectError::with_source(ConnectErrorKind::Io, "the client was closed");
         };
         // Where one has got farther, that is what there is to look at.
-        let never = |failure: &Failure| failure.dialling || matches!(failure.error, Core::Dial(_));
-        let nowhere = self.failures.iter().all(never);
-        let (kind, hint) = explain(error, nowhere, limits);
+        let reached = self.failures.iter().map(|failure| failure.reached(limits)).max();
+        let (kind, hint) = explain(error, reached.unwrap_or(Reached::Nothing), limits);
         let mut text = String::new();
         for failure in &self.failures {
             text.push_str(&format!(
@@ -170,13 +171,44 @@ impl Startup {
     }
 }
 
+/// How far an attempt has come at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reached {
+    /// There was no stream.
+    Nothing,
+    /// There may have been one, and not what had to come on top of it before the server speaks.
+    Stream,
+    /// There was a stream to a server that could have spoken.
+    Server,
+}
+
 impl Failure {
+    fn reached(&self, limits: &Limits) -> Reached {
+        use nats_proto::connection::ConnectError as Core;
+        match self.error {
+            Core::Dial(_) => Reached::Nothing,
+            _ if !self.dialling => Reached::Server,
+            _ if self.on_top(limits).is_some() => Reached::Stream,
+            _ => Reached::Nothing,
+        }
+    }
+
+    /// What belongs to opening the stream beside the stream.
+    fn on_top(&self, limits: &Limits) -> Option<&'static str> {
+        match self.server.scheme_kind() {
+            Scheme::Wss => Some("TLS and a WebSocket"),
+            Scheme::Ws => Some("a WebSocket"),
+            _ => (limits.tls == TlsMode::First).then_some("TLS"),
+        }
+    }
+
     /// What happened.
     fn told(&self, limits: &Limits) -> String {
         let limit = limits.connect_timeout;
         match &self.error {
             nats_proto::connection::ConnectError::TimedOut if self.dialling => {
-                format!("there was no stream to it within {limit:?}")
+                let on_top = self.on_top(limits).map(|what| format!(" with {what}"));
+                format!("there was no stream{} to it within {limit:?}", on_top.unwrap_or_default())
             }
             nats_proto::connection::ConnectError::TimedOut => {
                 format!("the handshake did not end within {limit:?}")
@@ -186,10 +218,10 @@ impl Failure {
     }
 }
 
-/// The kind of a failure, and what its reader may look at. `nowhere` if there never was a stream to a server.
+/// The kind of a failure, and what its reader may look at. `reached` is what the attempt that came farthest has.
 fn explain(
     error: &nats_proto::connection::ConnectError,
-    nowhere: bool,
+    reached: Reached,
     limits: &Limits,
 ) -> (ConnectErrorKind, &'static str) {
     use nats_proto::connection::ConnectError as Core;
@@ -228,9 +260,14 @@ fn explain(
         Core::Lost(DisconnectReason::Server(_)) => {
             (ConnectErrorKind::Io, "check the limits and the log of the server")
         }
-        Core::TimedOut if nowhere => (
+        Core::TimedOut if reached == Reached::Nothing => (
             ConnectErrorKind::TimedOut,
             "check that the address is right and that no firewall is in between, or give it more connection_timeout",
+        ),
+        Core::TimedOut if reached == Reached::Stream => (
+            ConnectErrorKind::TimedOut,
+            "check that what the address and tls_first say is what listens there and that no firewall is in between, or \
+             give it more connection_timeout",
         ),
         Core::TimedOut => (
             ConnectErrorKind::TimedOut,

@@ -76,9 +76,14 @@ impl Transport {
     ) -> Result<Box<dyn Stream>, DialError> {
         #[cfg(feature = "websocket")]
         if server.is_websocket() {
+            use nats_proto::connection::DisconnectReason;
             return match crate::websocket::upgrade(stream, server, &self.websocket).await {
                 Ok(stream) => Ok(Box::new(stream)),
-                Err(error) => Err(DialError::Io(error.to_string())),
+                // What a server says against the client's certificate comes with the first bytes that are read.
+                Err(error) => Err(match crate::tls::lost(&error) {
+                    DisconnectReason::Tls(text) => DialError::Tls(TlsError::Handshake(text)),
+                    _ => DialError::Io(error.to_string()),
+                }),
             };
         }
         debug_assert!(!server.is_websocket(), "refused before");

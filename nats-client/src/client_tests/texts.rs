@@ -39,6 +39,30 @@ fn a_connect_that_takes_too_long_says_how_long_and_how_far_it_came() {
 }
 
 #[test]
+#[cfg(all(feature = "tls", feature = "websocket"))]
+fn a_connect_that_takes_too_long_says_what_the_stream_was_to_be() {
+    for (scheme, first, expected) in [
+        ("ws", false, "no stream with a WebSocket to it within 5ms"),
+        ("wss", false, "no stream with TLS and a WebSocket to it within 5ms"),
+        ("nats", true, "no stream with TLS to it within 5ms"),
+        ("nats", false, "no stream to it within 5ms"),
+    ] {
+        let mut options = options().connection_timeout(Duration::from_millis(5));
+        options = options.dialer(|_| std::future::pending::<io::Result<FakeStream>>());
+        if first {
+            options = options.tls_first();
+        }
+        let error = block_on(options.connect(format!("{scheme}://127.0.0.1:1"))).expect_err("late");
+        assert_eq!(error.kind(), ConnectErrorKind::TimedOut);
+        let text = error.to_string();
+        assert!(text.contains(expected), "{text}");
+        // There may have been one.
+        let is_plain = scheme == "nats" && !first;
+        assert_eq!(text.contains("listens there"), !is_plain, "{text}");
+    }
+}
+
+#[test]
 fn a_name_that_is_too_long_is_told_from_credentials_that_are() {
     let refusal = |options: ConnectOptions<Fake>| {
         let server = FakeServer::new();

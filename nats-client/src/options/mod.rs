@@ -141,8 +141,9 @@ impl<R: Runtime> ConnectOptions<R> {
         let mut config = self.config;
         config.servers = servers;
         let name = config.name.as_ref().map_or(0, String::len);
-        self.settings.limits = Limits { connect_timeout: config.connect_timeout, name };
-        config.tls = self.transport.tls.mode;
+        let tls = self.transport.tls.mode;
+        self.settings.limits = Limits { connect_timeout: config.connect_timeout, name, tls };
+        config.tls = tls;
         Parts {
             config,
             settings: self.settings,

@@ -60,6 +60,7 @@ macro_rules! on_every_process {
                     bad_certificates_of_servers,
                     an_authority_that_the_system_does_not_know,
                     certificates_of_clients_that_are_missing_or_foreign,
+                    a_certificate_that_is_missing_where_websockets_want_one,
                     a_server_without_tls_if_it_is_required,
                     a_server_that_is_full_is_quoted_and_not_believed,
                     a_server_that_wants_tls_first_from_a_client_that_waits,

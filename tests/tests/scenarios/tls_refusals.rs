@@ -8,7 +8,7 @@ use nats_client::rustls::version::TLS13;
 use nats_client::{ConnectErrorKind, ConnectOptions, Notice};
 use nats_tests::certificates::{Authority, Certificate, Validity};
 use nats_tests::proxy::Proxy;
-use nats_tests::server::{Options, RawConnection, RealServer, Release, TestServer};
+use nats_tests::server::{Options, RawConnection, RealServer, Release, ReservedPort, TestServer};
 
 use crate::support::{Env, Events, Rt, until};
 use crate::tls::{self, Setup, url};
@@ -124,6 +124,26 @@ pub(crate) async fn certificates_of_clients_that_are_missing_or_foreign<R: Rt>(
         // The client may have taken the handshake for done, and introduced itself within it.
         server.refuses(options, ("tls", "localhost"), "add_client_certificate", is_tls).await;
     }
+}
+
+pub(crate) async fn a_certificate_that_is_missing_where_websockets_want_one<R: Rt>(
+    env: Env<R, Release>,
+) {
+    let setup = Setup::new();
+    let [certificate, key, roots] =
+        ["server.pem", "server.key", "roots.pem"].map(|name| setup.files.path(name));
+    let port = ReservedPort::new();
+    let websocket = format!(
+        "websocket {{ listen: \"127.0.0.1:{}\"\n\
+         tls {{ cert_file: {certificate:?}, key_file: {key:?}, ca_file: {roots:?}, verify: true }} }}",
+        port.port()
+    );
+    let _server = RealServer::start(env.kind, &Options::new().extra(&websocket));
+    let url = format!("wss://localhost:{}", port.port());
+    refused(setup.trusting(&env), &url, "add_client_certificate").await;
+    let own = setup.authority.issue(&["client"]);
+    let options = setup.trusting(&env).add_client_certificate_pem(&own.pem, &own.key_pem);
+    options.connect(&url).await.unwrap().flush().await.unwrap();
 }
 
 pub(crate) async fn a_server_without_tls_if_it_is_required<R: Rt>(env: Env<R, Release>) {
