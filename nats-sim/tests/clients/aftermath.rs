@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use nats_client::connection::State;
 use nats_client::{Client, Request, RequestErrorKind};
 use nats_sim::{Dials, Weather};
@@ -11,6 +12,8 @@ use nats_sim::{Dials, Weather};
 use super::application::Worker;
 use super::books::{Known, Phase, payload_of};
 use super::chaos::{Held, MOST_CLIENTS, check_publishers};
+use super::flood::flood;
+use super::runtime::sleep;
 use super::settings::{self, Limits};
 use super::strict::{Patience, strictly};
 use super::watching::{Waiting, end};
@@ -119,6 +122,7 @@ pub(super) fn errands(held: &Held) {
         let new = world.books.streams() - streams;
         assert!(new == 0 || !world.books.quiet.brokers, "{new} links were given up without need");
     });
+    flood(running(held));
     crowd(held);
 }
 
@@ -271,6 +275,20 @@ fn lose_runtime(held: &Held) {
     assert!(waiting.is_empty(), "something waits for a runtime that is gone: {waiting:?}");
 }
 
+/// Takes its time for what comes, until nothing does: a drain waits for that.
+async fn linger(client: Client, me: usize) {
+    let Ok(mut subscriber) = client.subscribe("t.0").await else {
+        return;
+    };
+    drop(client);
+    let patience = Patience::Time(Duration::from_millis(30));
+    while let Some(Some(_)) = strictly(patience, subscriber.next()).await {
+        let drained = with(|world| world.books.drained.contains(&me));
+        assert!(!drained, "a message after the end of the drain");
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
 /// Everybody leaves, in one way or another, and nothing is left.
 pub(super) fn leave(held: &Held) {
     if below(4) == 0 {
@@ -279,6 +297,12 @@ pub(super) fn leave(held: &Held) {
     let clients = std::mem::take(&mut *held.lock().expect("nobody panics with it"));
     with(|world| world.books.phase = Phase::End);
     // Some subscribers still have something to do when their clients end.
+    for (me, (client, _)) in &clients {
+        if below(2) == 0 {
+            spawn(Box::pin(linger(client.clone(), *me)), false);
+        }
+    }
+    run_for(Duration::from_millis(2));
     for (me, (client, _)) in &clients {
         for _ in 0..below(20) {
             let id = with(|world| world.books.next_id(*me));

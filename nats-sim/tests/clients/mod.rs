@@ -6,6 +6,7 @@ mod application;
 mod books;
 pub(crate) mod chaos;
 mod crowd;
+mod flood;
 mod reader;
 mod runtime;
 mod settings;
