@@ -90,6 +90,22 @@ impl Subscriber {
         Ok(())
     }
 
+    /// Ends the subscription and gives nothing more out, not even what has come: what waits for it is gone.
+    pub(crate) fn leave(&mut self) {
+        self.hand = None;
+        let missed = self.mailbox.abandon();
+        self.recovered(missed);
+        let id = self.id;
+        self.handle.change(|core| {
+            if core.ended.is_none()
+                && !fault!(DroppedSubscriberStays)
+                && core.conn.unsubscribe(id).is_ok()
+            {
+                core.changes.push(Change::Removed(id));
+            }
+        });
+    }
+
     /// Ends the subscription when it has got `count` messages in all, those before this call among them; at
     /// once if it has got as many already.
     ///
@@ -212,16 +228,6 @@ impl Stream for Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        let missed = self.mailbox.abandon();
-        self.recovered(missed);
-        let id = self.id;
-        self.handle.change(|core| {
-            if core.ended.is_none()
-                && !fault!(DroppedSubscriberStays)
-                && core.conn.unsubscribe(id).is_ok()
-            {
-                core.changes.push(Change::Removed(id));
-            }
-        });
+        self.leave();
     }
 }

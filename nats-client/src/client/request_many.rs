@@ -208,7 +208,8 @@ pub struct Responses {
 }
 
 impl Responses {
-    /// Why the stream has ended; `None` before.
+    /// Why no more replies come; `None` as long as some may. [`Complete`](ResponsesEnd::Complete) comes with the last
+    /// reply that was wanted, anything else with the end of the stream.
     pub fn end(&self) -> Option<ResponsesEnd> {
         self.end
     }
@@ -218,30 +219,35 @@ impl Responses {
         self.received
     }
 
-    fn finish(&mut self, end: ResponsesEnd) -> Poll<Option<Message>> {
+    /// Gives nothing more out. What has come beyond that, or still comes, would wait for nobody for as long as this is held,
+    /// hold up the connection, and keep a drain waiting.
+    fn finish(&mut self, end: ResponsesEnd) {
         self.end = Some(end);
-        // What still comes would wait for nobody, for as long as this is held. If the client is closed, the subscription has
-        // ended already.
-        let _ = self.replies.end();
+        self.replies.leave();
         (self.total, self.stall) = (Total::Over, None);
-        Poll::Ready(None)
     }
 
     /// What a message that has come means.
-    fn accept(&mut self, message: Message) -> Poll<Option<Message>> {
+    fn accept(&mut self, message: Message) -> Option<Message> {
         self.stall = None;
         if let Some(status) = message.status {
-            return self.finish(match message.is_no_responders() {
+            self.finish(match message.is_no_responders() {
                 true => ResponsesEnd::NoResponders,
                 false => ResponsesEnd::Status(status),
             });
+            return None;
         }
         if self.sentinel.as_ref().is_some_and(|is_last| is_last(&message)) {
-            return self.finish(ResponsesEnd::Sentinel);
+            self.finish(ResponsesEnd::Sentinel);
+            return None;
         }
         self.received = self.received.saturating_add(1);
         self.left = self.left.map(|left| left.saturating_sub(1));
-        Poll::Ready(Some(message))
+        // Not with the next poll: who has got as many as there are to be may never ask for another.
+        if self.left == Some(0) {
+            self.finish(ResponsesEnd::Complete);
+        }
+        Some(message)
     }
 
     /// Ends the subscription when the time in all is over: replies that come fast enough would keep the stream going.
@@ -268,19 +274,17 @@ impl Stream for Responses {
         if this.end.is_some() {
             return Poll::Ready(None);
         }
-        if this.left == Some(0) {
-            return this.finish(ResponsesEnd::Complete);
-        }
         this.check_total();
         match Pin::new(&mut this.replies).poll_next(cx) {
-            Poll::Ready(Some(message)) => return this.accept(message),
+            Poll::Ready(Some(message)) => return Poll::Ready(this.accept(message)),
             Poll::Ready(None) => {
-                return this.finish(match (&this.total, this.replies.end_reason()) {
+                this.finish(match (&this.total, this.replies.end_reason()) {
                     (Total::Over, _) => ResponsesEnd::TimedOut,
                     (_, Some(EndReason::Drained)) => ResponsesEnd::Drained,
                     (_, Some(EndReason::Refused(_))) => ResponsesEnd::Refused,
                     _ => ResponsesEnd::Closed,
                 });
+                return Poll::Ready(None);
             }
             // What has come is given out before anything else can end the replies.
             Poll::Pending if this.replies.rests() => return Poll::Pending,
@@ -289,13 +293,15 @@ impl Stream for Responses {
         if let Total::Running(timer) = &mut this.total
             && timer.poll(cx).is_ready()
         {
-            return this.finish(ResponsesEnd::TimedOut);
+            this.finish(ResponsesEnd::TimedOut);
+            return Poll::Ready(None);
         }
         if let Some(wait) = this.stall_wait.filter(|_| this.received > 0) {
             let deadline = this.deadline(wait);
             let stall = this.stall.get_or_insert_with(|| Timer::new(this.handle.clone(), deadline));
             if stall.poll(cx).is_ready() {
-                return this.finish(ResponsesEnd::Stalled);
+                this.finish(ResponsesEnd::Stalled);
+                return Poll::Ready(None);
             }
         }
         Poll::Pending

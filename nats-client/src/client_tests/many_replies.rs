@@ -11,6 +11,7 @@ use futures_core::Stream;
 use nats_proto::Message;
 
 use super::rig::{Bell, Rig, poll_for};
+use crate::WhenFull;
 use crate::client::{RequestErrorKind, Responses, ResponsesEnd};
 use crate::testing::{Peer, block_on, options};
 
@@ -112,6 +113,56 @@ fn replies_that_have_ended_have_no_inbox_any_more() {
     assert_eq!(rig.client.subscriptions(), 0);
     rig.drive();
     peer.expect("UNSUB 1\r\n");
+}
+
+/// Sees to it that a client for whom no time passes is drained: nobody is waited for.
+fn expect_drain(rig: &Rig, peer: &mut Peer) {
+    let mut drain = Box::pin(rig.client.drain_within(Duration::from_secs(60)));
+    assert!(poll_for(&rig.bell, &mut drain).is_pending());
+    for _ in 0..2 {
+        rig.drive();
+        assert!(peer.arrived() > 0, "it waits");
+        peer.expect("PING\r\n");
+        peer.send("PONG\r\n");
+    }
+    rig.drive();
+    let Poll::Ready(Ok(left)) = poll_for(&rig.bell, &mut drain) else { panic!("it waits") };
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn replies_beyond_the_last_one_that_is_wanted_hold_up_nobody() {
+    for when_full in [WhenFull::DropNewest, WhenFull::Block] {
+        let options = options().subscription_policy(when_full).subscription_capacity(3);
+        let (rig, mut peer) = Rig::connected_outside_of_time(options);
+        let request = rig.client.request_many().max_messages(1);
+        let mut replies = block_on(request.send("svc", Bytes::new())).expect("a live client");
+        rig.drive();
+        peer.expect("PUB svc ");
+        let inbox = peer.expect(" 0\r\n");
+        peer.send(&format!("MSG {inbox} 1 1\r\na\r\n").repeat(3));
+        rig.drive();
+        assert_eq!(taken(&mut replies).as_deref(), Some(&b"a"[..]));
+        // Nobody asks for another one.
+        assert_eq!((replies.received(), replies.end()), (1, Some(ResponsesEnd::Complete)));
+        expect_drain(&rig, &mut peer);
+        assert_eq!(taken(&mut replies), None);
+    }
+}
+
+#[test]
+fn replies_behind_the_last_one_keep_no_drain_waiting() {
+    let (rig, mut peer) = Rig::connected_outside_of_time(options());
+    let request = rig.client.request_many().until_empty();
+    let mut replies = block_on(request.send("svc", Bytes::new())).expect("a live client");
+    rig.drive();
+    peer.expect("PUB svc ");
+    let inbox = peer.expect(" 0\r\n");
+    peer.send(&format!("MSG {inbox} 1 0\r\n\r\n").repeat(3));
+    rig.drive();
+    assert_eq!(taken(&mut replies), None);
+    assert_eq!((replies.received(), replies.end()), (0, Some(ResponsesEnd::Sentinel)));
+    expect_drain(&rig, &mut peer);
 }
 
 #[test]
