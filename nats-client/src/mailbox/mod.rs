@@ -132,7 +132,9 @@ impl Mailbox {
     /// to `wakers`.
     pub(crate) fn push(&self, chunk: &Bytes, run: &[ServerOp], wakers: &mut Vec<Waker>) -> Pushed {
         let mut inbox = self.lock();
-        if self.is(ABANDONED) {
+        // Before it tells of an end, the driver has left all that came before. Of one that the subscriber has made it may
+        // not know yet, and then nobody looks for more.
+        if self.is(FINISHED | ABANDONED) {
             return Pushed::Done;
         }
         let dropped = match self.bounds.when_full {

@@ -157,6 +157,24 @@ fn the_end_comes_after_the_last_message_and_keeps_its_first_reason() {
 }
 
 #[test]
+fn nothing_comes_behind_the_end() {
+    let mailbox = mailbox(100, 1 << 20);
+    let mut hand = Hand::default();
+    push(&mailbox, &numbers(0..2));
+    assert!(next(&mailbox, &mut hand).is_some());
+    mailbox.finish(None, &mut Vec::new());
+    // The driver has not heard of it.
+    push(&mailbox, &numbers(2..4));
+    assert_eq!(next(&mailbox, &mut hand).as_deref(), Some("1"));
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::End));
+    push(&mailbox, &numbers(4..200));
+    assert!(mailbox.is_consumed());
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::End));
+    let expected = SubscriberStatistics { delivered: 2, ..Default::default() };
+    assert_eq!(mailbox.statistics(), expected, "what is too late was not dropped for want of room");
+}
+
+#[test]
 fn a_lagging_subscriber_does_not_keep_chunks_that_are_mostly_others() {
     let mailbox = mailbox(10_000, 1 << 20);
     let mut others = numbers(0..2_000);
