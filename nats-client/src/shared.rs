@@ -71,6 +71,8 @@ pub(crate) struct Core {
     pub(crate) driver: Option<Waker>,
     /// When the driver will look again by itself, at the latest.
     pub(crate) armed: Option<Instant>,
+    /// The driver reads nothing until a subscriber that holds up the connection has caught up.
+    pub(crate) paused: bool,
     /// Subscriptions that the driver does not know yet, and those it need not know any longer, in order.
     pub(crate) changes: Vec<Change>,
     pub(crate) requests: Requests,
@@ -110,6 +112,7 @@ impl Core {
             conn,
             driver: None,
             armed: None,
+            paused: false,
             changes: Vec::new(),
             requests: Requests::default(),
             flushes: Awaited::default(),
@@ -332,8 +335,9 @@ impl Shared {
         };
         let key = core.requests.insert(id, waker.clone());
         // A lone request is written from here: the driver need not run before the reply comes, unless it would
-        // sleep for too long. With others under way it writes several at once.
-        let lone = core.conn.pending_requests() == 1;
+        // sleep for too long, or reads nothing and has not looked whether it might again. With others under way it writes
+        // several at once.
+        let lone = core.conn.pending_requests() == 1 && !core.paused;
         let timed = core.armed.is_some_and(|armed| armed <= deadline || fault!(LoneRequestIsLate));
         if lone && timed {
             drop(core);

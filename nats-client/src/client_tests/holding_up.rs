@@ -2,12 +2,16 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures_core::Stream;
 
 use super::rig::{Rig, poll, poll_for};
 use crate::testing::{Peer, block_on, options};
 use crate::{Subscriber, WhenFull};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A subscription for which two messages may wait, with four there and more on their way.
 fn blocked() -> (Rig, Peer, Subscriber) {
@@ -103,4 +107,27 @@ fn a_stream_that_breaks_meanwhile_is_replaced() {
     rig.drive();
     assert!(take(&mut subscriber));
     assert_eq!(rig.client.delivery_statistics().connects, 2);
+}
+
+#[test]
+fn the_reply_to_a_lone_request_is_read_as_soon_as_half_is_taken() {
+    // The driver wakes by itself in time for the request, but not for its reply.
+    let options = options().subscription_policy(WhenFull::Block).ping_interval(SECOND);
+    let (rig, mut peer) = Rig::connected_outside_of_time(options);
+    let subscriber = block_on(rig.client.subscription("a").capacity(16).into_future());
+    let mut subscriber = subscriber.expect("a subscription");
+    rig.drive();
+    peer.send(&"MSG a 1 1\r\nx\r\n".repeat(16));
+    rig.drive();
+    assert!((0..8).all(|_| take(&mut subscriber)));
+    assert_eq!(rig.bell.rung(), 0, "the subscriber tells when it takes more");
+    let mut request = Box::pin(rig.client.request("svc", Bytes::new()));
+    assert!(super::poll(request.as_mut()).is_pending());
+    assert!(rig.bell.rung() > 0, "the driver is woken");
+    rig.drive();
+    peer.expect("PUB svc ");
+    let inbox = peer.expect(" 0\r\n");
+    peer.send(&format!("MSG {inbox} 2 2\r\nhi\r\n"));
+    rig.drive();
+    assert!(super::poll(request.as_mut()).is_ready());
 }

@@ -39,6 +39,7 @@ impl<R: Runtime> Driver<R> {
         self.router.apply(&mut core.changes);
         self.router.pace.look_again(now);
         self.tell(&mut core, link, now);
+        core.paused = self.held == Hold::Pause;
         // A moment is not worth telling.
         match self.held {
             Hold::Pause if !fault!(PauseIsNotTold) => core.conn.handle_pause(),

@@ -14,8 +14,9 @@ pub enum WhenFull {
     /// subscriber has begun to give out (at most 16, and a quarter of what may wait, or a single larger one) stay. A
     /// message that does not fit beside them is dropped itself, and pushes nothing out.
     DropOldest,
-    /// Nothing is dropped: the client reads nothing more from the server until at most half of what may wait
-    /// is left. What one read has brought is taken in, so that the limits may be exceeded by one read buffer.
+    /// Nothing is dropped: the client reads nothing more from the server until at most half of what may wait is left. It looks
+    /// for that whenever the subscriber has given out another quarter of what may wait, or a message that is larger, and with
+    /// every request. What one read has brought is taken in, so that the limits may be exceeded by one read buffer.
     ///
     /// Meanwhile *nothing* comes in on the connection: no message for any other subscription, no reply, no end of
     /// a flush. A server keeps only so much for a client that does not read (a `nats-server` by default 64 MiB,
@@ -67,6 +68,12 @@ impl Bounds {
             }
             WhenFull::DropOldest => None,
         }
+    }
+
+    /// How many messages and bytes a subscriber may give out, if they are more than one message, before it sees whether the
+    /// driver can go on: where that is for no longer than a moment, any number.
+    pub(super) fn stretch(&self) -> Option<(usize, usize)> {
+        (self.when_full == WhenFull::Block).then_some((self.messages / 4, self.bytes / 4))
     }
 
     /// Whether so much leaves half of the room.

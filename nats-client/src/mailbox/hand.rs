@@ -7,8 +7,8 @@ use nats_proto::subject::Short;
 use nats_proto::wire::{Chunk, MessageFrame};
 use nats_proto::{Message, Subject};
 
-use super::Mailbox;
 use super::batch::{Batch, Segment};
+use super::{Bounds, Mailbox};
 use crate::frames::{COPIED, PAGE, cost, extent, moved};
 
 /// What a subscriber has taken out of its mailbox.
@@ -61,6 +61,17 @@ fn copied<'a>(chunk: &'a [u8], frame: &MessageFrame) -> &'a [u8] {
     chunk.get(start..end).unwrap_or_default()
 }
 
+/// The first messages that are no more than this in number and bytes, but one in any case.
+fn first(frames: &[MessageFrame], (messages, bytes): (usize, usize)) -> &[MessageFrame] {
+    let mut size = 0_usize;
+    let fits = |frame: &&MessageFrame| {
+        size = size.saturating_add(cost(frame));
+        size <= bytes
+    };
+    let count = frames.iter().take(messages.min(PAGE_MESSAGES)).take_while(fits).count();
+    frames.get(..count.max(1)).unwrap_or(frames)
+}
+
 /// Subject and reply subject.
 #[inline(always)]
 fn texts(chunk: &mut Chunk, frame: &MessageFrame) -> (Subject, Option<Subject>) {
@@ -75,10 +86,10 @@ impl Hand {
     pub(crate) fn advance(&mut self, mailbox: &Mailbox) -> Option<bool> {
         let mut eased = false;
         if self.next >= self.page.end {
-            if !self.turn_page() {
+            if !self.turn_page(&mailbox.bounds) {
                 return None;
             }
-            eased = mailbox.may_ease();
+            eased = mailbox.may_ease(self.batch.frames.get(self.next));
         }
         let frame = self.batch.frames.get(self.next)?;
         self.next = self.next.wrapping_add(1);
@@ -154,7 +165,7 @@ impl Hand {
     /// Copies the next small messages, all of the same segment. False, and nothing done, if the subscriber must rest.
     #[cold]
     #[inline(never)]
-    fn turn_page(&mut self) -> bool {
+    fn turn_page(&mut self, bounds: &Bounds) -> bool {
         if self.must_rest() {
             return false;
         }
@@ -171,7 +182,12 @@ impl Hand {
         };
         let mut bytes = BytesMut::new();
         let mut count = 0;
-        let frames = self.batch.frames.get(self.next..*end).unwrap_or_default();
+        let mut frames = self.batch.frames.get(self.next..*end).unwrap_or_default();
+        if let Some(most) = bounds.stretch()
+            && (frames.len() > most.0 || self.batch.bytes > most.1)
+        {
+            frames = first(frames, most);
+        }
         // A whole page for each message that comes alone would be much to allocate, and to keep.
         let room = match frames.len() <= FEW {
             true => frames.iter().map(|frame| copied(chunk, frame).len()).sum(),

@@ -19,7 +19,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use nats_proto::connection::EndReason;
-use nats_proto::wire::ServerOp;
+use nats_proto::wire::{MessageFrame, ServerOp};
 
 use crate::faults::fault;
 use crate::frames::{cost, cost_of, frame};
@@ -249,7 +249,7 @@ impl Mailbox {
     /// Whether the driver must not read for now.
     pub(crate) fn holds_up(&self) -> bool {
         let inbox = self.lock();
-        let holds_up = !self.is(FINISHED | ABANDONED) && !self.has_eased(&inbox);
+        let holds_up = !self.is(FINISHED | ABANDONED) && !self.has_eased(&inbox, (0, 0));
         if !holds_up {
             self.in_vain.store(0, Ordering::Relaxed);
             self.watched.fetch_and(!BLOCKS, Ordering::SeqCst);
@@ -366,15 +366,17 @@ impl Mailbox {
         self.watched.load(Ordering::SeqCst) != 0 && !fault!(ConsumedIsNotTold)
     }
 
-    /// Whether the driver may be waiting for what is held and waits to be no more than this. It is always told when
-    /// the subscriber has nothing in hand; this lets it go on earlier.
-    fn may_ease(&self) -> bool {
-        self.watched.load(Ordering::Relaxed) & BLOCKS != 0 && self.has_eased(&self.lock())
+    /// Whether the driver may be waiting for what is held and waits to be no more than this without the message that comes
+    /// next. It is always told when the subscriber has nothing in hand; this lets it go on earlier.
+    fn may_ease(&self, next: Option<&MessageFrame>) -> bool {
+        self.watched.load(Ordering::Relaxed) & BLOCKS != 0
+            && self.has_eased(&self.lock(), (1, next.map_or(0, cost)))
     }
 
-    /// Whether what held up the driver does no longer.
-    fn has_eased(&self, inbox: &Inbox) -> bool {
+    /// Whether what held up the driver does no longer, without so many messages and bytes.
+    fn has_eased(&self, inbox: &Inbox, less: (usize, usize)) -> bool {
         let (messages, bytes) = self.waiting(inbox);
+        let (messages, bytes) = (messages.saturating_sub(less.0), bytes.saturating_sub(less.1));
         self.bounds.hold_up().is_none_or(|most| most.is_half(messages, bytes))
     }
 

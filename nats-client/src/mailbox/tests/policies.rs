@@ -181,18 +181,36 @@ fn the_driver_hears_once_that_it_is_to_wait_however_many_runs_a_batch_has() {
 
 #[test]
 fn the_driver_is_told_of_room_before_the_last_message() {
-    let mailbox = with(100, 1 << 20, WhenFull::Block);
-    let mut hand = Hand::default();
-    // A page holds about sixteen of these.
-    let _ = push_all(&mailbox, &vec!["x".repeat(250); 100]);
-    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
-    let mut told = Vec::new();
-    while let Some(tell) = hand.advance(&mailbox) {
-        if tell {
-            told.push((mailbox.statistics().pending_messages, mailbox.holds_up()));
+    // A page has room for about sixteen of the largest, and for all of the smallest.
+    for (size, first) in [(250, 100), (1, 100), (1, 99), (1, 60), (1, 1), (5_000, 99)] {
+        let mailbox = with(100, 1 << 20, WhenFull::Block);
+        let mut hand = Hand::default();
+        let _ = push_all(&mailbox, &vec!["x".repeat(size); first]);
+        assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
+        // One page is begun before there are too many.
+        assert!(hand.advance(&mailbox).is_some());
+        let _ = push_all(&mailbox, &vec!["x".repeat(size); 101 - first]);
+        let mut told = Vec::new();
+        while hand.has_more()
+            || matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(_))
+        {
+            if hand.advance(&mailbox) == Some(true) && !mailbox.holds_up() {
+                told.push(mailbox.statistics().pending_messages);
+            }
         }
+        assert!(matches!(told[..], [25..=50]), "{told:?} of {size} bytes, {first} at first");
     }
-    assert!(matches!(told[..], [(1..=50, false)]), "{told:?}");
+}
+
+#[test]
+fn the_driver_is_told_of_room_in_bytes_before_the_last_message() {
+    let mailbox = with(1_000, 100_000, WhenFull::Block);
+    let mut hand = Hand::default();
+    assert_eq!(push_all(&mailbox, &vec![costing(1_000); 100]), Pushed::Blocks);
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
+    let told = std::iter::from_fn(|| hand.advance(&mailbox)).take_while(|told| !told).count();
+    assert!((49..75).contains(&told), "{told}");
+    assert!(!mailbox.holds_up());
 }
 
 #[test]
