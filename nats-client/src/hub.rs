@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,25 +54,20 @@ impl NoticeHub {
         self.lock().queues.retain(|other| !Arc::ptr_eq(other, queue));
     }
 
-    /// Tells everyone. Wakes tasks: not to be called under a lock.
+    /// Tells everyone. With [`Notice::Closed`] everyone ends who has seen all before it. Wakes tasks: not to be called under
+    /// a lock.
     pub(crate) fn emit(&self, notice: Notice) {
-        if !self.listening.load(Ordering::Acquire) {
+        let queues = if notice == Notice::Closed {
+            let mut listeners = self.lock();
+            listeners.closed = true;
+            mem::take(&mut listeners.queues)
+        } else if self.listening.load(Ordering::Acquire) {
+            self.lock().queues.clone()
+        } else {
             return;
-        }
-        let queues = self.lock().queues.clone();
+        };
         for queue in queues {
             queue.push(notice.clone());
-        }
-    }
-
-    /// Lets everyone end who has seen all notices. Wakes tasks.
-    pub(crate) fn close(&self) {
-        let mut listeners = self.lock();
-        listeners.closed = true;
-        let queues = std::mem::take(&mut listeners.queues);
-        drop(listeners);
-        for queue in queues {
-            queue.close();
         }
     }
 
@@ -103,22 +99,15 @@ impl NoticeQueue {
         // A single one may be as large as the limits of the protocol let it be.
         let too_large = bytes > QUEUE_BYTES && !queue.notices.is_empty();
         let is_full = queue.notices.len() >= QUEUE_LIMIT || too_large;
-        if queue.closed || (is_full && notice != Notice::Closed) {
+        let is_last = notice == Notice::Closed;
+        if queue.closed || (is_full && !is_last) {
             return;
         }
+        // At once: others who found the queue open may be about to tell of something.
+        queue.closed = is_last;
         queue.bytes = bytes;
         queue.notices.push_back((notice, size));
         let waker = if fault!(NoticeWakesNobody) { None } else { queue.waker.take() };
-        drop(queue);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn close(&self) {
-        let mut queue = self.lock();
-        queue.closed = true;
-        let waker = queue.waker.take();
         drop(queue);
         if let Some(waker) = waker {
             waker.wake();
@@ -221,10 +210,13 @@ impl Stream for Events {
 mod tests {
     use super::*;
 
+    fn poll(notices: &mut Notices) -> Poll<Option<Notice>> {
+        Pin::new(notices).poll_next(&mut Context::from_waker(Waker::noop()))
+    }
+
     fn waiting(notices: &mut Notices) -> Vec<Notice> {
-        let mut cx = Context::from_waker(Waker::noop());
         let mut seen = Vec::new();
-        while let Poll::Ready(Some(notice)) = Pin::new(&mut *notices).poll_next(&mut cx) {
+        while let Poll::Ready(Some(notice)) = poll(notices) {
             seen.push(notice);
         }
         seen
@@ -252,9 +244,20 @@ mod tests {
             hub.emit(Notice::Connected);
         }
         hub.emit(Notice::Closed);
-        hub.close();
         let seen = waiting(&mut notices);
         assert_eq!((seen.len(), seen.last()), (QUEUE_LIMIT + 1, Some(&Notice::Closed)));
+    }
+
+    #[test]
+    fn nothing_comes_behind_the_end() {
+        let hub = Arc::new(NoticeHub::default());
+        let mut notices = Notices::new(&hub);
+        hub.emit(Notice::Closed);
+        // Of a subscriber that is late.
+        hub.emit(Notice::SlowConsumerRecovered { sid: 1, dropped: 2 });
+        assert_eq!(waiting(&mut notices), [Notice::Closed]);
+        assert_eq!(poll(&mut notices), Poll::Ready(None));
+        assert_eq!(poll(&mut Notices::new(&hub)), Poll::Ready(None));
     }
 
     #[test]
@@ -279,7 +282,7 @@ mod tests {
     #[test]
     fn who_comes_after_the_end_gets_nothing_and_does_not_wait() {
         let hub = Arc::new(NoticeHub::default());
-        hub.close();
+        hub.emit(Notice::Closed);
         let mut late = Notices::new(&hub);
         let mut cx = Context::from_waker(Waker::noop());
         assert_eq!(Pin::new(&mut late).poll_next(&mut cx), Poll::Ready(None));

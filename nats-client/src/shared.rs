@@ -378,13 +378,6 @@ impl Shared {
         }
     }
 
-    /// Tells of the end of an episode of dropped messages, if there is one. Not to be called under the lock.
-    pub(crate) fn emit_recovered(&self, sid: u64, missed: Option<u64>) {
-        if let Some(dropped) = missed {
-            self.emit(Notice::SlowConsumerRecovered { sid, dropped });
-        }
-    }
-
     /// Tells everyone who wants to know. Not to be called under the lock.
     pub(crate) fn emit(&self, notice: Notice) {
         trace::notice(&notice);

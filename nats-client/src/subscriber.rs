@@ -194,7 +194,7 @@ impl Subscriber {
     }
 
     fn recovered(&self, missed: Option<u64>) {
-        self.handle.emit_recovered(self.id.sid(), missed);
+        self.mailbox.tell_recovered(self.id.sid(), missed, |notice| self.handle.emit(notice));
     }
 }
 

@@ -58,10 +58,9 @@ impl<R: Runtime> Driver<R> {
         drop((garbage, driver, unwritten));
         wake_all(wakers);
         for (sid, dropped) in missed {
-            self.shared.emit_recovered(sid, Some(dropped));
+            self.shared.emit(Notice::SlowConsumerRecovered { sid, dropped });
         }
         self.shared.emit(Notice::Closed);
-        self.shared.notices.close();
     }
 }
 

@@ -39,7 +39,10 @@ impl<R: Runtime> Driver<R> {
             CoreEvent::SubscriptionEnded { subscription, reason } => {
                 self.undrained += usize::from(reason == EndReason::Closed);
                 let missed = self.router.finish(subscription, reason, &mut self.batch.wakers);
-                shared.emit_recovered(subscription.sid(), missed);
+                if let Some(dropped) = missed {
+                    let sid = subscription.sid();
+                    shared.emit(Notice::SlowConsumerRecovered { sid, dropped });
+                }
             }
             CoreEvent::LameDuck => shared.emit(Notice::LameDuckMode),
             CoreEvent::ServerError(error) => shared.emit(Notice::ServerError(error)),

@@ -212,8 +212,7 @@ impl<R: Runtime> Driver<R> {
         batch.deliveries.clear();
         batch.ops.clear();
         for (sid, mailbox) in batch.slow.drain(..) {
-            self.shared.emit(Notice::SlowConsumer { sid });
-            self.shared.emit_recovered(sid, mailbox.told());
+            mailbox.tell_slow(sid, |notice| self.shared.emit(notice));
         }
         let mut closed = None;
         let mut events = mem::take(&mut self.batch.events);

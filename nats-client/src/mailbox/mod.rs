@@ -77,7 +77,7 @@ struct Inbox {
 pub(crate) enum Pushed {
     /// Nothing that the driver need know.
     Done,
-    /// An episode of dropped messages has begun: tell of it, and then call [`Mailbox::told`].
+    /// An episode of dropped messages has begun: [tell](Mailbox::tell_slow) of it.
     Slow,
     /// The driver must not read until [`Mailbox::holds_up`] is false.
     Blocks,
@@ -168,16 +168,6 @@ impl Mailbox {
         Pushed::Done
     }
 
-    /// Counts dropped messages. True if an episode begins with them.
-    fn drop_more(&self, inbox: &mut Inbox, count: u64) -> bool {
-        let (messages, bytes) = self.waiting(inbox);
-        let lags = !self.bounds.is_half(messages, bytes);
-        let resumed = inbox.kept.saturating_add(u64::from(!lags));
-        let rare = inbox.rare();
-        rare.resumed = resumed;
-        rare.drop_more(count)
-    }
-
     /// Appends the messages of a run for which there is room, each as if it came alone. Says for how many there is none.
     fn push_what_fits(&self, inbox: &mut Inbox, chunk: &Bytes, run: &[ServerOp]) -> u64 {
         let (messages, bytes) = self.waiting(inbox);
@@ -233,17 +223,6 @@ impl Mailbox {
         }
         wakers.extend(inbox.waker.take().filter(|_| !fault!(EndIsNotTold)));
         inbox.rare.as_mut()?.end_episode()
-    }
-
-    /// The beginning of an episode was told. Gives its number if it is over already.
-    pub(crate) fn told(&self) -> Option<u64> {
-        let mut inbox = self.lock();
-        let (messages, bytes) = self.waiting(&inbox);
-        let caught_up = self.bounds.is_half(messages, bytes) && inbox.has_resumed();
-        let over = caught_up || self.is(FINISHED | ABANDONED);
-        let rare = inbox.rare.as_mut()?;
-        rare.tell();
-        if over { rare.end_episode() } else { None }
     }
 
     /// Whether the driver must not read for now.

@@ -1,9 +1,12 @@
 //! Tests of the mailbox alone.
 
+use std::cell::RefCell;
+
 use nats_proto::{wire::ServerDecoder, wire::ServerOps};
 
 use super::batch::SHARED_SEGMENTS;
 use super::*;
+use crate::notice::Notice;
 use bytes::BytesMut;
 
 mod policies;
@@ -45,9 +48,29 @@ fn push(mailbox: &Mailbox, payloads: &[String]) -> bool {
     let (chunk, messages) = batch(payloads);
     let slow = mailbox.push(&chunk, &messages, &mut Vec::new()) == Pushed::Slow;
     if slow {
-        assert_eq!(mailbox.told(), None, "it is not over yet");
+        assert_eq!(told_slow(mailbox), [BEGUN], "it is not over yet");
     }
     slow
+}
+
+const BEGUN: Notice = Notice::SlowConsumer { sid: 1 };
+
+fn ended(dropped: u64) -> Notice {
+    Notice::SlowConsumerRecovered { sid: 1, dropped }
+}
+
+/// What is told of an episode that begins.
+fn told_slow(mailbox: &Mailbox) -> Vec<Notice> {
+    let told = RefCell::new(Vec::new());
+    mailbox.tell_slow(1, |notice| told.borrow_mut().push(notice));
+    told.into_inner()
+}
+
+/// What is told of one that has ended.
+fn told_recovered(mailbox: &Mailbox, missed: Option<u64>) -> Vec<Notice> {
+    let told = RefCell::new(Vec::new());
+    mailbox.tell_recovered(1, missed, |notice| told.borrow_mut().push(notice));
+    told.into_inner()
 }
 
 /// A mailbox that drops the newest messages.
@@ -122,6 +145,7 @@ fn an_episode_of_slowness_ends_once_with_its_own_count() {
         while hand.advance(&mailbox).is_some() {}
         let recovered = mailbox.take(&mut hand, Waker::noop());
         assert!(matches!(recovered, Taken::Nothing(Some(3))));
+        assert_eq!(told_recovered(&mailbox, Some(3)), [ended(3)]);
         let quiet = mailbox.take(&mut hand, Waker::noop());
         assert!(matches!(quiet, Taken::Nothing(None)));
     }

@@ -29,7 +29,7 @@ fn the_oldest_make_room_for_the_newest() {
     let mailbox = with(5, 1 << 20, WhenFull::DropOldest);
     assert_eq!(push_all(&mailbox, &numbers(0..4)), Pushed::Done);
     assert_eq!(push_all(&mailbox, &numbers(4..7)), Pushed::Slow);
-    assert_eq!(mailbox.told(), None);
+    assert_eq!(told_slow(&mailbox), [BEGUN]);
     assert_eq!(push_all(&mailbox, &numbers(7..8)), Pushed::Done);
     assert_eq!(mailbox.statistics().dropped, 3);
     assert_eq!(rest(&mailbox, &mut Hand::default()), numbers(3..8));
@@ -243,8 +243,41 @@ fn the_end_of_an_episode_is_not_told_before_its_beginning() {
     assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
     while hand.advance(&mailbox).is_some() {}
     assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Nothing(None)));
-    assert_eq!(mailbox.told(), Some(3));
-    assert_eq!(mailbox.told(), None);
+    assert_eq!(told_slow(&mailbox), [BEGUN, ended(3)]);
+}
+
+#[test]
+fn an_episode_does_not_begin_before_the_end_of_the_last_one_is_told() {
+    let mailbox = mailbox(4, 1 << 20);
+    let mut hand = Hand::default();
+    assert!(push(&mailbox, &numbers(0..7)));
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
+    while hand.advance(&mailbox).is_some() {}
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Nothing(Some(3))));
+    // The driver drops more before the subscriber has told.
+    assert_eq!(push_all(&mailbox, &numbers(0..6)), Pushed::Done);
+    assert_eq!(push_all(&mailbox, &numbers(6..7)), Pushed::Done);
+    assert_eq!(told_recovered(&mailbox, Some(3)), [ended(3), BEGUN]);
+    assert_eq!(push_all(&mailbox, &numbers(7..8)), Pushed::Done);
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Messages(None)));
+    while hand.advance(&mailbox).is_some() {}
+    assert!(matches!(mailbox.take(&mut hand, Waker::noop()), Taken::Nothing(Some(4))));
+    assert_eq!(told_recovered(&mailbox, Some(4)), [ended(4)]);
+    assert_eq!(push_all(&mailbox, &numbers(0..5)), Pushed::Slow);
+}
+
+#[test]
+fn what_is_dropped_before_an_end_is_told_is_told_though_nothing_more_comes() {
+    for end in ENDS {
+        let mailbox = mailbox(4, 1 << 20);
+        let mut hand = Hand::default();
+        assert!(push(&mailbox, &numbers(0..7)));
+        while next(&mailbox, &mut hand).is_some() {}
+        // `next` has taken the end of that episode, of which nothing is told yet.
+        assert_eq!(push_all(&mailbox, &numbers(0..6)), Pushed::Done);
+        assert_eq!(end(&mailbox), None, "the subscriber tells");
+        assert_eq!(told_recovered(&mailbox, Some(3)), [ended(3), BEGUN, ended(2)]);
+    }
 }
 
 #[test]
@@ -254,7 +287,7 @@ fn messages_that_can_never_fit_are_one_episode_until_one_is_accepted() {
         let mut hand = Hand::default();
         for _ in 0..2 {
             assert_eq!(push_all(&mailbox, &[costing(51)]), Pushed::Slow);
-            assert_eq!(mailbox.told(), None, "nothing has been accepted");
+            assert_eq!(told_slow(&mailbox), [BEGUN], "nothing has been accepted");
             for _ in 0..4 {
                 assert_eq!(push_all(&mailbox, &[costing(60)]), Pushed::Done);
                 let nothing = mailbox.take(&mut hand, Waker::noop());
@@ -263,6 +296,7 @@ fn messages_that_can_never_fit_are_one_episode_until_one_is_accepted() {
             assert_eq!(push_all(&mailbox, &[costing(10)]), Pushed::Done);
             let accepted = mailbox.take(&mut hand, Waker::noop());
             assert!(matches!(accepted, Taken::Messages(Some(5))));
+            assert_eq!(told_recovered(&mailbox, Some(5)), [ended(5)]);
             assert!(hand.advance(&mailbox).is_some());
         }
         assert_eq!(mailbox.statistics().dropped, 10);
@@ -271,6 +305,11 @@ fn messages_that_can_never_fit_are_one_episode_until_one_is_accepted() {
 
 #[test]
 fn every_message_is_counted_once() {
+    let dropped = |notice: &Notice| match notice {
+        Notice::SlowConsumerRecovered { dropped, .. } => *dropped,
+        _ => 0,
+    };
+    let sum = |told: &[Notice]| told.iter().map(dropped).sum::<u64>();
     for when_full in [WhenFull::DropNewest, WhenFull::DropOldest, WhenFull::Block] {
         let mailbox = with(50, 300, when_full);
         let mut hand = Hand::default();
@@ -279,7 +318,7 @@ fn every_message_is_counted_once() {
             let size = round * 7 % 23;
             pushed += size as u64;
             if push_all(&mailbox, &numbers(0..size)) == Pushed::Slow {
-                missed += mailbox.told().unwrap_or(0);
+                missed += sum(&told_slow(&mailbox));
             }
             for _ in 0..round * 5 % 17 {
                 if hand.advance(&mailbox).is_some() {
@@ -287,7 +326,9 @@ fn every_message_is_counted_once() {
                     continue;
                 }
                 match mailbox.take(&mut hand, Waker::noop()) {
-                    Taken::Messages(ended) | Taken::Nothing(ended) => missed += ended.unwrap_or(0),
+                    Taken::Messages(ended) | Taken::Nothing(ended) => {
+                        missed += sum(&told_recovered(&mailbox, ended));
+                    }
                     Taken::Rest => {}
                     Taken::End => panic!("nobody has ended it"),
                 }
