@@ -24,8 +24,9 @@ pub enum Event {
     Draining,
     /// The client is at its end. Nothing follows.
     Closed,
-    /// The subscription with this number has more messages waiting than it may, and loses newer ones until it has
-    /// caught up. Once an episode; [`Notice::SlowConsumerRecovered`] tells how many were lost.
+    /// The subscription with this number has more messages waiting than it may, or gets one that is too large for that: it
+    /// loses some, which [`WhenFull`](crate::WhenFull) says, until it has caught up. Once an episode;
+    /// [`Notice::SlowConsumerRecovered`] tells how many were lost.
     SlowConsumer(u64),
     /// The server reported an error.
     ServerError(ServerError),

@@ -26,8 +26,8 @@ use crate::shared::{Change, Core, wake_all};
 /// [`subscription_capacity`](crate::ConnectOptions::subscription_capacity) are dropped, counted and told of by
 /// a [`Notice`](crate::Notice), and other subscriptions go on; unless another [`WhenFull`](crate::WhenFull) is chosen.
 ///
-/// A subscriber for which there is always a next message lets other tasks run, and timeouts pass, after some hundreds of
-/// messages in a row: it is then [`Pending`](Poll::Pending) once, and wakes its task itself. So who polls it once only
+/// A subscriber for which there is always a next message lets other tasks run, and timeouts pass, after 2,048 to about
+/// 2,300 messages in a row: it is then [`Pending`](Poll::Pending) once, and wakes its task itself. So who polls it once only
 /// must not take that for a sign that nothing waits; [`statistics`](Self::statistics) tells.
 pub struct Subscriber {
     handle: Handle,

@@ -114,7 +114,8 @@ impl<'a> RequestMany<'a> {
         self.sentinel(|message| message.payload.is_empty())
     }
 
-    /// Publishes the request. The replies come to an inbox of its own, which exists until the stream ends or is dropped.
+    /// Publishes the request. The replies come to an inbox of its own, which exists until the last one that is wanted is given
+    /// out, or the stream ends or is dropped.
     ///
     /// If the future is dropped before its end, the request is not published, and there is no inbox any more.
     ///
