@@ -19,6 +19,9 @@ use super::world::{fork, spawn, with};
 /// How often a reader looks up from its subscription.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How long a reader may hold on to a subscriber that has ended: longer than a drain takes that waits for nothing else.
+const HELD: Duration = Duration::from_secs(3);
+
 /// What a subscription is like.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -103,7 +106,7 @@ impl Reader {
                     }
                     self.dawdle().await;
                 }
-                News::End => return self.end(),
+                News::End => return self.end().await,
                 News::Tick => {}
             }
             self.note();
@@ -286,11 +289,15 @@ impl Reader {
     }
 
     /// The stream has ended.
-    fn end(&mut self) {
+    async fn end(mut self) {
         let statistics = self.subscriber.statistics();
         assert_eq!((statistics.pending_messages, statistics.delivered), (0, self.got));
         let ending = with(|world| world.books.ending.contains(&self.me));
         assert!(ending || self.left || self.plan.max.is_some(), "{:?} ends by itself", self.plan);
         self.forget();
+        if ending {
+            // Nobody is to wait for a subscriber that has given out everything to be dropped as well.
+            sleep(HELD).await;
+        }
     }
 }
