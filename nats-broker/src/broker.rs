@@ -19,6 +19,17 @@ use crate::session::{Phase, Session};
 use crate::statistics::Statistics;
 use crate::subscriptions::Subscriptions;
 
+/// Why a client gets INFO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// It has come, or something else is new.
+    News,
+    /// It has introduced itself, and its first PING was answered.
+    Introduced,
+    /// Lame duck mode begins. As in the real server, no later INFO says so: clients act on it each time.
+    LameDuck,
+}
+
 /// A Core NATS broker without sockets, clock, locks and entropy.
 ///
 /// See the [crate documentation](crate) for how to drive it. A session that is unknown (any more) is ignored by
@@ -94,7 +105,7 @@ impl Broker {
         self.statistics.connections = self.statistics.connections.saturating_add(1);
         self.sessions.insert(id, Session::new(id, now, client_ip, decoder));
         self.statistics.total_connections = self.statistics.total_connections.saturating_add(1);
-        self.send_info(id, false);
+        self.send_info(id, Occasion::News);
         if self.shut_down || self.lame_duck.is_some() {
             self.hang_up(id);
         } else if is_full {
@@ -160,7 +171,7 @@ impl Broker {
             return;
         }
         self.lame_duck = Some(LameDuck::new(now, &self.config, self.sessions.len()));
-        self.send_info_to_all();
+        self.send_info_to_all(Occasion::LameDuck);
     }
 
     /// Hangs up on every client; no further one is accepted.
@@ -180,7 +191,7 @@ impl Broker {
     /// Changes which other servers (`host:port`) INFO tells clients of, and sends them the new INFO.
     pub fn set_connect_urls(&mut self, connect_urls: Vec<String>) {
         self.config.connect_urls = connect_urls;
-        self.send_info_to_all();
+        self.send_info_to_all(Occasion::News);
     }
 
     /// Gives `out`, if it is empty, all bytes that wait for this client, by swapping the buffers. Says whether
@@ -249,7 +260,7 @@ impl Broker {
         }
     }
 
-    pub(crate) fn send_info(&mut self, id: SessionId, is_connect_info: bool) {
+    pub(crate) fn send_info(&mut self, id: SessionId, occasion: Occasion) {
         let Some(session) = self.sessions.get(&id) else {
             return;
         };
@@ -267,15 +278,15 @@ impl Broker {
             client_id: id.as_u64(),
             client_ip: session.client_ip.clone(),
             connect_urls: self.config.connect_urls.clone(),
-            lame_duck_mode: self.lame_duck.is_some(),
-            connect_info: is_connect_info,
+            lame_duck_mode: occasion == Occasion::LameDuck,
+            connect_info: occasion == Occasion::Introduced,
             ..ServerInfo::default()
         };
         self.send(id, |out| encoder::info(out, &info));
     }
 
     /// INFO goes unasked only to clients that said they understand it, and not before their first PONG.
-    fn send_info_to_all(&mut self) {
+    fn send_info_to_all(&mut self, occasion: Occasion) {
         let ids: Vec<SessionId> = self
             .sessions
             .values()
@@ -283,7 +294,7 @@ impl Broker {
             .map(|session| session.id)
             .collect();
         for id in ids {
-            self.send_info(id, false);
+            self.send_info(id, occasion);
         }
     }
 

@@ -7,6 +7,7 @@ use nats_proto::wire::{ClientOp, Quoted, Span, encoder};
 use nats_proto::{ConnectInfo, DecodeError, Instant, Protocol};
 
 use crate::Broker;
+use crate::broker::Occasion;
 use crate::event::SessionId;
 use crate::routing::tokens;
 use crate::session::{Phase, Wishes};
@@ -152,7 +153,7 @@ impl Broker {
         if session.phase == Phase::Connected {
             session.phase = Phase::Settled;
             if session.wishes.async_info {
-                self.send_info(id, true);
+                self.send_info(id, Occasion::Introduced);
             }
         }
     }

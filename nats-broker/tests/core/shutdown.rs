@@ -18,6 +18,9 @@ fn a_lame_duck_tells_its_clients_and_closes_them_one_by_one() {
     let now = memory.now;
     memory.broker.lame_duck(now);
     assert_eq!(told(&mut memory), [true; 3]);
+    // What is told later is something else.
+    memory.broker.set_connect_urls(vec!["10.0.0.1:4222".to_owned()]);
+    assert_eq!(told(&mut memory), [false; 3]);
     // Whoever comes now is sent away, and whoever did not introduce itself is not told.
     memory.connect('E');
     assert!(text(&mut memory, 'E').starts_with("INFO "));
