@@ -1,11 +1,12 @@
 //! The way of a message from its publisher to its subscribers.
 
+use alloc::format;
 use alloc::vec::Vec;
 use core::mem;
 
 use bytes::Bytes;
 use nats_proto::Instant;
-use nats_proto::wire::{PublishFrame, encoder};
+use nats_proto::wire::{PublishFrame, Quoted, encoder};
 
 use crate::Broker;
 use crate::event::SessionId;
@@ -63,6 +64,11 @@ impl Broker {
         if wishes.pedantic && !is_literal(message.subject) {
             // Told, and routed all the same.
             self.send(id, |out| encoder::err(out, error_text::INVALID_PUBLISH_SUBJECT));
+        }
+        if let Some(reply) = message.reply.filter(|reply| is_acknowledgement(reply)) {
+            let text = format!("Permissions Violation for Publish with Reply of {}", Quoted(reply));
+            self.send(id, |out| encoder::err(out, &text));
+            return;
         }
         self.acknowledge(id);
         let was_delivered = self.fan_out(&message);
@@ -179,6 +185,12 @@ impl Broker {
             self.send(id, |out| encoder::message(out, reply, &sid, None, &headers, &Bytes::new()));
         }
     }
+}
+
+/// Whether a reply subject is one that the real server acknowledges stored messages with. Who publishes is not to use
+/// it, on any server: the answer to such a message would acknowledge another one.
+fn is_acknowledgement(reply: &[u8]) -> bool {
+    reply.strip_prefix(b"$JS.ACK.").is_some_and(|rest| !rest.is_empty())
 }
 
 /// Whether headers ask for a trace (ADR-41) of a message that is not to be delivered. As in the real server, the case
