@@ -76,8 +76,8 @@
 //!   `Nats-Trace-Only`, the message is not delivered, as in the real server.
 //! * Subjects that the real server reserves for its own traffic between servers (`_GR_.`, `$GR.`, `$NRG.`, and replies
 //!   in `_GR_.`, `$GR.` or `_R_.`) are ordinary ones. There is no such traffic.
-//! * INFO, +OK and -ERR **from** a client are unknown operations. The real server skips the first two and closes
-//!   after the last without an answer.
+//! * INFO, +OK, -ERR and HMSG **from** a client are unknown operations. The real server skips the first two and closes
+//!   after the third without an answer; it looks at HMSG when its line has ended, and skips it if an empty line follows.
 //! * A CR inside of a control line, and a maximum of UNSUB that is no number, close the connection. The real server
 //!   reads over the first in places, and takes the second for an UNSUB without one. Clients send neither, and
 //!   strictness is the safer side of a parser.
