@@ -12,6 +12,7 @@ use crate::Broker;
 use crate::event::SessionId;
 use crate::operations::error_text;
 use crate::routing::{Matches, SubscriptionKey, is_literal};
+use crate::trace::Trace;
 
 /// What the latest subject was routed to, kept for the next message: publishers mostly repeat themselves.
 #[derive(Debug, Default)]
@@ -28,8 +29,7 @@ struct Message<'a> {
     reply: Option<&'a [u8]>,
     headers: &'a [u8],
     payload: &'a Bytes,
-    /// Whether the publisher only wants to know who would get it, and nobody shall.
-    is_traced_only: bool,
+    trace: Trace,
 }
 
 impl Broker {
@@ -53,7 +53,7 @@ impl Broker {
             reply: (!frame.reply.is_empty()).then(|| frame.reply.of(chunk)),
             headers,
             payload: &payload,
-            is_traced_only: !headers.is_empty() && is_traced_only(headers),
+            trace: if headers.is_empty() { Trace::Off } else { Trace::of(headers) },
         };
         if !frame.headers.is_empty() && !wishes.headers {
             self.hang_up(id);
@@ -64,6 +64,9 @@ impl Broker {
         if wishes.pedantic && !is_literal(message.subject) {
             // Told, and routed all the same.
             self.send(id, |out| encoder::err(out, error_text::INVALID_PUBLISH_SUBJECT));
+        }
+        if message.trace == Trace::Lost {
+            return;
         }
         if let Some(reply) = message.reply.filter(|reply| is_acknowledgement(reply)) {
             let text = format!("Permissions Violation for Publish with Reply of {}", Quoted(reply));
@@ -136,7 +139,7 @@ impl Broker {
         if to == message.from && !session.wishes.echo {
             return false;
         }
-        if message.is_traced_only {
+        if message.trace == Trace::Only {
             return true;
         }
         subscription.delivered = subscription.delivered.saturating_add(1);
@@ -191,20 +194,4 @@ impl Broker {
 /// it, on any server: the answer to such a message would acknowledge another one.
 fn is_acknowledgement(reply: &[u8]) -> bool {
     reply.strip_prefix(b"$JS.ACK.").is_some_and(|rest| !rest.is_empty())
-}
-
-/// Whether headers ask for a trace (ADR-41) of a message that is not to be delivered. As in the real server, the case
-/// of the names matters, and lines end with CR LF.
-fn is_traced_only(headers: &[u8]) -> bool {
-    let mut has_destination = false;
-    let mut is_only = false;
-    for line in headers.split(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\r")) {
-        if let Some(destination) = line.strip_prefix(b"Nats-Trace-Dest:") {
-            has_destination |= !destination.trim_ascii().is_empty();
-        } else if let Some(only) = line.strip_prefix(b"Nats-Trace-Only:") {
-            let only = only.trim_ascii();
-            is_only |= [&b"1"[..], b"true", b"on"].iter().any(|yes| only.eq_ignore_ascii_case(yes));
-        }
-    }
-    has_destination && is_only
 }

@@ -73,7 +73,8 @@
 //!   WebSocket, nkey or JWT: those belong to the real server. INFO leaves out the fields that are about them and
 //!   `git_commit`, `go`, `xkey`, `api_lvl` and `remote_account`, and nobody answers on `$SYS` subjects.
 //! * Messages are not traced: nothing is published to what the header `Nats-Trace-Dest` names. With
-//!   `Nats-Trace-Only`, the message is not delivered, as in the real server.
+//!   `Nats-Trace-Only`, the message is not delivered, as in the real server; with a destination that is no subject, it is
+//!   not even acknowledged.
 //! * Subjects that the real server reserves for its own traffic between servers (`_GR_.`, `$GR.`, `$NRG.`, and replies
 //!   in `_GR_.`, `$GR.` or `_R_.`) are ordinary ones. There is no such traffic.
 //! * INFO, +OK, -ERR and HMSG **from** a client are unknown operations. The real server skips the first two and closes
@@ -126,6 +127,7 @@ mod serve;
 mod session;
 mod statistics;
 mod subscriptions;
+mod trace;
 
 pub use broker::Broker;
 pub use config::{Auth, Config};
