@@ -110,9 +110,10 @@ impl Broker {
             self.hang_up(id);
         } else if is_full {
             self.refuse(id, error_text::MAXIMUM_CONNECTIONS);
-        } else if self.config.auth.is_required() {
-            self.set_deadline(id, now + self.config.auth_timeout);
         } else {
+            if self.config.auth.is_required() {
+                self.await_introduction(id, now);
+            }
             self.schedule_probe(id, now);
         }
         id
@@ -330,7 +331,7 @@ impl Broker {
         };
         session.phase = Phase::Closing;
         self.statistics.connections = self.statistics.connections.saturating_sub(1);
-        self.clear_deadline(id);
+        self.clear_deadlines(id);
         self.unsubscribe_all(id);
         true
     }

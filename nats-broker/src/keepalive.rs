@@ -1,5 +1,6 @@
 //! Everything that happens by itself: keepalive probes, the time to introduce oneself, lame duck mode.
 
+use core::mem;
 use core::ops::Bound;
 use core::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::Broker;
 use crate::config::Config;
 use crate::event::SessionId;
 use crate::operations::error_text;
-use crate::session::Phase;
+use crate::session::RoundTrip;
 
 /// After so long without a probe, one is sent even to a client that is busy, to measure the round trip.
 const ROUND_TRIP_INTERVAL: Duration = Duration::from_secs(3600);
@@ -58,10 +59,12 @@ impl Broker {
             self.timers.remove(&(deadline, id));
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.deadline = None;
-                if session.phase == Phase::Introducing && self.config.auth.is_required() {
+                if session.introduce_by.is_some_and(|by| by <= deadline) {
                     self.refuse(id, error_text::AUTHENTICATION_TIMEOUT);
                 } else {
+                    session.probe_at = None;
                     self.probe(now, id);
+                    self.arm(id);
                 }
             }
         }
@@ -89,31 +92,50 @@ impl Broker {
         let fifth = u64::try_from((interval / 5).as_nanos()).unwrap_or(u64::MAX);
         let delay = interval.saturating_add(Duration::from_nanos(self.rng.below(fifth)));
         if !self.config.ping_interval.is_zero() {
-            self.set_deadline(id, now + delay);
+            self.probe_at(id, now + delay);
         }
     }
 
     /// Sets the time of the next probe.
     pub(crate) fn schedule_probe(&mut self, id: SessionId, now: Instant) {
         if !self.config.ping_interval.is_zero() {
-            self.set_deadline(id, now + self.config.ping_interval);
+            self.probe_at(id, now + self.config.ping_interval);
+        }
+    }
+
+    fn probe_at(&mut self, id: SessionId, at: Instant) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.probe_at = Some(at);
+            self.arm(id);
+        }
+    }
+
+    /// Sets the time until which the client must introduce itself. Probes are sent meanwhile as to any other.
+    pub(crate) fn await_introduction(&mut self, id: SessionId, now: Instant) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.introduce_by = Some(now + self.config.auth_timeout);
+            self.arm(id);
         }
     }
 
     /// Takes out what was set before, if anything was.
-    pub(crate) fn clear_deadline(&mut self, id: SessionId) {
-        if let Some(before) = self.sessions.get_mut(&id).and_then(|session| session.deadline.take())
-        {
-            self.timers.remove(&(before, id));
+    pub(crate) fn clear_deadlines(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            (session.introduce_by, session.probe_at) = (None, None);
+            self.arm(id);
         }
     }
 
-    pub(crate) fn set_deadline(&mut self, id: SessionId, deadline: Instant) {
-        if let Some(session) = self.sessions.get_mut(&id) {
-            if let Some(before) = session.deadline.replace(deadline) {
-                self.timers.remove(&(before, id));
-            }
-            self.timers.insert((deadline, id));
+    /// Sets the timer of a session to the next time at which something is due.
+    fn arm(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let next = session.introduce_by.into_iter().chain(session.probe_at).min();
+        let before = mem::replace(&mut session.deadline, next);
+        if before != next {
+            before.map(|before| self.timers.remove(&(before, id)));
+            self.timers.extend(next.map(|next| (next, id)));
         }
     }
 
@@ -123,8 +145,8 @@ impl Broker {
             return;
         };
         let is_active = now - session.last_in < self.config.ping_interval;
-        let is_measured =
-            session.last_probe.is_some_and(|probe| now - probe <= ROUND_TRIP_INTERVAL);
+        let is_measured = session.round_trip == RoundTrip::Known
+            && session.last_probe.is_some_and(|probe| now - probe <= ROUND_TRIP_INTERVAL);
         if !(is_active && is_measured) {
             if session.pings_out >= self.config.max_pings_out {
                 self.refuse(id, error_text::STALE_CONNECTION);

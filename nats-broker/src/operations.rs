@@ -10,7 +10,7 @@ use crate::Broker;
 use crate::broker::Occasion;
 use crate::event::SessionId;
 use crate::routing::tokens;
-use crate::session::{Phase, Wishes};
+use crate::session::{Phase, RoundTrip, Wishes};
 use crate::subscriptions::Subscription;
 
 /// The texts of -ERR, as `nats-server` spells them.
@@ -56,6 +56,7 @@ impl Broker {
             ClientOp::Pong => {
                 if let Some(session) = self.sessions.get_mut(&id) {
                     session.pings_out = 0;
+                    session.round_trip = RoundTrip::Known;
                 }
             }
             // `ClientOp` may grow.
@@ -131,6 +132,7 @@ impl Broker {
         }
         if let Some(session) = self.sessions.get_mut(&id) {
             session.wishes = Wishes::of(connect);
+            session.round_trip = RoundTrip::Known;
             if is_first {
                 session.phase = Phase::Connected;
             }
@@ -138,8 +140,7 @@ impl Broker {
                 session.user = Some(connect.user.clone().unwrap_or_default());
             }
         }
-        // The time to do so must not become that of a probe where there are none.
-        self.clear_deadline(id);
+        self.clear_deadlines(id);
         self.schedule_first_probe(id, now);
         self.acknowledge(id);
     }

@@ -23,6 +23,15 @@ pub(crate) enum Phase {
     Closing,
 }
 
+/// Whether it is known how long an answer of a client takes, as a real server wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RoundTrip {
+    /// It was neither introduced nor sent PONG.
+    Unknown,
+    /// CONNECT or PONG has come.
+    Known,
+}
+
 /// What a client asked for in CONNECT.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wishes {
@@ -75,8 +84,13 @@ pub(crate) struct Session {
     pub(crate) subscriptions: BTreeMap<Bytes, SubscriptionKey>,
     /// Whether the latest input was delivered to a client that is nearly full.
     pub(crate) stalled: bool,
-    /// When the timer for this session is due: the time to introduce itself or the next keepalive probe.
+    /// Until when the client must introduce itself.
+    pub(crate) introduce_by: Option<Instant>,
+    /// When the next keepalive probe is due.
+    pub(crate) probe_at: Option<Instant>,
+    /// When the timer for this session is due: the earlier of the two.
     pub(crate) deadline: Option<Instant>,
+    pub(crate) round_trip: RoundTrip,
     pub(crate) last_in: Instant,
     pub(crate) last_probe: Option<Instant>,
     pub(crate) pings_out: usize,
@@ -104,7 +118,10 @@ impl Session {
             decoder,
             subscriptions: BTreeMap::new(),
             stalled: false,
+            introduce_by: None,
+            probe_at: None,
             deadline: None,
+            round_trip: RoundTrip::Unknown,
             last_in: now,
             last_probe: None,
             pings_out: 0,

@@ -39,6 +39,45 @@ fn a_client_that_answers_stays_for_ever() {
 }
 
 #[test]
+fn a_busy_client_that_did_not_introduce_itself_must_answer_once() {
+    let mut memory = Memory::new(Config::default());
+    let busy = |memory: &mut Memory, minutes: u32| {
+        let mut output = String::new();
+        for _ in 0..minutes {
+            memory.advance(Duration::from_secs(60));
+            memory.input('A', b"SUB a 1\r\n");
+            output += &text(memory, 'A').replace("+OK\r\n", "");
+        }
+        output
+    };
+    memory.connect('A');
+    text(&mut memory, 'A');
+    assert_eq!(busy(&mut memory, 2), "PING\r\n");
+    memory.input('A', b"PONG\r\n");
+    // Once its round trip is known, it is alive as long as something comes.
+    assert_eq!(busy(&mut memory, 58), "");
+    memory.connect('A');
+    text(&mut memory, 'A');
+    assert_eq!(busy(&mut memory, 7), "PING\r\nPING\r\n-ERR 'Stale Connection'\r\n");
+    assert!(memory.is_closed('A'));
+}
+
+#[test]
+fn whoever_is_probed_has_no_more_time_to_introduce_itself() {
+    let mut config = Config::default();
+    config.ping_interval = Duration::from_millis(800);
+    config.auth = Auth::Token("s3cret".to_owned());
+    let mut memory = Memory::new(config);
+    memory.connect('A');
+    text(&mut memory, 'A');
+    memory.advance(Duration::from_millis(1_999));
+    assert_eq!(text(&mut memory, 'A'), "PING\r\nPING\r\n");
+    memory.advance(Duration::from_millis(1));
+    assert_eq!(text(&mut memory, 'A'), "-ERR 'Authentication Timeout'\r\n");
+    assert_eq!(memory.broker.poll_timeout(), None);
+}
+
+#[test]
 fn a_busy_client_is_not_probed_after_the_first_time() {
     let mut memory = memory(Config::default(), "A");
     let mut output = String::new();
