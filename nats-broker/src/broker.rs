@@ -98,8 +98,8 @@ impl Broker {
         let mut limits = Limits::default();
         limits.control_line = self.config.max_control_line;
         limits.info = self.config.max_control_line;
-        limits.header_block = self.config.max_payload;
-        limits.payload = self.config.max_payload;
+        limits.header_block = self.config.largest_payload();
+        limits.payload = self.config.largest_payload();
         let decoder = ClientDecoder::new(limits);
         let is_full = self.statistics.connections >= self.config.max_connections;
         self.statistics.connections = self.statistics.connections.saturating_add(1);
@@ -275,7 +275,7 @@ impl Broker {
             port: self.config.port,
             headers: true,
             auth_required: self.config.auth.is_required(),
-            max_payload: self.config.max_payload,
+            max_payload: self.config.largest_payload(),
             client_id: id.as_u64(),
             client_ip: session.client_ip.clone(),
             connect_urls: self.config.connect_urls.clone(),

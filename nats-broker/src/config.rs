@@ -90,11 +90,16 @@ pub struct Config {
     /// How long a client that must introduce itself may take to do so. Default: 2 s.
     pub auth_timeout: Duration,
     /// The most bytes that headers and payload of one message may have together. Default: 1 MiB.
+    ///
+    /// INFO tells it, and it is heeded, as the smallest of this, [`max_pending`](Self::max_pending) and 999,999,999: no
+    /// larger message could be delivered, and no larger size be written in the nine digits that one may have.
     pub max_payload: usize,
     /// The most bytes that the arguments of one operation may have; CONNECT counts as well. Default: 4,096.
     pub max_control_line: usize,
     /// The most bytes that may wait to be written to one client, before it is cut off as a slow consumer.
     /// Default: 64 MiB.
+    ///
+    /// No message may be larger, whatever [`max_payload`](Self::max_payload) says.
     ///
     /// Up to twice as much may be in memory: what [`poll_transmit`](crate::Broker::poll_transmit) gave at a time is let
     /// go of when the last of it is written.
@@ -121,6 +126,16 @@ pub struct Config {
     /// The time from the beginning of lame duck mode within which all connections are closed; never more
     /// than a second passes between two of them. Default: 2 min.
     pub lame_duck_duration: Duration,
+}
+
+/// The largest size that a client can announce.
+const LARGEST_SIZE: usize = 999_999_999;
+
+impl Config {
+    /// The most bytes that headers and payload of one message may really have together.
+    pub(crate) fn largest_payload(&self) -> usize {
+        self.max_payload.min(self.max_pending).min(LARGEST_SIZE)
+    }
 }
 
 impl Default for Config {

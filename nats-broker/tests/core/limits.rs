@@ -7,6 +7,7 @@ use nats_proto::wire::OutBuf;
 
 use super::{memory, text};
 use crate::support::memory::Memory;
+use crate::support::script::World;
 
 #[test]
 fn a_slow_consumer_is_cut_off_at_its_limit_without_a_word() {
@@ -62,6 +63,30 @@ fn a_consumer_that_catches_up_is_never_cut_off() {
     assert_eq!(received, 100_000);
     let fast = memory.session('B');
     assert!(!memory.broker.is_stalled(fast));
+}
+
+#[test]
+fn no_message_may_be_larger_than_what_may_wait_or_be_announced() {
+    for (max_payload, max_pending, effective) in
+        [(2_000, 1_000, 1_000), (1_000, 2_000, 1_000), (usize::MAX, usize::MAX, 999_999_999)]
+    {
+        let mut config = Config::default();
+        (config.max_payload, config.max_pending) = (max_payload, max_pending);
+        let mut memory = Memory::new(config);
+        memory.connect('A');
+        let info = text(&mut memory, 'A');
+        assert!(info.contains(&format!("\"max_payload\":{effective},")), "{info}");
+        memory.input('A', format!("PUB a {effective}\r\n").as_bytes());
+        assert_eq!(text(&mut memory, 'A'), "");
+        memory.connect('B');
+        text(&mut memory, 'B');
+        memory.input('B', format!("PUB a {}\r\n", effective + 1).as_bytes());
+        // What has ten digits is no size at all.
+        let error =
+            if effective < 999_999_999 { "-ERR 'Maximum Payload Violation'\r\n" } else { "" };
+        assert_eq!(text(&mut memory, 'B'), error);
+        assert!(memory.is_closed('B') && !memory.is_closed('A'));
+    }
 }
 
 #[test]
