@@ -122,8 +122,9 @@ impl Broker {
     /// A client sent `input`: decodes and handles every whole operation at its front, and leaves an incomplete
     /// one there, to be completed by the caller and given again.
     ///
-    /// Large payloads are delivered as slices of `input`'s memory, never copied: a buffer of moderate size
-    /// (64 KiB) that is reserved anew in time keeps a waiting payload from pinning much more than itself.
+    /// A payload of 4 KiB or more that is half of `input` at least is delivered as a slice of its memory; any other is
+    /// copied, once if it is large. So a waiting payload keeps little more than itself in memory, if `input` has not much
+    /// more memory than bytes: give it a new one after a large message.
     pub fn handle_input(&mut self, now: Instant, session: SessionId, input: &mut BytesMut) {
         let must_introduce_itself = self.config.auth.is_required();
         let Some(from) = self.sessions.get_mut(&session).filter(|from| !from.is_closing()) else {
@@ -140,9 +141,10 @@ impl Broker {
             return;
         }
         let mut ops = mem::take(&mut self.ops);
+        let held = input.len();
         let decoded = from.decoder.decode(input, &mut ops);
         for op in ops.items.drain(..) {
-            self.handle_operation(now, session, &ops.chunk, op);
+            self.handle_operation(now, session, &ops.chunk, held, op);
             if !self.is_open(session) {
                 break;
             }

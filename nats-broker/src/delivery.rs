@@ -6,7 +6,7 @@ use core::mem;
 
 use bytes::Bytes;
 use nats_proto::Instant;
-use nats_proto::wire::{PublishFrame, Quoted, encoder};
+use nats_proto::wire::{OutBuf, PublishFrame, Quoted, encoder};
 
 use crate::Broker;
 use crate::event::SessionId;
@@ -23,13 +23,25 @@ pub(crate) struct FanOut {
 }
 
 /// A message on its way.
+#[derive(Clone, Copy)]
 struct Message<'a> {
     from: SessionId,
     subject: &'a [u8],
     reply: Option<&'a [u8]>,
     headers: &'a [u8],
     payload: &'a Bytes,
+    /// How many bytes stay in memory as long as the payload does.
+    held: usize,
     trace: Trace,
+}
+
+impl Message<'_> {
+    /// Whether its payload, were it not copied, would keep more than itself in memory, for as long as the slowest of
+    /// its subscribers does not take it. Small ones are copied for each of them.
+    fn keeps_too_much(&self) -> bool {
+        let len = self.payload.len();
+        len >= OutBuf::SEGMENT_THRESHOLD && len < self.held / 2
+    }
 }
 
 impl Broker {
@@ -38,6 +50,7 @@ impl Broker {
         now: Instant,
         id: SessionId,
         chunk: &Bytes,
+        held: usize,
         frame: &PublishFrame,
     ) {
         let Some(session) = self.sessions.get_mut(&id) else {
@@ -53,6 +66,7 @@ impl Broker {
             reply: (!frame.reply.is_empty()).then(|| frame.reply.of(chunk)),
             headers,
             payload: &payload,
+            held,
             trace: if headers.is_empty() { Trace::Off } else { Trace::of(headers) },
         };
         if !frame.headers.is_empty() && !wishes.headers {
@@ -111,6 +125,14 @@ impl Broker {
             fan_out.subject.extend_from_slice(message.subject);
             self.routes.find(message.subject, &mut fan_out.matches);
         }
+        let copy;
+        let message = match message.keeps_too_much() && !fan_out.matches.is_empty() {
+            true => {
+                copy = Bytes::copy_from_slice(message.payload);
+                &Message { payload: &copy, ..*message }
+            }
+            false => message,
+        };
         let mut was_delivered = false;
         for key in &fan_out.matches.plain {
             was_delivered |= self.deliver(*key, message);

@@ -57,9 +57,9 @@
 //!
 //! Everything that a client can make the broker remember has a bound that is a setting of [`Config`]: connections,
 //! subscriptions a connection, tokens of their subjects, bytes of a control line and of a message, and bytes that wait
-//! to be written to a connection. Payloads of 4 KiB and more are not copied, but kept as slices of the buffer that they
-//! were read into; one that waits for a slow client can keep the whole of that buffer (64 KiB in `serve`, if messages
-//! are smaller than that) from being used again. In `serve`, a client that was hung up on is no longer counted, and has
+//! to be written to a connection. Payloads of 4 KiB and more are not copied for each subscriber, and not at all if they
+//! are half of what was read with them: one that waits for a slow client keeps a buffer of at most four times its size
+//! in `serve`. In `serve`, a client that was hung up on is no longer counted, and has
 //! the write time-out to take what is left for it.
 //!
 //! # Where it differs from `nats-server`

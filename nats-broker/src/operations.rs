@@ -33,16 +33,18 @@ pub(crate) mod error_text {
 const RESERVED_QUEUE: &[u8] = b"_sys_";
 
 impl Broker {
+    /// `held` bytes stay in memory as long as a slice of `chunk` does.
     pub(crate) fn handle_operation(
         &mut self,
         now: Instant,
         id: SessionId,
         chunk: &Bytes,
+        held: usize,
         op: ClientOp,
     ) {
         match op {
             ClientOp::Connect(connect) => self.handle_introduction(now, id, &connect),
-            ClientOp::Publish(frame) => self.handle_publish(now, id, chunk, &frame),
+            ClientOp::Publish(frame) => self.handle_publish(now, id, chunk, held, &frame),
             ClientOp::Subscribe { subject, queue, sid } => {
                 self.touch(now, id);
                 self.handle_subscribe(id, chunk, subject, queue, sid);

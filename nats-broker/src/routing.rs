@@ -39,6 +39,12 @@ pub(crate) struct Matches {
     pub(crate) queues: Vec<(Bytes, Vec<SubscriptionKey>)>,
 }
 
+impl Matches {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.plain.is_empty() && self.queues.is_empty()
+    }
+}
+
 /// The trie.
 #[derive(Debug)]
 pub(crate) struct Routes {

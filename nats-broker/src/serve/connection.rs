@@ -218,6 +218,7 @@ impl<R: Runtime> Connection<R> {
         if count == 0 {
             return Poll::Ready(Ok(false));
         }
+        let before = self.input.len();
         let is_stalled = self.shared.with_now(|core, now| {
             // What is for this client itself needs no wake-up: the loop fetches it next.
             if let Some(link) = core.links.get_mut(&self.session) {
@@ -226,6 +227,11 @@ impl<R: Runtime> Connection<R> {
             core.broker.handle_input(now, self.session, &mut self.input);
             core.broker.is_stalled(self.session)
         });
+        // What is kept of the operations that were handled must not keep the memory of those that come later as well, and
+        // a client that says nothing must keep none at all. The rest is never more than one read.
+        if self.input.len() < before {
+            self.input = BytesMut::from(&self.input[..]);
+        }
         if is_stalled {
             self.stall.set(STALL);
         }

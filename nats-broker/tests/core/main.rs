@@ -67,6 +67,37 @@ fn large_payloads_are_delivered_without_copying_them() {
 }
 
 #[test]
+fn what_waits_for_a_client_keeps_little_else_that_was_read_with_it() {
+    let mut memory = memory(Config::default(), "ABC");
+    for client in ['A', 'B'] {
+        memory.input(client, b"SUB a 1\r\n");
+    }
+    let publish = |subject: &str, len: usize| {
+        [format!("PUB {subject} {len}\r\n").as_bytes(), &vec![b'x'; len], b"\r\n"].concat()
+    };
+    // A large message that nobody gets comes with it, before it or, in part, behind it.
+    let before = [publish("b", 100_000), publish("a", 5_000)].concat();
+    let behind = [&publish("a", 5_000)[..], &publish("b", 100_000)[..50_000]].concat();
+    for text in [before, behind] {
+        let mut input = BytesMut::from(&text[..]);
+        let memory_of_input = input.as_ptr_range();
+        let publisher = memory.session('C');
+        memory.broker.handle_input(Instant::ZERO, publisher, &mut input);
+        let payloads = ['A', 'B'].map(|client| {
+            let mut out = OutBuf::new();
+            assert!(memory.broker.poll_transmit(memory.session(client), &mut out));
+            let payload = out.chunks().max_by_key(|chunk| chunk.len()).unwrap().as_ptr();
+            assert!(!memory_of_input.contains(&payload));
+            (payload, out)
+        });
+        assert_eq!(payloads[0].0, payloads[1].0, "one copy for all");
+        memory.broker.handle_disconnect(publisher);
+        memory.connect('C');
+        memory.input('C', CONNECT);
+    }
+}
+
+#[test]
 fn every_member_of_a_queue_group_gets_its_share() {
     let mut memory = memory(Config::default(), "ABCD");
     for client in ['A', 'B', 'C'] {
