@@ -101,6 +101,9 @@ impl Broker {
             if let Some(session) = self.sessions.get_mut(&gone.session) {
                 session.subscriptions.remove(&gone.sid);
             }
+            if self.subscriptions.len() == 0 {
+                self.fan_out = FanOut::default();
+            }
         }
     }
 

@@ -134,7 +134,8 @@ impl Routes {
 
     /// Takes `key` out again; `subject` and `queue` are those that it was inserted with.
     ///
-    /// Maps that become empty are replaced, since they would keep a part of their memory.
+    /// Maps that become empty are replaced, since they would keep a part of their memory, and so are the nodes when there
+    /// is nothing but the root.
     pub(crate) fn remove(&mut self, subject: &[u8], queue: Option<&Bytes>, key: SubscriptionKey) {
         self.generation = self.generation.wrapping_add(1);
         let mut path = Vec::new();
@@ -180,6 +181,10 @@ impl Routes {
                 }
             }
             self.free.push(child);
+        }
+        if self.free.len().saturating_add(1) == self.nodes.len() {
+            self.nodes = Vec::from([Node::default()]);
+            (self.free, self.stack) = (Vec::new(), Vec::new());
         }
     }
 

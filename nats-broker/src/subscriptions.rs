@@ -73,6 +73,10 @@ impl Subscriptions {
         self.get(key)?;
         let (_, subscription) = self.slots.get_mut(key.slot)?.take()?;
         self.free.push(key.slot);
+        if self.len() == 0 {
+            // There may have been a million. Serials go on, so that no old key fits.
+            (self.slots, self.free) = (Vec::new(), Vec::new());
+        }
         Some(subscription)
     }
 }
@@ -90,6 +94,17 @@ mod tests {
             delivered: 0,
             max: None,
         }
+    }
+
+    #[test]
+    fn when_all_have_left_their_memory_is_given_back_and_their_keys_stay_theirs() {
+        let mut table = Subscriptions::default();
+        let keys: Vec<_> = (0..1_000).map(|session| table.insert(subscription(session))).collect();
+        keys.iter().for_each(|key| drop(table.remove(*key)));
+        assert_eq!((table.slots.capacity(), table.free.capacity()), (0, 0));
+        let next = table.insert(subscription(1));
+        assert!(next > keys[999] && table.len() == 1);
+        assert!(keys.iter().all(|key| table.get(*key).is_none() && table.remove(*key).is_none()));
     }
 
     #[test]

@@ -110,8 +110,11 @@ fn what_is_removed_leaves_no_node_behind() {
         routes.remove(pattern.as_bytes(), None, key(serial as u64));
     }
     assert!(find(&mut routes, "a.b.c").is_empty());
-    assert!(routes.nodes.iter().all(Node::is_unused));
-    assert_eq!(routes.free.len(), routes.nodes.len() - 1);
+    assert!(routes.nodes.len() == 1 && routes.nodes.iter().all(Node::is_unused));
+    assert!(routes.nodes.capacity() == 1 && routes.free.capacity() == 0);
+    assert_ne!(routes.generation(), 0);
+    routes.insert(b"a.b", None, key(9)).unwrap();
+    assert_eq!(find(&mut routes, "a.b"), [9]);
 }
 
 #[test]
