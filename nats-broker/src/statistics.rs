@@ -18,6 +18,6 @@ pub struct Statistics {
     pub out_messages: u64,
     /// Bytes of headers and payloads queued to be written to clients.
     pub out_bytes: u64,
-    /// Clients that were cut off because too much waited to be written to them.
+    /// Clients that were cut off because too much waited to be written to them, or, in `serve`, for too long.
     pub slow_consumers: u64,
 }

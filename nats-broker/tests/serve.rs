@@ -221,6 +221,34 @@ fn a_client_that_does_not_read_is_cut_off_while_others_get_everything() {
 }
 
 #[test]
+fn a_client_that_reads_steadily_but_too_slowly_is_cut_off_as_well() {
+    const SIZE: usize = 500_000;
+    const MESSAGES: usize = 60;
+    let runtime = runtime();
+    let mut config = ServerConfig::default();
+    config.write_timeout = Duration::from_millis(500);
+    let server = start(&runtime, config);
+    let mut slow = client(server.addr());
+    slow.write_all(b"SUB a 1\r\nPING\r\n").unwrap();
+    assert_eq!(line(&mut slow), "PONG\r\n");
+    let mut publisher = client(server.addr());
+    let publishing = std::thread::spawn(move || {
+        let message = [format!("PUB a {SIZE}\r\n").as_bytes(), &[b'x'; SIZE], b"\r\n"].concat();
+        (0..MESSAGES).for_each(|_| publisher.write_all(&message).unwrap());
+        publisher
+    });
+    let mut buffer = vec![0; 32 * 1024];
+    let mut read = 0;
+    while let Ok(count @ 1..) = slow.read(&mut buffer) {
+        read += count;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(read < SIZE * MESSAGES, "it got everything");
+    assert_eq!(server.statistics().slow_consumers, 1);
+    drop(publishing.join().unwrap());
+}
+
+#[test]
 fn what_is_buffered_is_written_before_the_connection_is_closed() {
     let runtime = runtime();
     let server = start(&runtime, Config::default());

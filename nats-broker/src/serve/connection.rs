@@ -69,7 +69,7 @@ pub(super) struct Connection<R: Runtime> {
     out: OutBuf,
     /// Set while reading is put off, and, at the end, while nothing comes in.
     stall: Alarm<R>,
-    /// Set while there is something that the client does not take.
+    /// Set since the client first did not take all of what is being written.
     write_timeout: Alarm<R>,
     /// The last field: when the task counts as ended, the stream is closed.
     shared: Task,
@@ -140,6 +140,7 @@ impl<R: Runtime> Connection<R> {
                 Poll::Ready(Ok(written)) => written,
                 Poll::Ready(Err(_)) => return Poll::Ready(Fate::Abort),
                 Poll::Pending if self.write_timeout.poll(cx).is_ready() => {
+                    self.shared.with(|core| core.broker.cut_off(self.session));
                     return Poll::Ready(Fate::Abort);
                 }
                 Poll::Pending => false,
@@ -188,7 +189,11 @@ impl<R: Runtime> Connection<R> {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(count)) => {
                 self.out.advance(count);
-                self.write_timeout.0 = None;
+                // As in the real server, all that was fetched at a time has one deadline: who takes a byte now and then
+                // would keep megabytes waiting for ever.
+                if self.out.is_empty() {
+                    self.write_timeout.0 = None;
+                }
                 Poll::Ready(Ok(true))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

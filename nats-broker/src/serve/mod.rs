@@ -31,9 +31,11 @@ pub struct ServerConfig {
     pub addr: SocketAddr,
     /// Determines which member of a queue group gets a message, and when probes are sent. Default: a random one.
     pub seed: Option<[u8; 32]>,
-    /// How long a client may take no byte of what waits for it, before its connection is cut. Default: 10 s.
+    /// How long a client may take for what is written to it at a time, before it is cut off as a slow consumer, as in the
+    /// real server. Default: 10 s.
     ///
-    /// When a connection is closed, all that is left for the client together has this time.
+    /// That is all that waits for it when the last of what was written before is taken, [`Config::max_pending`] bytes at
+    /// most. When a connection is closed, all that is left for the client together has this time.
     pub write_timeout: Duration,
 }
 
