@@ -3,9 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::mem;
 
-use bytes::BytesMut;
 use nats_proto::wire::{ClientDecoder, ClientOps, Limits, OutBuf, encoder};
 use nats_proto::{Instant, Rng, ServerInfo};
 
@@ -49,7 +47,9 @@ pub struct Broker {
     shut_down: bool,
     server_id: String,
     next_session: u64,
-    ops: ClientOps,
+    pub(crate) ops: ClientOps,
+    /// How many subscriptions, and places where there may be some, were looked at so far.
+    pub(crate) steps: u64,
 }
 
 impl Broker {
@@ -84,6 +84,7 @@ impl Broker {
             server_id,
             next_session: 1,
             ops: ClientOps::new(),
+            steps: 0,
         }
     }
 
@@ -117,43 +118,6 @@ impl Broker {
             self.schedule_probe(id, now);
         }
         id
-    }
-
-    /// A client sent `input`: decodes and handles every whole operation at its front, and leaves an incomplete
-    /// one there, to be completed by the caller and given again.
-    ///
-    /// A payload of 4 KiB or more that is half of `input` at least is delivered as a slice of its memory; any other is
-    /// copied, once if it is large. So a waiting payload keeps little more than itself in memory, if `input` has not much
-    /// more memory than bytes: give it a new one after a large message.
-    pub fn handle_input(&mut self, now: Instant, session: SessionId, input: &mut BytesMut) {
-        let must_introduce_itself = self.config.auth.is_required();
-        let Some(from) = self.sessions.get_mut(&session).filter(|from| !from.is_closing()) else {
-            input.clear();
-            return;
-        };
-        from.stalled = false;
-        if must_introduce_itself
-            && from.phase == Phase::Introducing
-            && input.first().is_some_and(|byte| !byte.eq_ignore_ascii_case(&b'C'))
-        {
-            self.refuse(session, error_text::AUTHORIZATION_VIOLATION);
-            input.clear();
-            return;
-        }
-        let mut ops = mem::take(&mut self.ops);
-        let held = input.len();
-        let decoded = from.decoder.decode(input, &mut ops);
-        for op in ops.items.drain(..) {
-            self.handle_operation(now, session, &ops.chunk, held, op);
-            if !self.is_open(session) {
-                break;
-            }
-        }
-        ops.clear();
-        self.ops = ops;
-        if let Err(error) = decoded {
-            self.handle_violation(session, &error, input);
-        }
     }
 
     /// A client's stream is closed, by whichever side. Forgets the session and what it subscribed to.
@@ -332,6 +296,7 @@ impl Broker {
             return false;
         };
         session.phase = Phase::Closing;
+        session.undone = None;
         self.statistics.connections = self.statistics.connections.saturating_sub(1);
         self.clear_deadlines(id);
         self.unsubscribe_all(id);

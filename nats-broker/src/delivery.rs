@@ -19,6 +19,8 @@ use crate::trace::Trace;
 pub(crate) struct FanOut {
     subject: Vec<u8>,
     generation: Option<u64>,
+    /// The client whose plain subscriptions are left out, since it does not want its own messages.
+    without: Option<SessionId>,
     matches: Matches,
 }
 
@@ -26,6 +28,8 @@ pub(crate) struct FanOut {
 #[derive(Clone, Copy)]
 struct Message<'a> {
     from: SessionId,
+    /// The publisher, if it does not want its own messages.
+    without: Option<SessionId>,
     subject: &'a [u8],
     reply: Option<&'a [u8]>,
     headers: &'a [u8],
@@ -62,6 +66,7 @@ impl Broker {
         let headers = frame.headers.of(chunk);
         let message = Message {
             from: id,
+            without: (!wishes.echo).then_some(id),
             subject: frame.subject.of(chunk),
             reply: (!frame.reply.is_empty()).then(|| frame.reply.of(chunk)),
             headers,
@@ -122,11 +127,22 @@ impl Broker {
         let mut fan_out = mem::take(&mut self.fan_out);
         if fan_out.generation != Some(self.routes.generation())
             || fan_out.subject != message.subject
+            || fan_out.without != message.without
         {
             fan_out.generation = Some(self.routes.generation());
             fan_out.subject.clear();
             fan_out.subject.extend_from_slice(message.subject);
-            self.routes.find(message.subject, &mut fan_out.matches);
+            let steps = self.routes.find(message.subject, &mut fan_out.matches);
+            self.steps = self.steps.saturating_add(steps);
+            fan_out.without = message.without;
+            if let Some(without) = message.without {
+                // There may be a million, which cannot be looked at again for each message.
+                let plain = &mut fan_out.matches.plain;
+                self.steps = self.steps.saturating_add(plain.len() as u64);
+                plain.retain(|key| {
+                    self.subscriptions.get(*key).is_some_and(|found| found.session != without)
+                });
+            }
         }
         let copy;
         let message = match message.keeps_too_much() && !fan_out.matches.is_empty() {
@@ -152,6 +168,7 @@ impl Broker {
 
     /// Delivers to one subscription, unless that is only asked for; whether it could take the message.
     fn deliver(&mut self, key: SubscriptionKey, message: &Message<'_>) -> bool {
+        self.steps = self.steps.saturating_add(1);
         // The matches may be older than the end of a subscription by some deliveries.
         let Some(subscription) = self.subscriptions.get_mut(key) else {
             return false;
@@ -161,7 +178,7 @@ impl Broker {
         else {
             return false;
         };
-        if to == message.from && !session.wishes.echo {
+        if Some(to) == message.without {
             return false;
         }
         if message.trace == Trace::Only {
@@ -201,7 +218,8 @@ impl Broker {
     /// reply subject. It does not count as a delivery.
     fn report_no_responders(&mut self, id: SessionId, subject: &[u8], reply: &[u8]) {
         let mut matches = Matches::default();
-        self.routes.find(reply, &mut matches);
+        let steps = self.routes.find(reply, &mut matches);
+        self.steps = self.steps.saturating_add(steps).saturating_add(matches.plain.len() as u64);
         let sid = matches
             .plain
             .into_iter()

@@ -59,7 +59,8 @@
 //! subscriptions a connection, tokens of their subjects, bytes of a control line and of a message, and bytes that wait
 //! to be written to a connection. Payloads of 4 KiB and more are not copied for each subscriber, and not at all if they
 //! are half of what was read with them: one that waits for a slow client keeps a buffer of at most four times its size
-//! in `serve`. In `serve`, a client that was hung up on is no longer counted, and has
+//! in `serve`. What a message takes grows with the subscriptions that match it; `serve` lets other clients have their turn
+//! after some 260,000 of them, but divides no message. In `serve`, a client that was hung up on is no longer counted, and has
 //! the write time-out to take what is left for it.
 //!
 //! # Where it differs from `nats-server`
@@ -118,6 +119,7 @@ mod broker;
 mod config;
 mod delivery;
 mod event;
+mod input;
 mod keepalive;
 mod members;
 mod operations;

@@ -191,18 +191,20 @@ impl Routes {
     /// Puts everything that matches `subject` into `found`, which is emptied first.
     ///
     /// A subject with an empty token matches nothing, not even `>`. A `*` or `>` in `subject` is an ordinary
-    /// token.
-    pub(crate) fn find(&mut self, subject: &[u8], found: &mut Matches) {
+    /// token. Gives the number of nodes that it has looked at.
+    pub(crate) fn find(&mut self, subject: &[u8], found: &mut Matches) -> u64 {
         found.plain.clear();
         found.queues.clear();
+        let mut steps = 0;
         if tokens(subject).any(<[u8]>::is_empty) {
-            return;
+            return steps;
         }
         let mut places = None;
         let mut stack = core::mem::take(&mut self.stack);
         stack.clear();
         stack.push((ROOT, 0));
         while let Some((at, start)) = stack.pop() {
+            steps += 1;
             let (Some(node), Some(rest)) = (self.nodes.get(at), subject.get(start..)) else {
                 continue;
             };
@@ -229,6 +231,7 @@ impl Routes {
             }
         }
         self.stack = stack;
+        steps
     }
 
     /// Adds what is subscribed at `node`. `places` has those of as many queue groups in `found` as it is long, if

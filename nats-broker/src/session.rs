@@ -8,6 +8,7 @@ use nats_proto::wire::{ClientDecoder, OutBuf};
 use nats_proto::{ConnectInfo, Instant, Protocol};
 
 use crate::event::{BrokerEvent, SessionId};
+use crate::input::Undone;
 use crate::routing::SubscriptionKey;
 
 /// Where a session stands.
@@ -80,6 +81,8 @@ pub(crate) struct Session {
     /// The name by which the client was let in, where credentials are asked for; empty if only a token is.
     pub(crate) user: Option<String>,
     pub(crate) decoder: ClientDecoder,
+    /// What was decoded and is still to be handled.
+    pub(crate) undone: Option<Undone>,
     /// By the client's own name for each.
     pub(crate) subscriptions: BTreeMap<Bytes, SubscriptionKey>,
     /// Whether the latest input was delivered to a client that is nearly full.
@@ -116,6 +119,7 @@ impl Session {
             wishes: Wishes::UNKNOWN,
             user: None,
             decoder,
+            undone: None,
             subscriptions: BTreeMap::new(),
             stalled: false,
             introduce_by: None,

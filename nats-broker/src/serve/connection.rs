@@ -18,6 +18,7 @@ use nats_proto::wire::OutBuf;
 
 use super::shared::{Fate, Link, Task};
 use crate::SessionId;
+use crate::input::Progress;
 
 /// Bytes asked for in one read.
 const READ_SIZE: usize = 64 * 1024;
@@ -30,6 +31,12 @@ const TURNS: usize = 16;
 
 /// How long a client that publishes to slow ones waits between two reads, as in the real server.
 const STALL: Duration = Duration::from_millis(5);
+
+/// So many steps are taken for one client before others get the lock, some ten milliseconds of work.
+const STEPS: u64 = 1 << 18;
+
+/// How long a client waits for whom so many were taken: others who wait for the lock need a moment to wake up.
+const BREATH: Duration = Duration::from_millis(1);
 
 /// How long a connection to which everything is written may swallow what comes in. When the broker stops, it is also
 /// how long the writing may take.
@@ -66,6 +73,8 @@ pub(super) struct Connection<R: Runtime> {
     stream: R::Stream,
     session: SessionId,
     input: BytesMut,
+    /// How far the broker is with the input.
+    progress: Progress,
     out: OutBuf,
     /// Set while reading is put off, and, at the end, while nothing comes in.
     stall: Alarm<R>,
@@ -86,6 +95,7 @@ impl<R: Runtime> Connection<R> {
             stream,
             session,
             input: BytesMut::new(),
+            progress: Progress::Done,
             out: OutBuf::new(),
             stall: Alarm(None),
             write_timeout: Alarm(None),
@@ -206,22 +216,24 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    /// Reads once and lets the broker handle it; false if the client has closed its side.
+    /// Reads once and lets the broker handle it, or some more of what it has; false if the client has closed its side.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.stall.0.is_some() {
             ready!(self.stall.poll(cx));
             self.stall.0 = None;
         }
-        let stream = Pin::new(&mut self.stream);
-        let input = &mut self.input;
-        let count = ready!(SCRATCH.with_borrow_mut(|scratch| {
-            stream.poll_read(cx, scratch).map_ok(|count| {
-                input.extend_from_slice(scratch.get(..count).unwrap_or_default());
-                count
-            })
-        }))?;
-        if count == 0 {
-            return Poll::Ready(Ok(false));
+        if self.progress == Progress::Done {
+            let stream = Pin::new(&mut self.stream);
+            let input = &mut self.input;
+            let count = ready!(SCRATCH.with_borrow_mut(|scratch| {
+                stream.poll_read(cx, scratch).map_ok(|count| {
+                    input.extend_from_slice(scratch.get(..count).unwrap_or_default());
+                    count
+                })
+            }))?;
+            if count == 0 {
+                return Poll::Ready(Ok(false));
+            }
         }
         let before = self.input.len();
         let is_stalled = self.shared.with_now(|core, now| {
@@ -229,7 +241,8 @@ impl<R: Runtime> Connection<R> {
             if let Some(link) = core.links.get_mut(&self.session) {
                 link.waker = None;
             }
-            core.broker.handle_input(now, self.session, &mut self.input);
+            let input = &mut self.input;
+            self.progress = core.broker.handle_input_within(STEPS, now, self.session, input);
             core.broker.is_stalled(self.session)
         });
         // What is kept of the operations that were handled must not keep the memory of those that come later as well, and
@@ -239,6 +252,8 @@ impl<R: Runtime> Connection<R> {
         }
         if is_stalled {
             self.stall.set(STALL);
+        } else if self.progress == Progress::Unfinished {
+            self.stall.set(BREATH);
         }
         Poll::Ready(Ok(true))
     }
