@@ -233,7 +233,11 @@ impl<A: Application> Simulation<A> {
             return false;
         };
         let host = &self.hosts[link.host].0;
-        if !host.is_between_operations(link.session) || link.down.room() < bytes.len() {
+        // Another incarnation may have given the session's number to somebody else.
+        if link.broker_gone
+            || !host.is_between_operations(link.session)
+            || link.down.room() < bytes.len()
+        {
             return false;
         }
         let mut rest = bytes;
@@ -244,9 +248,13 @@ impl<A: Application> Simulation<A> {
         true
     }
 
-    /// How many subscriptions the broker at the other end of a link has of its client.
+    /// How many subscriptions the broker at the other end of a link has of its client. `None` if it has let go of the
+    /// link, as one that has crashed since.
     pub fn subscriptions_at_broker(&self, wire: impl Into<Wire>) -> Option<usize> {
         let link = self.links.get(&self.link_id(wire.into())?)?;
+        if link.broker_gone {
+            return None;
+        }
         self.hosts[link.host].0.subscriptions(link)
     }
 
