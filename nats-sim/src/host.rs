@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 use nats_broker::{Broker, BrokerEvent, Config, SessionId};
-use nats_proto::wire::{ClientDecoder, ClientOp, ClientOps, Limits, OutBuf};
+use nats_proto::wire::OutBuf;
 use nats_proto::{Instant, Rng};
 
 use crate::link::{Link, Links};
 use crate::pipe::Read;
+use crate::watch::Watch;
 
 /// A publish that a broker has handled.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub struct Observed<'a> {
     pub broker: usize,
     /// How many times the broker has been started.
     pub incarnation: u64,
-    /// The subject.
+    /// The subject. What is no UTF-8 in it is replaced.
     pub subject: &'a str,
     /// The payload.
     pub payload: &'a [u8],
@@ -35,18 +36,8 @@ struct Peer {
     input: BytesMut,
     out: OutBuf,
     closing: bool,
-    /// Decodes the same input, to see what the broker handles.
-    watch: (ClientDecoder, BytesMut),
-    listens: Listens,
-}
-
-/// What a client has subscribed to.
-#[derive(Debug, Default)]
-struct Listens {
-    /// Subjects by the client's names for the subscriptions.
-    subjects: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Whether it does not want its own messages.
-    no_echo: bool,
+    /// Looks at the same input, if anybody wants to know what the broker handles.
+    watch: Option<Watch>,
 }
 
 /// A broker process: it can crash, and start again without its state.
@@ -76,16 +67,14 @@ impl Host {
         self.peers.clear();
     }
 
-    pub(crate) fn accept(&mut self, now: Instant, link: u64) -> Option<SessionId> {
+    pub(crate) fn accept(
+        &mut self,
+        now: Instant,
+        link: u64,
+        watch: Option<Watch>,
+    ) -> Option<SessionId> {
         let session = self.broker.as_mut()?.handle_connect(now, "10.0.0.1");
-        let peer = Peer {
-            link,
-            input: BytesMut::new(),
-            out: OutBuf::new(),
-            closing: false,
-            watch: (ClientDecoder::new(Limits::default()), BytesMut::new()),
-            listens: Listens::default(),
-        };
+        let peer = Peer { link, input: BytesMut::new(), out: OutBuf::new(), closing: false, watch };
         self.peers.insert(session, peer);
         self.woken = true;
         Some(session)
@@ -134,11 +123,14 @@ impl Host {
             };
             match read {
                 Read::Bytes(_) => {
-                    peer.watch.1.extend_from_slice(&peer.input[old..]);
+                    let observer = observer.as_mut().filter(|_| peer.watch.is_some());
+                    let read = observer.is_some().then(|| peer.input[old..].to_vec());
                     let before = broker.statistics().in_messages;
                     broker.handle_input(now, id, &mut peer.input);
                     let handled = broker.statistics().in_messages - before;
-                    self.observe(&broker, id, handled, observer);
+                    if let (Some(observer), Some(read)) = (observer, read) {
+                        self.observe(&broker, id, &read, handled, observer);
+                    }
                 }
                 Read::Eof => self.drop_peer(now, &mut broker, links, id),
                 Read::Nothing => {}
@@ -150,46 +142,36 @@ impl Host {
         self.broker = Some(broker);
     }
 
-    /// Shows the next `count` publishes of a client, which the broker says it has handled.
+    /// Shows the next `count` publishes of a client, which the broker says it has handled. They were in `input`, or
+    /// began before it.
     fn observe(
         &mut self,
         broker: &Broker,
         id: SessionId,
+        input: &[u8],
         count: u64,
-        observer: &mut Option<Observer>,
+        observer: &mut Observer,
     ) {
-        let Some(mut peer) = self.peers.remove(&id) else {
+        let Some(mut watch) = self.peers.get_mut(&id).and_then(|peer| peer.watch.take()) else {
             return;
         };
-        let (decoder, input) = &mut peer.watch;
-        let mut ops = ClientOps::new();
-        // What is wrong with the input is the broker's to find out.
-        let _ = decoder.decode(input, &mut ops);
-        let mut shown = 0;
-        for op in ops.items.drain(..) {
-            peer.listens.note(&ops.chunk, &op);
-            let ClientOp::Publish(frame) = op else { continue };
-            if shown == count {
-                break;
-            }
-            shown += 1;
-            let subject = frame.subject.of(&ops.chunk);
+        watch.look(input, broker.config(), count, |chunk, frame, own| {
+            let subject = frame.subject.of(chunk);
+            // Without the client itself, whose watch this is.
             let others = self.peers.iter().filter(|(id, _)| broker.is_open(**id));
-            let others: usize = others.map(|(_, peer)| peer.listens.to(subject)).sum();
-            let is_heard = broker.is_open(id) && !peer.listens.no_echo;
-            let own = if is_heard { peer.listens.to(subject) } else { 0 };
-            if let Some(observer) = observer {
-                observer(Observed {
-                    broker: self.index,
-                    incarnation: self.incarnation,
-                    subject: std::str::from_utf8(subject).expect("text"),
-                    payload: frame.payload.of(&ops.chunk),
-                    listeners: others + own,
-                });
-            }
+            let others = others.filter_map(|(_, peer)| peer.watch.as_ref());
+            let others: usize = others.map(|watch| watch.listeners(subject)).sum();
+            observer(Observed {
+                broker: self.index,
+                incarnation: self.incarnation,
+                subject: &String::from_utf8_lossy(subject),
+                payload: frame.payload.of(chunk),
+                listeners: others + if broker.is_open(id) { own } else { 0 },
+            });
+        });
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.watch = Some(watch);
         }
-        assert_eq!(shown, count, "publishes that came from nowhere");
-        self.peers.insert(id, peer);
     }
 
     fn drop_peer(&mut self, now: Instant, broker: &mut Broker, links: &mut Links, id: SessionId) {
@@ -244,23 +226,5 @@ impl Host {
     /// The subscriptions of the session at the other end of `link`.
     pub(crate) fn subscriptions(&self, link: &Link) -> Option<usize> {
         Some(self.broker.as_ref()?.subscriptions(link.session))
-    }
-}
-
-impl Listens {
-    fn to(&self, subject: &[u8]) -> usize {
-        self.subjects.values().filter(|other| *other == subject).count()
-    }
-
-    /// Takes note of an operation of the client.
-    fn note(&mut self, chunk: &[u8], op: &ClientOp) {
-        match op {
-            ClientOp::Connect(connect) => self.no_echo = !connect.echo,
-            ClientOp::Subscribe { subject, sid, .. } => {
-                self.subjects.insert(sid.of(chunk).into(), subject.of(chunk).into());
-            }
-            ClientOp::Unsubscribe { sid, .. } => drop(self.subjects.remove(sid.of(chunk))),
-            _ => {}
-        }
     }
 }

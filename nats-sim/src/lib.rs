@@ -99,6 +99,7 @@ mod link;
 mod pipe;
 mod simulation;
 mod streams;
+mod watch;
 
 use std::time::Duration;
 

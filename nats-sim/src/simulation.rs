@@ -13,6 +13,7 @@ use crate::host::{Host, Observed, Observer};
 use crate::link::{Link, Links, Owner};
 use crate::pipe::{Pipe, Weather};
 use crate::streams::{StreamId, Wire};
+use crate::watch::Watch;
 
 /// How the network answers an attempt to connect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl<A: Application> Simulation<A> {
         seed
     }
 
-    /// Shows `observer` every publish that a broker handles.
+    /// Shows `observer` every publish that a broker handles, of clients whose links are opened from now on.
     pub fn observe(&mut self, observer: impl FnMut(Observed<'_>) + 'static) {
         self.observer = Some(Box::new(observer));
     }
@@ -404,7 +405,8 @@ impl<A: Application> Simulation<A> {
             return None;
         }
         let id = self.last_link + 1;
-        let session = self.hosts.get_mut(host)?.0.accept(self.now, id)?;
+        let watch = self.observer.is_some().then(Watch::new);
+        let session = self.hosts.get_mut(host)?.0.accept(self.now, id, watch)?;
         self.last_link = id;
         let pipe = || Pipe::new(self.weather.clone());
         let link = Link {

@@ -1,5 +1,7 @@
 //! What the simulation does with brokers whose clients are drivers outside of it, and say what they like.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use nats_broker::Config;
@@ -21,6 +23,21 @@ fn say(simulation: &mut Simulation<()>, stream: StreamId, text: &[u8]) {
     }
 }
 
+/// What an observer has seen: subjects, and how many listen to them.
+type Seen = Rc<RefCell<Vec<(String, usize)>>>;
+
+/// A simulation with a broker that is observed.
+fn observed(config: Config) -> (Simulation<()>, Seen) {
+    let mut simulation = Simulation::new(7);
+    let seen = Seen::default();
+    let sees = seen.clone();
+    simulation.observe(move |observed| {
+        sees.borrow_mut().push((observed.subject.to_owned(), observed.listeners));
+    });
+    simulation.add_broker(config);
+    (simulation, seen)
+}
+
 #[test]
 fn a_link_to_a_broker_that_is_gone_is_none_of_the_one_that_came_after_it() {
     let mut simulation = Simulation::<()>::new(7);
@@ -34,4 +51,68 @@ fn a_link_to_a_broker_that_is_gone_is_none_of_the_one_that_came_after_it() {
     assert_eq!(simulation.subscriptions_at_broker(old), None);
     assert!(simulation.inject(new, b"PING\r\n"));
     assert!(!simulation.inject(old, b"PING\r\n"));
+}
+
+#[test]
+fn what_a_broker_may_be_set_to_take_can_be_observed() {
+    let mut config = Config::default();
+    config.max_control_line = 200_000;
+    config.max_payload = 3 << 20;
+    let (mut simulation, seen) = observed(config);
+    let subject = "a".repeat(100_000);
+    let headers = format!("NATS/1.0\r\nA: {}\r\n\r\n", "x".repeat(2 << 20));
+    let text = format!(
+        "CONNECT {{\"verbose\":false,\"headers\":true}}\r\nPUB {subject} 0\r\n\r\nHPUB b {len} {len}\r\n{headers}\r\n",
+        len = headers.len()
+    );
+    send(&mut simulation, text.as_bytes());
+    assert_eq!(*seen.borrow(), [(subject, 0), ("b".to_owned(), 0)]);
+}
+
+#[test]
+fn subjects_that_are_no_text_are_shown_nevertheless() {
+    let (mut simulation, seen) = observed(Config::default());
+    send(&mut simulation, b"PUB a\xff 0\r\n\r\n");
+    assert_eq!(*seen.borrow(), [("a\u{fffd}".to_owned(), 0)]);
+}
+
+#[test]
+fn listeners_are_those_whom_the_broker_has() {
+    let mut config = Config::default();
+    (config.max_subscriptions, config.max_subscription_tokens) = (4, 2);
+    let (mut simulation, seen) = observed(config);
+    let listener = send(&mut simulation, b"SUB a 1\r\nSUB b 1\r\nSUB c 2\r\n");
+    let publisher = send(&mut simulation, b"");
+    let mut listeners = |text: &[u8]| {
+        say(&mut simulation, listener, text);
+        say(
+            &mut simulation,
+            publisher,
+            b"PUB a 0\r\n\r\nPUB b 0\r\n\r\nPUB c 0\r\n\r\nPUB a.b.c 0\r\n\r\n",
+        );
+        seen.borrow_mut().drain(..).map(|(_, listeners)| listeners).collect::<Vec<_>>()
+    };
+    assert_eq!(listeners(b""), [1, 0, 1, 0]);
+    // The first CONNECT keeps what is there, and every later one ends it.
+    assert_eq!(listeners(b"CONNECT {}\r\nSUB b 3\r\n"), [1, 1, 1, 0]);
+    assert_eq!(listeners(b"CONNECT {}\r\nSUB c 4\r\n"), [0, 0, 1, 0]);
+    // What may have ended has a name that may be in use.
+    assert_eq!(listeners(b"UNSUB 4 1\r\nSUB a 4\r\n"), [0, 0, 0, 0]);
+    assert_eq!(listeners(b"UNSUB 4\r\nSUB a 4\r\n"), [1, 0, 0, 0]);
+    // Refused: too many tokens, a reserved group, and one too many.
+    let refused = b"SUB a.b.c 5\r\nSUB b _sys_ 6\r\nSUB a 7\r\nSUB a 8\r\nSUB a 9\r\nSUB b 10\r\n";
+    assert_eq!(listeners(refused), [4, 0, 0, 0]);
+}
+
+#[test]
+fn an_observer_that_comes_later_sees_those_who_come_later_still() {
+    let mut simulation = Simulation::<()>::new(7);
+    simulation.add_broker(Config::default());
+    let early = send(&mut simulation, b"SUB a 1\r\nPUB a 0\r\n\r\nPUB b 1");
+    let seen = Rc::new(RefCell::new(0));
+    let sees = seen.clone();
+    simulation.observe(move |_| *sees.borrow_mut() += 1);
+    say(&mut simulation, early, b"\r\nx\r\n");
+    send(&mut simulation, b"PUB a 0\r\n\r\n");
+    assert_eq!(*seen.borrow(), 1);
 }
