@@ -77,7 +77,7 @@
 //!   `Nats-Trace-Only`, the message is not delivered, as in the real server; with a destination that is no subject, it is
 //!   not even acknowledged.
 //! * Subjects that the real server reserves for its own traffic between servers (`_GR_.`, `$GR.`, `$NRG.`, and replies
-//!   in `_GR_.`, `$GR.` or `_R_.`) are ordinary ones. There is no such traffic.
+//!   in `_GR_.`, `$GR.` or `_R_.`) are ordinary ones, also for traces to go to. There is no such traffic.
 //! * INFO, +OK, -ERR and HMSG **from** a client are unknown operations. The real server skips the first two and closes
 //!   after the third without an answer; it looks at HMSG when its line has ended, and skips it if an empty line follows.
 //! * A CR inside of a control line, and a maximum of UNSUB that is no number, close the connection. The real server
