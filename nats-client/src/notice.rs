@@ -84,9 +84,27 @@ impl Notice {
             Self::ServersDiscovered(servers) => {
                 text.0.saturating_mul(2).saturating_add(size_of_val(servers.as_slice()))
             }
-            _ => text.0,
+            _ => text.0.saturating_add(self.unknown_error().map_or(0, str::len)),
         };
         size_of::<Self>().saturating_add(text)
+    }
+
+    /// The text of a server's error of which a part alone is displayed.
+    fn unknown_error(&self) -> Option<&str> {
+        let error = match self {
+            Self::ServerError(error)
+            | Self::Disconnected { reason: DisconnectReason::Server(error) } => error,
+            Self::ConnectFailed { error, .. } | Self::GivenUp { error } => match error {
+                ConnectError::Authorization(error)
+                | ConnectError::Lost(DisconnectReason::Server(error)) => error,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        match error {
+            ServerError::Other(text) => Some(text),
+            _ => None,
+        }
     }
 }
 
@@ -127,6 +145,27 @@ impl fmt::Display for Notice {
             Self::Draining => f.write_str("draining"),
             Self::GivenUp { error } => write!(f, "no further attempt to connect: {error}"),
             Self::Closed => f.write_str("closed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_which_a_part_is_displayed_takes_all_of_its_memory() {
+        let error = ServerError::Other("e".repeat(100_000));
+        let reason = DisconnectReason::Server(error.clone());
+        let server = "a".parse().expect("an address");
+        for notice in [
+            Notice::ServerError(error.clone()),
+            Notice::Disconnected { reason: reason.clone() },
+            Notice::ConnectFailed { server, error: ConnectError::Lost(reason) },
+            Notice::GivenUp { error: ConnectError::Authorization(error) },
+        ] {
+            assert!((100_000..101_000).contains(&notice.size()), "{notice:?}: {}", notice.size());
+            assert!(notice.to_string().len() < 1_000);
         }
     }
 }

@@ -174,6 +174,21 @@ fn broken_permission_texts_are_kept_as_text() {
 }
 
 #[test]
+fn an_unknown_text_is_shown_on_one_line_and_not_without_end() {
+    let raw = "first\nsecond \u{1b}[2J\u{7f}\u{9b}\" \\ \u{e9}";
+    let error = ServerError::parse(raw);
+    assert_eq!(error.text(), raw);
+    assert_eq!(error.to_string(), "first\\nsecond \\u{1b}[2J\\u{7f}\\u{9b}\" \\ \u{e9}");
+    for (len, shown) in
+        [(256, "e".repeat(256)), (257, "e".repeat(256) + "..."), (1 << 20, "e".repeat(256) + "...")]
+    {
+        let error = ServerError::Other("e".repeat(len));
+        assert_eq!(error.text().len(), len);
+        assert_eq!(error.to_string(), shown);
+    }
+}
+
+#[test]
 fn refused_credentials_are_told_apart_from_a_slow_handshake() {
     use ServerError::*;
     let refused = table()

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write};
 
 use nom::branch::alt;
 use nom::bytes::complete::{is_not, tag, tag_no_case, take_while_m_n};
@@ -67,7 +67,8 @@ macro_rules! server_errors {
         /// An error that a server reports by -ERR. Texts are matched without regard to case.
         ///
         /// `Display` gives the text as a `nats-server` writes it, so that it can be searched for in the
-        /// documentation and in the logs of the server.
+        /// documentation and in the logs of the server. Of one that is not known ([`Other`](Self::Other)), control
+        /// characters are escaped and 256 characters are shown; [`text`](Self::text) has all of it, as it came.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum ServerError {
@@ -202,11 +203,31 @@ impl ServerError {
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
+        match self {
+            // Whoever speaks for the server chooses it, and logs have lines.
+            Self::Other(text) => show(text, f),
+            known => f.write_str(&known.text()),
+        }
     }
 }
 
 impl core::error::Error for ServerError {}
+
+/// The start of a text, on one line.
+fn show(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    const SHOWN: usize = 256;
+    let mut rest = text.chars();
+    for char in rest.by_ref().take(SHOWN) {
+        match char.is_control() {
+            true => write!(f, "{}", char.escape_default())?,
+            false => f.write_char(char)?,
+        }
+    }
+    if rest.next().is_some() {
+        f.write_str("...")?;
+    }
+    Ok(())
+}
 
 /// The advice after the first sentence is not part of the error's identity.
 fn throttling(input: &str) -> IResult<&str, ServerError> {
