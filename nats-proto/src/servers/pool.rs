@@ -88,6 +88,8 @@ pub(crate) struct Pool {
     entries: VecDeque<Entry>,
     /// Whether the front entry is the one dialled or connected.
     in_use: bool,
+    /// The latest time at which one that was given up might have been tried again.
+    given_up: Option<Instant>,
 }
 
 impl Pool {
@@ -102,7 +104,7 @@ impl Pool {
                 entries.push_back(Entry::new(addr, true));
             }
         }
-        Self { entries, in_use: false }
+        Self { entries, in_use: false, given_up: None }
     }
 
     /// The server in use, or used last.
@@ -147,9 +149,11 @@ impl Pool {
         if self.in_use
             && let Some(used) = self.entries.pop_front()
             && !used.removed
-            && max_failures.is_none_or(|max| used.failures < max)
         {
-            self.entries.push_back(used);
+            match max_failures.is_none_or(|max| used.failures < max) {
+                true => self.entries.push_back(used),
+                false => self.given_up = self.given_up.max(used.not_before),
+            }
         }
         self.in_use = false;
     }
@@ -244,6 +248,7 @@ impl Pool {
         for entry in &mut self.entries {
             entry.not_before = None;
         }
+        self.given_up = None;
     }
 
     /// Replaces the servers: what is known of those that stay is kept. The one in use stays in use.
@@ -293,6 +298,9 @@ impl Pool {
     /// Takes over what an INFO says of the cluster: new servers are added in random order, learned ones
     /// that it no longer lists are dropped (not the one in use). An empty list says nothing.
     ///
+    /// New ones wait as those that are dropped, or were given up, would have, and have had as many attempts as the dropped
+    /// ones: servers that each tell of the next one alone would otherwise be new each time, and be dialled without pause.
+    ///
     /// What anybody may have written chooses no name that a certificate is checked for: else it could name a server
     /// whose certificate is in order, and which gets our credentials.
     pub(crate) fn discover(
@@ -321,6 +329,7 @@ impl Pool {
         let endpoints: BTreeMap<Endpoint, &ServerAddr> =
             listed.iter().map(|addr| (endpoint(addr), addr)).collect();
         let mut index = 0_usize;
+        let (mut not_before, mut failures) = (self.given_up, 0);
         self.entries.retain_mut(|entry| {
             let in_use = index == 0;
             index = index.saturating_add(1);
@@ -335,7 +344,11 @@ impl Pool {
                     }
                 }
                 Some(_) => {}
-                None => return false,
+                None => {
+                    not_before = not_before.max(entry.not_before);
+                    failures = failures.max(entry.failures);
+                    return false;
+                }
             }
             true
         });
@@ -350,7 +363,11 @@ impl Pool {
         if !retain_order {
             rng.shuffle(&mut added);
         }
-        self.entries.extend(added.iter().map(|addr| Entry::new(addr.clone(), false)));
+        let new = |addr: &ServerAddr| {
+            let entry = Entry::new(addr.clone(), false);
+            Entry { not_before, failures, ..entry }
+        };
+        self.entries.extend(added.iter().map(new));
         added
     }
 }

@@ -188,3 +188,36 @@ fn of_what_many_servers_say_little_is_kept() {
     let kept = pool.iter().find_map(|server| server.last_error.as_ref()).expect("it failed");
     assert!(kept.contains("xxx") && kept.len() < 1_000, "{} bytes", kept.len());
 }
+
+/// Each server tells of the next one alone, of three or of as many as there are numbers, and hangs up: before the
+/// connection is up, or as soon as it is.
+#[test]
+fn servers_that_send_on_to_each_other_are_not_dialled_without_pause() {
+    let maxima = [None, Some(0), Some(1), Some(2)];
+    let kinds = [(3, false), (3, true), (1_000, false), (1_000, true)];
+    for (max, (servers, is_up)) in maxima.iter().flat_map(|max| kinds.map(|kind| (*max, kind))) {
+        let mut config = pool(&["s0"]);
+        config.max_reconnects = max;
+        let mut wire = Wire::connected(config);
+        wire.feed("INFO {\"connect_urls\":[\"s1:4222\"]}\r\n");
+        wire.cut();
+        for _ in 0..20 {
+            let mut at_once = 0;
+            while wire.connection.state() == State::Dialing {
+                at_once += 1;
+                let case = (max, servers, is_up);
+                assert!(at_once <= 3, "dialled again and again at {:?}: {case:?}", wire.now);
+                let number: usize = wire.dialled().host()[1..].parse().expect("a number");
+                let next = (number + 1) % servers;
+                wire.accept();
+                wire.feed("INFO {}\r\n");
+                if is_up {
+                    wire.feed("PONG\r\n");
+                }
+                wire.feed(format!("INFO {{\"connect_urls\":[\"s{next}:4222\"]}}\r\n"));
+                wire.cut();
+            }
+            wire.pass(Duration::from_secs(2));
+        }
+    }
+}

@@ -183,6 +183,43 @@ fn a_learned_server_in_use_is_not_dropped() {
 }
 
 #[test]
+fn servers_in_the_place_of_others_wait_as_those_did() {
+    let mut rng = Rng::from_seed([1; 32]);
+    let config = config(&["a"]);
+    let mut pool = Pool::new(&config, &mut rng);
+    let now = Instant::from_millis(1_000);
+    let later = now + Duration::from_secs(1);
+    dialled(advance(&mut pool, None));
+    let discover = |pool: &mut Pool, list: &[&str]| {
+        pool.discover(&urls(list), Source::Server, true, &mut Rng::from_seed([1; 32]))
+    };
+    discover(&mut pool, &["b:1", "c:1", "d:1"]);
+    for (host, times, at) in [("b:1", 2, now), ("c:1", 1, later)] {
+        for _ in 0..times {
+            pool.rotate(None);
+            assert!(pool.choose(&addr(host)));
+            dialled(pool.next());
+            pool.failed(at, Some(&ConnectError::TimedOut), &config, &mut rng);
+        }
+    }
+    pool.rotate(None);
+    assert!(pool.choose(&addr("a")));
+    dialled(pool.next());
+    // One that stays takes nothing over, nor does one that comes for none.
+    discover(&mut pool, &["b:1", "c:1", "d:1", "e:1"]);
+    discover(&mut pool, &["d:1", "e:1", "f:1", "g:1"]);
+    let known = |pool: &Pool| -> Vec<(String, usize, Option<Instant>)> {
+        let members = pool.members();
+        let known = members
+            .map(|entry| (String::from(entry.addr.host()), entry.failures, entry.not_before));
+        known.collect()
+    };
+    let wait = Some(later + config.reconnect_wait);
+    let expected = [("a", 0, None), ("d", 0, None), ("e", 0, None), ("f", 2, wait), ("g", 2, wait)];
+    assert_eq!(known(&pool), expected.map(|(host, failures, at)| (host.into(), failures, at)));
+}
+
+#[test]
 fn the_same_refusal_twice_in_a_row_is_noticed() {
     let mut rng = Rng::from_seed([1; 32]);
     let mut pool = Pool::new(&config(&["a"]), &mut rng);
