@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Range;
 
 use bytes::Bytes;
@@ -137,7 +138,9 @@ pub enum ClientOp {
 macro_rules! batch {
     ($(#[$doc:meta])* $name:ident, $op:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Default)]
+        ///
+        /// `Debug` shows how long the input is, and not what it is: CONNECT has secrets.
+        #[derive(Clone, Default)]
         pub struct $name {
             /// The input that the spans of `items` point into.
             pub chunk: Bytes,
@@ -160,6 +163,15 @@ macro_rules! batch {
             /// Whether there is no operation.
             pub fn is_empty(&self) -> bool {
                 self.items.is_empty()
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name))
+                    .field("chunk", &self.chunk.len())
+                    .field("items", &self.items)
+                    .finish()
             }
         }
     };
@@ -187,7 +199,13 @@ impl ServerOps {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+
+    use bytes::BytesMut;
+
     use super::*;
+    use crate::wire::{ClientDecoder, Limits};
 
     #[test]
     fn headers_and_payload_count_for_the_size_and_subjects_do_not() {
@@ -197,5 +215,22 @@ mod tests {
         assert_eq!(frame.size(), 110);
         let frame = PublishFrame { subject, reply, headers, payload };
         assert_eq!(frame.size(), 110);
+    }
+
+    #[test]
+    fn a_batch_shows_no_secrets() {
+        let connect =
+            r#"CONNECT {"pass":"canary","auth_token":"canary","jwt":"canary","sig":"canary"}"#;
+        let mut input = BytesMut::from(&*[connect, "\r\nPING\r\n"].concat());
+        let mut ops = ClientOps::new();
+        ClientDecoder::new(Limits::default()).decode(&mut input, &mut ops).unwrap();
+        assert_eq!(ops.items.len(), 2);
+        for shown in [format!("{ops:?}"), format!("{ops:#?}")] {
+            assert!(!shown.contains("canary"), "{shown}");
+            assert!(
+                shown.contains(&ops.chunk.len().to_string()) && shown.contains("Ping"),
+                "{shown}"
+            );
+        }
     }
 }
