@@ -84,9 +84,10 @@ fn a_path_is_for_websockets() {
     assert_eq!(addr("ws://host/").path(), "");
     for (text, path) in [
         ("nats://host/a", "/a"),
-        ("host?tls=1", "?tls=1"),
-        ("tls://host:1#f", "#f"),
-        ("ws://host/a#f", "/a#f"),
+        ("host?tls=1", "?***"),
+        ("tls://host:1#f", "#***"),
+        ("ws://host/a#f", "/a#***"),
+        ("ws://host/a b?c", "/a b?***"),
         ("ws://host/a b", "/a b"),
     ] {
         assert_eq!(error(text), ServerAddrError::UnexpectedPath { path: path.into() });
@@ -114,13 +115,14 @@ fn what_is_wrong_is_named() {
         ("ws://u:p@a/x,ws://u:p@b/x", UnencodedCredentials),
         ("ws://host/a@b", UnencodedCredentials),
         ("host:1:2", InvalidHost { host: "host:1:2".into() }),
+        ("user:pass:1", InvalidHost { host: "user:***".into() }),
         ("a\r\n", InvalidHost { host: r"a\r\n".into() }),
         ("host:", InvalidPort { port: "".into() }),
         ("host:0", InvalidPort { port: "0".into() }),
-        ("host:+1", InvalidPort { port: "+1".into() }),
+        ("host:+1", InvalidPort { port: "***".into() }),
         ("host:65536", InvalidPort { port: "65536".into() }),
-        ("host:x", InvalidPort { port: "x".into() }),
-        ("[::1]x", InvalidPort { port: "x".into() }),
+        ("host:x", InvalidPort { port: "***".into() }),
+        ("[::1]x", InvalidPort { port: "***".into() }),
         ("[::1]:", InvalidPort { port: "".into() }),
         ("[::1", InvalidIpv6 { host: "[::1".into() }),
         ("[]:1", InvalidIpv6 { host: "[]:1".into() }),
@@ -179,6 +181,14 @@ fn no_text_shows_a_secret() {
         "user:canary://x@host",
         "nats://user:canary@host/path",
         "nats://user:canary@host/@path",
+        "nats://demo:4222?auth_token=canary",
+        "wss://gw.example.com/nats?access_token=canary#x",
+        "wss://gw.example.com/nats#access_token=canary",
+        "ws://gw.example.com/nats?access_token=can canary",
+        "nats://derek:canary",
+        "derek:canary",
+        "derek:canary:4222",
+        "nats://[::1]:canary",
     ] {
         let error = error(text);
         for shown in [error.to_string(), format!("{error:?}")] {
@@ -243,6 +253,7 @@ fn discovered_entries_are_host_and_port_alone() {
         ("x@evil:1", UnexpectedCredentials),
         ("evil/x@y", UnexpectedCredentials),
         ("evil:1/", UnexpectedPath { path: "/".into() }),
+        ("evil:1?x", UnexpectedPath { path: "?***".into() }),
         ("", EmptyHost),
         ("a\0b", InvalidHost { host: r"a\x00b".into() }),
         ("a:99999", InvalidPort { port: "99999".into() }),

@@ -263,7 +263,7 @@ pub enum ServerAddrError {
     EmptyHost,
     /// The host has a character that no name has.
     InvalidHost {
-        /// The host.
+        /// The host. Behind a colon too many, `***` if there are other characters than digits.
         host: String,
     },
     /// The host has more bytes than a name may have.
@@ -291,12 +291,12 @@ pub enum ServerAddrError {
     },
     /// The port is not a number from 1 to 65,535.
     InvalidPort {
-        /// The port.
+        /// The port; `***` if it has other characters than digits, as a password may have.
         port: String,
     },
     /// A path, query or fragment, which only WebSocket addresses may have (and a fragment not even those).
     UnexpectedPath {
-        /// The path.
+        /// The path. Of a query or fragment, its mark and `***`.
         path: String,
     },
     /// User name or password is not well percent-encoded UTF-8.

@@ -1,5 +1,6 @@
 //! Reading server addresses.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
@@ -59,7 +60,7 @@ pub(super) fn address(text: &str) -> Result<ServerAddr, ServerAddrError> {
         path => path,
     };
     if !path.is_empty() && (!websocket || path.contains('#') || !is_printable(path)) {
-        return Err(hide(ServerAddrError::UnexpectedPath { path: snippet(path.as_bytes()) }));
+        return Err(hide(ServerAddrError::UnexpectedPath { path: shown_path(path) }));
     }
     Ok(ServerAddr {
         scheme,
@@ -96,7 +97,7 @@ pub(super) fn endpoint(text: &str) -> Result<(String, Option<u16>), ServerAddrEr
         return Err(ServerAddrError::UnexpectedScheme { address: snippet(text.as_bytes()) });
     }
     if !parts.path.is_empty() {
-        return Err(ServerAddrError::UnexpectedPath { path: snippet(parts.path.as_bytes()) });
+        return Err(ServerAddrError::UnexpectedPath { path: shown_path(parts.path) });
     }
     host_and_port(parts.host_and_port)
 }
@@ -130,11 +131,10 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), ServerAddrError> {
         return Err(ServerAddrError::SeveralAddresses { addresses: snippet(text.as_bytes()) });
     }
     if text.bytes().filter(|byte| *byte == b':').count() > 1 {
-        let host = snippet(text.as_bytes());
         return Err(
             match text.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte)) {
-                true => ServerAddrError::Ipv6WithoutBrackets { host },
-                false => ServerAddrError::InvalidHost { host },
+                true => ServerAddrError::Ipv6WithoutBrackets { host: snippet(text.as_bytes()) },
+                false => ServerAddrError::InvalidHost { host: shown_host(text) },
             },
         );
     }
@@ -165,8 +165,38 @@ fn optional_port(text: &str) -> Result<Option<u16>, ServerAddrError> {
     match port {
         Ok((_, port)) => Ok(Some(port)),
         Err(_) => Err(ServerAddrError::InvalidPort {
-            port: snippet(text.strip_prefix(':').unwrap_or(text).as_bytes()),
+            port: shown_port(text.strip_prefix(':').unwrap_or(text)),
         }),
+    }
+}
+
+/// Without query and fragment, which may hold a token.
+fn shown_path(path: &str) -> String {
+    let end = path.find(['?', '#']).unwrap_or(path.len());
+    let (path, hidden) = path.split_at_checked(end).unwrap_or((path, ""));
+    let mut shown = snippet(path.as_bytes());
+    if let Some(mark) = hidden.chars().next() {
+        shown.push(mark);
+        shown.push_str("***");
+    }
+    shown
+}
+
+/// What has other characters than digits may be a password, if what was taken for the host is a user.
+fn shown_port(port: &str) -> String {
+    match port.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => snippet(port.as_bytes()),
+        false => "***".into(),
+    }
+}
+
+/// The same of a host with ports behind it, of which there is one too many.
+fn shown_host(text: &str) -> String {
+    match text.split_once(':') {
+        Some((host, ports)) if !ports.bytes().all(|byte| byte.is_ascii_digit() || byte == b':') => {
+            format!("{}:***", snippet(host.as_bytes()))
+        }
+        _ => snippet(text.as_bytes()),
     }
 }
 
