@@ -3,7 +3,9 @@
 //!
 //! `cargo run --release -p nats-proto --example blocking -- [nats://127.0.0.1:4222]`
 
+use std::collections::hash_map::RandomState;
 use std::error::Error;
+use std::hash::{BuildHasher, Hasher};
 use std::io::ErrorKind::{self, Interrupted, TimedOut, WouldBlock};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -117,6 +119,17 @@ impl Client {
     }
 }
 
+/// What no other client has, or both would have the same inboxes: std seeds its hash maps from the operating system.
+fn seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    for (index, word) in seed.chunks_exact_mut(8).enumerate() {
+        let mut hasher = RandomState::new().build_hasher();
+        hasher.write_usize(index);
+        word.copy_from_slice(&hasher.finish().to_le_bytes());
+    }
+    seed
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let url = match (args.next().as_deref(), args.next(), args.next()) {
@@ -125,10 +138,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         (Some(url), None, None) if !url.starts_with('-') => url.to_owned(),
         _ => return Err("usage: blocking [[--url] nats://host:port]".into()),
     };
-    let seed = std::array::from_fn(|i| (std::process::id() >> (i % 4 * 8)) as u8);
     let config = Config::new(vec![url.parse()?]);
     let mut client = Client {
-        connection: Connection::new(config.into(), seed, Instant::ZERO)?,
+        connection: Connection::new(config.into(), seed(), Instant::ZERO)?,
         stream: None,
         input: BytesMut::new(),
         output: OutBuf::new(),

@@ -119,7 +119,8 @@ impl Connection {
     /// [`Event::Dial`].
     ///
     /// `seed` is all the randomness it will ever have (jitter, server order, inbox names): take it from the
-    /// operating system, or fix it to make a run repeatable.
+    /// operating system, or fix it to make a run repeatable. Two connections with the same seed have the same inboxes, and
+    /// on one server get each other's replies: what a process or a container knows of itself is no seed.
     ///
     /// # Errors
     ///

@@ -1,10 +1,11 @@
 //! Requests on one inbox.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use nats_proto::connection::{PendingPolicy, RequestError};
-use nats_proto::{Event, HeaderMap, Outgoing, RequestId};
+use nats_proto::{Connection, Event, HeaderMap, Instant, Outgoing, RequestId};
 
 use crate::support::{Wire, config};
 
@@ -372,6 +373,17 @@ fn the_inbox_prefix_is_the_applications() {
     assert!(wire.connection.new_inbox().starts_with("MINE.x."));
     let (_, subject) = request(&mut wire, 1);
     assert!(subject.starts_with("MINE.x."), "{subject}");
+}
+
+#[test]
+fn connections_with_the_same_seed_have_the_same_inboxes() {
+    let inboxes = |seed| {
+        let mut connection =
+            Connection::new(Arc::new(config()), seed, Instant::ZERO).expect("good");
+        [connection.new_inbox(), connection.new_inbox()]
+    };
+    assert_eq!(inboxes([7; 32]), inboxes([7; 32]));
+    assert!(inboxes([7; 32]).iter().all(|inbox| !inboxes([8; 32]).contains(inbox)));
 }
 
 #[test]
