@@ -110,6 +110,11 @@ impl Connection {
     /// A request waits through a reconnect: replies find the new link as long as the deadline allows. One whose message is
     /// given up before it is sent ends with it.
     ///
+    /// A reply is known by its subject, which is the reply subject. A stored message that JetStream answers a pull with has a
+    /// subject of its own: it is taken for the reply of a request to `$JS.` that waits alone, and thrown away as soon as
+    /// another such request has ended without its reply on this connection. So a pull should ask for one message, and say
+    /// that it expires before `deadline`: the server then answers in time that there is none.
+    ///
     /// # Errors
     ///
     /// Nothing was queued or counted.
@@ -126,7 +131,7 @@ impl Connection {
         // It takes room that the gate counts on, or waits for room.
         self.gate.close();
         queued?;
-        if self.requests.start(id, deadline) {
+        if self.requests.start(id, message.subject, deadline) {
             self.wake.attention();
         }
         Ok(id)
@@ -135,7 +140,7 @@ impl Connection {
     /// Forgets a request. No event follows; a late reply counts as unroutable.
     pub fn cancel_request(&mut self, request: RequestId) {
         if !fault!(CancelledRequestStays) {
-            self.requests.finish(request);
+            self.requests.cancel(request);
         }
         self.flush_behind_replies();
     }

@@ -13,11 +13,25 @@ use crate::{Instant, Rng};
 /// How many characters of `0-9A-Za-z` make an inbox unique: 22 of them are 131 bits.
 const UNIQUE_LEN: usize = 22;
 
+/// What the subjects of the API of JetStream begin with, in whichever domain.
+const JETSTREAM: &str = "$JS.";
+
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     /// Goes up each time the slot is used, so that a late reply does not reach its successor.
     generation: u32,
-    waiting: bool,
+    waits: Waits,
+}
+
+/// What a slot waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    /// Nothing: it is free.
+    No,
+    /// A reply to its reply subject.
+    ForReply,
+    /// The same, or a stored message, which comes with the subject that it was stored under.
+    ForStored,
 }
 
 /// What the server has said of the inbox subscription on this link.
@@ -43,6 +57,8 @@ pub(super) struct Requests {
     slots: Vec<Slot>,
     free: Vec<u32>,
     deadlines: Deadlines<RequestId>,
+    /// Requests for stored messages that have ended without a reply on this link: it may still come.
+    unanswered: u32,
     /// The reply subject of the request being made; kept for its memory.
     reply: String,
 }
@@ -77,6 +93,7 @@ impl Requests {
             slots: Vec::new(),
             free: Vec::new(),
             deadlines: Deadlines::new(),
+            unanswered: 0,
             reply: String::new(),
         }
     }
@@ -126,6 +143,12 @@ impl Requests {
         self.word == Word::Doubtful
     }
 
+    /// A link begins, whose server is told of the inbox subscription.
+    pub(super) fn begin_link(&mut self, out: &mut OutBuf) {
+        self.unanswered = 0;
+        self.restore(out);
+    }
+
     /// Tells a server of the inbox subscription, if there is one.
     pub(super) fn restore(&mut self, out: &mut OutBuf) {
         self.word = Word::None;
@@ -140,7 +163,7 @@ impl Requests {
     pub(super) fn reserve(&mut self) -> (RequestId, String) {
         let index = self.free.last().copied().unwrap_or_else(|| {
             let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-            self.slots.push(Slot { generation: 0, waiting: false });
+            self.slots.push(Slot { generation: 0, waits: Waits::No });
             self.free.push(index);
             index
         });
@@ -154,10 +177,13 @@ impl Requests {
         (RequestId { index, generation }, reply)
     }
 
-    /// Starts the request that was reserved last. Says whether its deadline is now the soonest.
-    pub(super) fn start(&mut self, id: RequestId, deadline: Instant) -> bool {
+    /// Starts the request that was reserved last, to `subject`. Says whether its deadline is now the soonest.
+    pub(super) fn start(&mut self, id: RequestId, subject: &str, deadline: Instant) -> bool {
         if let Some(slot) = self.slots.get_mut(id.index()) {
-            slot.waiting = true;
+            slot.waits = match subject.starts_with(JETSTREAM) {
+                true => Waits::ForStored,
+                false => Waits::ForReply,
+            };
             // Behind it are those of requests that were given up to make room for this one.
             if let Some(place) = self.free.iter().rposition(|index| *index == id.index) {
                 self.free.swap_remove(place);
@@ -187,7 +213,8 @@ impl Requests {
     /// The request that a message in the inbox is for.
     ///
     /// Where a request is answered with a stored message, as by the pull of JetStream, it comes with the subject that it
-    /// was stored under. Then it is for the one that waits, if that is the only one.
+    /// was stored under. Then it is for the one that waits, if that is the only one and has asked for such a thing, and if
+    /// it cannot be the late reply of another one.
     pub(super) fn find_in_inbox(&self, subject: &[u8]) -> Option<RequestId> {
         match subject.starts_with(self.inbox.as_bytes()) {
             true => self.find(subject),
@@ -196,11 +223,26 @@ impl Requests {
     }
 
     fn only(&self) -> Option<RequestId> {
-        if self.len() != 1 {
+        if self.len() != 1 || self.unanswered > 0 {
             return None;
         }
-        let mut waiting = (0_u32..).zip(&self.slots).filter(|(_, slot)| slot.waiting);
+        let is_asking = |slot: &Slot| slot.waits == Waits::ForStored;
+        let mut waiting = (0_u32..).zip(&self.slots).filter(|(_, slot)| is_asking(slot));
         waiting.next().map(|(index, slot)| RequestId { index, generation: slot.generation })
+    }
+
+    /// Frees the slot of a request whose reply may still come.
+    pub(super) fn cancel(&mut self, id: RequestId) {
+        self.leave_unanswered(id);
+        self.finish(id);
+    }
+
+    /// Notes that the request, if it waits, ends before its reply has come.
+    fn leave_unanswered(&mut self, id: RequestId) {
+        let slot = self.slots.get(id.index()).filter(|slot| slot.generation == id.generation);
+        if slot.is_some_and(|slot| slot.waits == Waits::ForStored) {
+            self.unanswered = self.unanswered.saturating_add(1);
+        }
     }
 
     /// Frees the slot; false if the request is not waiting any more.
@@ -222,21 +264,23 @@ impl Requests {
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<RequestId> {
         loop {
             let id = self.deadlines.pop_due(now)?;
+            self.leave_unanswered(id);
             if self.free_slot(id) {
                 return Some(id);
             }
         }
     }
 
-    /// Takes out all.
+    /// Takes out all, unanswered.
     pub(super) fn take_all(&mut self) -> Vec<RequestId> {
         self.deadlines.clear();
         let ids: Vec<RequestId> = (0_u32..)
             .zip(&self.slots)
-            .filter(|(_, slot)| slot.waiting)
+            .filter(|(_, slot)| slot.is_waiting())
             .map(|(index, slot)| RequestId { index, generation: slot.generation })
             .collect();
         for id in &ids {
+            self.leave_unanswered(*id);
             self.free_slot(*id);
         }
         ids
@@ -251,7 +295,7 @@ impl Requests {
             return false;
         }
         if let Some(slot) = self.slots.get_mut(id.index()) {
-            slot.waiting = false;
+            slot.waits = Waits::No;
             slot.generation = slot.generation.wrapping_add(u32::from(!fault!(LateReplyIsTaken)));
             self.free.push(id.index);
         }
@@ -259,8 +303,14 @@ impl Requests {
     }
 }
 
+impl Slot {
+    fn is_waiting(&self) -> bool {
+        self.waits != Waits::No
+    }
+}
+
 fn waiting(slots: &[Slot], id: &RequestId) -> bool {
-    slots.get(id.index()).is_some_and(|slot| slot.waiting && slot.generation == id.generation)
+    slots.get(id.index()).is_some_and(|slot| slot.is_waiting() && slot.generation == id.generation)
 }
 
 #[cfg(test)]
@@ -273,7 +323,7 @@ mod tests {
 
     fn start(requests: &mut Requests, deadline: u64) -> (RequestId, String) {
         let (id, reply) = requests.reserve();
-        requests.start(id, Instant::from_millis(deadline));
+        requests.start(id, "svc", Instant::from_millis(deadline));
         (id, reply)
     }
 

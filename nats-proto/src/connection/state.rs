@@ -138,7 +138,7 @@ impl Connection {
         self.pool.succeeded();
         self.keepalive.start(now);
         if !fault!(InboxIsNotRestored) {
-            self.requests.restore(&mut self.urgent);
+            self.requests.begin_link(&mut self.urgent);
         }
         self.subscriptions.restore(&mut self.urgent);
         if fault!(RestoresTwice) {

@@ -15,5 +15,6 @@ mod room;
 mod secure;
 mod servers;
 mod splits;
+mod stored_replies;
 mod subscriptions;
 mod support;

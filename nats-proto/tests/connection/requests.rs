@@ -59,36 +59,6 @@ fn a_second_reply_goes_nowhere() {
 }
 
 #[test]
-fn a_reply_with_a_subject_of_its_own_is_for_the_one_request_that_waits() {
-    let mut wire = Wire::connected(config());
-    let stored = "MSG orders.new 1 $JS.ACK.S.C.1.1.1.1.0 2\r\nhi\r\n";
-    let (id, _) = request(&mut wire, 10);
-    wire.feed(stored);
-    let events = wire.events();
-    assert!(
-        matches!(&events[..], [Event::Reply { request, message }] if *request == id && &*message.subject == "orders.new"),
-        "{events:?}"
-    );
-    // With none or several it cannot be told whose it is.
-    wire.feed(stored);
-    let (a, subject) = request(&mut wire, 10);
-    let (b, _) = request(&mut wire, 10);
-    wire.feed(stored);
-    assert!(wire.events().is_empty());
-    assert_eq!(wire.statistics().unroutable, 2);
-    wire.feed(format!("MSG {subject} 1 2\r\nhi\r\n{stored}"));
-    let events = wire.events();
-    assert!(
-        matches!(
-            events[..],
-            [Event::Reply { request: first, .. }, Event::Reply { request: second, .. }]
-                if (first, second) == (a, b)
-        ),
-        "{events:?}"
-    );
-}
-
-#[test]
 fn a_late_reply_in_the_inbox_is_not_taken_for_that_of_another_request() {
     let mut wire = Wire::connected(config());
     let (late, subject) = request(&mut wire, 10);
