@@ -29,6 +29,10 @@ pub fn header_block(data: &[u8]) {
     };
     let mut block = Vec::new();
     parsed.encode(&mut block);
+    // With a space behind each colon, it may be too long.
+    if block.len() > HeaderMap::MAX_BLOCK {
+        return;
+    }
     let mut again = HeaderMap::parse(&Bytes::from(block)).expect("it was written");
     // Of a description, only what can be printed is written.
     for parsed in [&mut parsed, &mut again] {

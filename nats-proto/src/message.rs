@@ -42,7 +42,8 @@ impl Message {
     /// [`HeaderValue`](crate::HeaderValue) have it, is left out: one without a colon, with a space in its name, with CR or LF in
     /// its value, or one that continues the line before it (which keeps its own part of the value). So are what stands behind the
     /// first blank line, and a status that cannot be read. The other lines and the status are there, so that one bad line spoils
-    /// only itself. Who wants to know what is wrong asks [`HeaderMap::parse`], which refuses such a block.
+    /// only itself. Of a block that is longer than [`HeaderMap::MAX_BLOCK`] nothing is read: neither headers nor status are
+    /// there. Who wants to know what is wrong asks [`HeaderMap::parse`], which refuses such a block.
     ///
     /// Part of its caller, so that the message is put together where it is to be: copies of what was just written in
     /// other pieces are slow.
@@ -58,9 +59,10 @@ impl Message {
         {
             return Self::without_headers(subject.into(), None, payload, length);
         }
-        let parsed = match frame.headers.is_empty() {
-            true => ParsedHeaders::default(),
-            false => read_headers(chunk, frame.headers),
+        let parsed = match frame.headers.len as usize {
+            1..=HeaderMap::MAX_BLOCK => read_headers(chunk, frame.headers),
+            // There is none, or more than is read.
+            _ => ParsedHeaders::default(),
         };
         let subject = Subject::from_span(chunk, frame.subject);
         let reply = (!frame.reply.is_empty()).then(|| Subject::from_span(chunk, frame.reply));
@@ -279,7 +281,7 @@ mod tests {
         }
     }
 
-    /// As many lines as the default limits allow. A quadratic algorithm would need minutes.
+    /// Nearly as many lines as the largest block has room for. A quadratic algorithm would need minutes.
     #[test]
     fn any_number_of_bad_lines_is_passed_over() {
         for line in [":\r\n", "x\r\n", "a:\r\n:\r\n", "\r", "\n", "a:\r", "a:b\n", "a"] {
@@ -288,6 +290,28 @@ mod tests {
             assert_eq!(message.status, Some(StatusCode::NOT_FOUND), "{line:?}");
             assert!(message.headers.is_some_and(|headers| headers.get("A").is_some()), "{line:?}");
         }
+    }
+
+    /// A message with a block of so many bytes.
+    fn with_block(len: usize) -> (Message, String) {
+        let (begin, end) = ("NATS/1.0 503\r\nA: 1\r\nB: ", "\r\n\r\n");
+        let value = "x".repeat(len - begin.len() - end.len());
+        let block = [begin, &value, end].concat();
+        (message("subject", "reply", &block, "payload"), block)
+    }
+
+    #[test]
+    fn of_a_block_that_is_too_long_nothing_is_read() {
+        let (message, block) = with_block(HeaderMap::MAX_BLOCK);
+        assert_eq!(message.status, Some(StatusCode::NO_RESPONDERS));
+        assert_eq!(message.headers.map(|headers| headers.len()), Some(2));
+        assert_eq!(crate::header::status(block.as_bytes()), message.status);
+        let (message, block) = with_block(HeaderMap::MAX_BLOCK + 1);
+        assert_eq!((message.status, message.headers, message.description), (None, None, None));
+        assert_eq!(message.payload, "payload");
+        assert_eq!(message.reply.as_deref(), Some("reply"));
+        assert_eq!(message.length, 7 + 5 + block.len() + 7);
+        assert_eq!(crate::header::status(block.as_bytes()), None);
     }
 
     #[test]

@@ -155,6 +155,33 @@ fn lengths_above_the_limits_are_refused_before_any_payload() {
 }
 
 #[test]
+fn by_default_a_header_block_may_be_as_long_as_its_message() {
+    let len = 3 << 20;
+    for (side, line) in [(Side::Server, "HMSG a 1 "), (Side::Client, "HPUB a ")] {
+        let head = format!("{line}{len} {len}\r\n").into_bytes();
+        let stream = [head, vec![b'x'; len], b"\r\nPING\r\n".to_vec()].concat();
+        let whole = decode(side, Limits::default(), &stream);
+        assert_eq!((&whole.error, whole.ops.len()), (&None, 2));
+        naive::assert_same(&whole, &naive::decode(side, Limits::default(), &stream));
+        // What limits the message limits its headers.
+        for len in [1 << 26, (1 << 26) + 1, 999_999_999] {
+            let stream = format!("{line}{len} {len}\r\n").into_bytes();
+            let whole = decode(side, Limits::default(), &stream);
+            let is_too_long = len > 1 << 26;
+            let error = PayloadTooLong { len, limit: 1 << 26 };
+            assert_eq!(whole.error, is_too_long.then_some(error));
+            naive::assert_same(&whole, &naive::decode(side, Limits::default(), &stream));
+        }
+    }
+    for len in [1 << 31, u64::MAX] {
+        let stream = format!("HMSG a 1 {len} {len}\r\n").into_bytes();
+        let whole = decode(Side::Server, Limits::default(), &stream);
+        assert_eq!(whole.error, Some(PayloadTooLong { len, limit: 1 << 26 }));
+        naive::assert_same(&whole, &naive::decode(Side::Server, Limits::default(), &stream));
+    }
+}
+
+#[test]
 fn zero_as_a_limit_means_zero() {
     let none = limits(0, 0, 0, 0);
     let error = |stream: &[u8]| decode(Side::Server, none, stream).error;

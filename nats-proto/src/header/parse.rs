@@ -49,6 +49,13 @@ impl ParsedHeaders {
 }
 
 impl HeaderMap {
+    /// Bytes of a block that is parsed, at most: 1 MiB, as much as a `nats-server` takes for a whole message unless it is
+    /// set to more.
+    ///
+    /// What is parsed takes up to 48 times the memory of its block. So a message with a longer one comes without headers and
+    /// status ([`Message::from_frame`](crate::Message::from_frame)), and [`parse`](Self::parse) refuses it.
+    pub const MAX_BLOCK: usize = 1024 * 1024;
+
     /// Reads a block as it came, with inline status.
     ///
     /// Names and values of more than 22 bytes share the memory of `block`. White space before a value is dropped,
@@ -62,6 +69,10 @@ impl HeaderMap {
     /// # Errors
     /// What is wrong with the block, and where.
     pub fn parse(block: &Bytes) -> Result<ParsedHeaders, ParseHeadersError> {
+        if block.len() > Self::MAX_BLOCK {
+            let (len, limit) = (block.len(), Self::MAX_BLOCK);
+            return Err(ParseHeadersError::TooLong { len, limit });
+        }
         let mut chunk = Chunk::from(block.clone());
         let (block, mut sharer) = chunk.split();
         Self::parse_part(block, &mut sharer, Err)
@@ -71,7 +82,7 @@ impl HeaderMap {
     ///
     /// Where that is no error for `mind`, it is left out: the line, what stands behind the blank one, or the status. A line
     /// ends with CRLF and nowhere else, so that a stray LF makes no line of its own, and whoever can write one into a value
-    /// cannot add headers by it. What is no header block at all is an error in any case.
+    /// cannot add headers by it. What is no header block at all is an error in any case. How long it is, the caller has checked.
     pub(crate) fn parse_part(
         block: &[u8],
         sharer: &mut Sharer<'_>,
@@ -112,7 +123,7 @@ impl HeaderMap {
 /// The status of a block, if it has one that can be read, whatever else is wrong with the block.
 pub(crate) fn status(block: &[u8]) -> Option<StatusCode> {
     // The first line of most blocks tells that they have none.
-    if block.starts_with(VERSION_LINE) {
+    if block.starts_with(VERSION_LINE) || block.len() > HeaderMap::MAX_BLOCK {
         return None;
     }
     version_line(block).ok()?.1.0
@@ -122,6 +133,13 @@ pub(crate) fn status(block: &[u8]) -> Option<StatusCode> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParseHeadersError {
+    /// The block is longer than [`HeaderMap::MAX_BLOCK`].
+    TooLong {
+        /// Bytes of the block.
+        len: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The block does not begin with `NATS/1.0`.
     BadVersion {
         /// The first line.
@@ -159,6 +177,9 @@ pub enum ParseHeadersError {
 impl fmt::Display for ParseHeadersError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::TooLong { len, limit } => {
+                write!(f, "header block of {len} bytes is longer than {limit} bytes")
+            }
             Self::BadVersion { line } => {
                 write!(f, "header block begins with \"{line}\", not with {VERSION}")
             }

@@ -30,9 +30,14 @@ pub struct Limits {
     /// To a `nats-server`, CONNECT is a control line like any other: who decodes what clients send and wants
     /// to be as strict sets this to the value of [`control_line`](Self::control_line).
     pub info: usize,
-    /// Bytes of a header block, with its status line and the blank line. Default: 1 MiB.
+    /// Bytes of a header block, with its status line and the blank line. Default: as many as
+    /// [`payload`](Self::payload) allows.
+    ///
+    /// With less, any client that may publish such a block ends the connections of those who get it. There is no need for
+    /// that: of a block beyond [`HeaderMap::MAX_BLOCK`](crate::HeaderMap::MAX_BLOCK) nothing is parsed.
     pub header_block: usize,
-    /// Bytes of headers and payload together. Default: 64 MiB, the most that a `nats-server` can be set to.
+    /// Bytes of headers and payload together. Default: 64 MiB, as much as a `nats-server` keeps for one client unless it is
+    /// set to more (`max_pending`, which bounds its `max_payload`).
     pub payload: usize,
 }
 
@@ -41,7 +46,7 @@ impl Default for Limits {
         Self {
             control_line: 64 * 1024,
             info: 1024 * 1024,
-            header_block: 1024 * 1024,
+            header_block: usize::MAX,
             payload: 64 * 1024 * 1024,
         }
     }
@@ -55,7 +60,8 @@ impl Limits {
         Self {
             control_line: self.control_line.min(bound),
             info: self.info.min(bound),
-            header_block: self.header_block.min(bound),
+            // Within the payload, whatever it is.
+            header_block: self.header_block,
             payload: self.payload.min(bound),
         }
     }

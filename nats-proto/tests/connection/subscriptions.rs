@@ -2,7 +2,7 @@
 
 use nats_proto::connection::{EndReason, SubscribeError};
 use nats_proto::wire::{Chunk, ServerDecoder, ServerOp, ServerOps};
-use nats_proto::{Event, Message};
+use nats_proto::{Event, Message, State, StatusCode};
 
 use bytes::BytesMut;
 
@@ -234,4 +234,26 @@ fn a_refusal_by_number_is_for_the_subject_that_it_names() {
     };
     assert_eq!(refuse(&mut wire, "y"), 1);
     assert_eq!(refuse(&mut wire, "x"), 0);
+}
+
+#[test]
+fn a_message_whose_header_block_is_too_long_comes_without_headers_and_the_link_stays() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("a", None).expect("open");
+    wire.written();
+    for (len, status) in [(1 << 20, Some(StatusCode::NO_RESPONDERS)), ((1 << 20) + 1, None)] {
+        let (begin, end) = ("NATS/1.0 503\r\nA: ", "\r\n\r\n");
+        let block = [begin, &"x".repeat(len - begin.len() - end.len()), end].concat();
+        wire.feed(format!("HMSG a 1 {len} {}\r\n{block}hi\r\nMSG a 1 4\r\nnext\r\n", len + 2));
+        let events = wire.events();
+        let [Event::Message { subscription, message }, Event::Message { message: next, .. }] =
+            &events[..]
+        else {
+            panic!("{events:?}");
+        };
+        assert_eq!((*subscription, &*message.payload), (id, &b"hi"[..]));
+        assert_eq!((message.status, message.headers.is_some()), (status, status.is_some()));
+        assert_eq!(next.payload, "next");
+    }
+    assert_eq!(wire.connection.state(), State::Connected);
 }

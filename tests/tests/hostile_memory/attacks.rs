@@ -92,7 +92,10 @@ pub(crate) fn attacks() -> Vec<Attack> {
             ("MSG s 1 18446744073709551616", "is not a number: \"18446744073709551616\""),
             ("HMSG s 1 20 19", "header block of 20 bytes is longer than its message of 19 bytes"),
             ("MSG s 1 67108865", "67108865 bytes with its headers is longer than 67108864"),
-            ("HMSG s 1 4000012 4000012", "header block of 4000012 bytes is longer than 1048576"),
+            (
+                "HMSG s 1 67108865 67108865",
+                "67108865 bytes with its headers is longer than 67108864",
+            ),
         ] {
             let pieces = vec![(format!("{line}\r\n").into_bytes(), 1), (vec![b'a'; 64 * KIB], 64)];
             add(line, End::Error(error), LINE, pieces);
@@ -120,6 +123,8 @@ pub(crate) fn attacks() -> Vec<Attack> {
     let other = header_block(MIB, |number| format!("{number:x}:\r\n"));
     survived("as many headers as fit", HEADERS + PARSED, vec![(message(1, &other, 0), 2)]);
     let broken = header_block(MIB, |_| "no colon\r\n".to_owned());
+    let long = header_block(MESSAGE, |_| format!("a: {}\r\n", "x".repeat(KIB)));
+    survived("more headers than are parsed", MESSAGE, vec![(message(1, &long, 0), 1)]);
     survived("headers that are none", HEADERS + PARSED, vec![(message(1, &broken, 0), 2)]);
     attacks
 }
