@@ -8,6 +8,7 @@ use futures_core::Stream;
 
 use super::rig::{Bell, Rig};
 use crate::WhenFull;
+use crate::connection::State;
 use crate::testing::{block_on, options};
 
 #[test]
@@ -58,4 +59,20 @@ fn unsubscribing_wakes_a_task_that_waits_for_the_next_message() {
     block_on(subscriber.unsubscribe()).expect("a live client");
     assert_eq!(reader.rung(), 1);
     assert!(matches!(Pin::new(&mut subscriber).poll_next(&mut cx), Poll::Ready(None)));
+}
+
+#[test]
+fn a_message_may_be_as_large_as_the_options_say_and_no_larger() {
+    for (options, largest) in [
+        (options(), 64 << 20),
+        (options().max_message_size(100), 100),
+        (options().max_message_size(65 << 20), 65 << 20),
+    ] {
+        for (size, state) in [(largest, State::Connected), (largest + 1, State::Disconnected)] {
+            let (rig, peer) = Rig::connected(options.clone());
+            peer.send(&format!("HMSG a 1 {size} {size}\r\n"));
+            rig.drive();
+            assert_eq!(rig.client.connection_state(), state, "{size} of {largest}");
+        }
+    }
 }

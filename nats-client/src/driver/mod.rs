@@ -130,6 +130,7 @@ impl<R: Runtime> Driver<R> {
         read_buffer: usize,
         seed: Option<[u8; 32]>,
     ) -> Self {
+        let limits = shared.lock().conn.config().limits;
         Self {
             shared,
             dial: None,
@@ -138,7 +139,7 @@ impl<R: Runtime> Driver<R> {
             question: None,
             transport,
             sleep: None,
-            reader: Reader::new(read_buffer),
+            reader: Reader::new(read_buffer, limits),
             closed: None,
             garbage: Garbage::default(),
             router: Router::default(),

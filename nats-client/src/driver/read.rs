@@ -28,6 +28,7 @@ const PIECES: usize = 32;
 /// itself, and is read straight to where it stays.
 pub(super) struct Reader {
     capacity: usize,
+    limits: Limits,
     decoder: ServerDecoder,
     /// What is read and not yet decoded.
     input: BytesMut,
@@ -45,10 +46,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize, limits: Limits) -> Self {
         Self {
             capacity: capacity.max(LEAST_CAPACITY),
-            decoder: ServerDecoder::new(Limits::default()),
+            limits,
+            decoder: ServerDecoder::new(limits),
             input: BytesMut::new(),
             spare: BytesMut::new(),
             block: None,
@@ -61,7 +63,7 @@ impl Reader {
 
     /// Forgets the connection there was.
     pub(super) fn reset(&mut self) {
-        *self = Self::new(self.capacity);
+        *self = Self::new(self.capacity, self.limits);
     }
 
     /// Whether nothing is left of what was read, not even a part of an operation.
@@ -168,6 +170,10 @@ mod tests {
     use super::*;
     use crate::testing::Bytewise;
 
+    fn reader(capacity: usize) -> Reader {
+        Reader::new(capacity, Limits::default())
+    }
+
     /// Reads `wire` to its end in steps of so many bytes, and gives `each` what was decoded.
     fn read_all(reader: &mut Reader, wire: &[u8], step: usize, mut each: impl FnMut(&ServerOps)) {
         let mut stream = Bytewise::new(wire, step);
@@ -188,7 +194,7 @@ mod tests {
         }
         for step in [1, 7, 1_000, 100_000] {
             let mut messages = 0;
-            read_all(&mut Reader::new(4_096), &wire, step, |ops| messages += ops.items.len());
+            read_all(&mut reader(4_096), &wire, step, |ops| messages += ops.items.len());
             assert_eq!(messages, 500, "in steps of {step}");
         }
     }
@@ -214,7 +220,7 @@ mod tests {
     /// What is read of pieces of these lengths in each go.
     fn read_pieces(lengths: impl IntoIterator<Item = usize>) -> Vec<usize> {
         let mut stream = Pieces(lengths.into_iter().map(|length| Ok(vec![b' '; length])).collect());
-        let mut reader = Reader::new(1_000_000);
+        let mut reader = reader(1_000_000);
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let mut counts = Vec::new();
         while let Poll::Ready(count) = reader.poll_fill(&mut stream, &mut cx) {
@@ -235,7 +241,7 @@ mod tests {
     fn an_error_is_told_behind_the_bytes_that_came_before_it_and_once() {
         let broken = || Err(io::ErrorKind::ConnectionReset.into());
         let mut stream = Pieces([Ok(vec![b' '; 4_096]), broken(), broken()].into());
-        let mut reader = Reader::new(65_536);
+        let mut reader = reader(65_536);
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let mut read = || reader.poll_fill(&mut stream, &mut cx).map_err(|error| error.kind());
         assert_eq!(read(), Poll::Ready(Ok(4_096)));
@@ -255,7 +261,7 @@ mod tests {
     #[test]
     fn a_large_message_comes_in_a_block_of_its_own_size() {
         let wire = messages(100_000, 20);
-        let mut reader = Reader::new(65_536);
+        let mut reader = reader(65_536);
         let mut kept = Vec::new();
         read_all(&mut reader, &wire, usize::MAX, |ops| {
             kept.extend((!ops.chunk.is_empty()).then(|| ops.chunk.clone()));
@@ -272,7 +278,7 @@ mod tests {
     #[test]
     fn large_messages_are_read_into_the_same_memory_again_and_again() {
         let wire = messages(100_000, 100);
-        let mut reader = Reader::new(65_536);
+        let mut reader = reader(65_536);
         let mut places = BTreeSet::new();
         let mut reads = 0;
         read_all(&mut reader, &wire, usize::MAX, |ops| {
@@ -292,7 +298,7 @@ mod tests {
     fn small_messages_after_a_large_one_get_blocks_of_the_usual_size() {
         let mut wire = messages(10_000_000, 1);
         wire.extend(messages(1_000, 1_000));
-        let mut reader = Reader::new(4_096);
+        let mut reader = reader(4_096);
         let mut last = 0;
         read_all(&mut reader, &wire, 1_000_000, |ops| last = ops.chunk.len());
         assert!(last > 0 && last <= 6_144, "{last} bytes at once");

@@ -85,6 +85,17 @@ impl<R> ConnectOptions<R> {
         self
     }
 
+    /// Bytes of headers and payload that a message which is received may have. A larger one ends the connection, as soon as
+    /// it begins: this should be no less than the `max_payload` of the servers, which may be set to more than the default
+    /// here. Above 1 GiB counts as 1 GiB; over a WebSocket, no more than 128 MiB come through. Default: 64 MiB.
+    ///
+    /// The [byte capacity](Self::subscription_byte_capacity) of a subscription bounds its messages as well. What is published
+    /// before the first connection may not be larger either.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.config.limits.payload = bytes;
+        self
+    }
+
     /// Bytes of a read buffer, to half as much again; a large message that is kept holds on to the one it came in.
     /// Messages that are more than half as large get buffers of their own size. Default: 64 KiB.
     pub fn read_buffer_capacity(mut self, bytes: u16) -> Self {
