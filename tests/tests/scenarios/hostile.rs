@@ -42,7 +42,7 @@ fn violations() -> Vec<(Vec<u8>, &'static str)> {
         ("MSG s 1 18446744073709551615", "message of 18446744073709551615 bytes"),
         ("HMSG s 1 20 19", "header block of 20 bytes is longer than its message of 19 bytes"),
         ("HMSG s 1 18446744073709551615 0", "header block of 18446744073709551615 bytes"),
-        ("HMSG s 1 1048577 1048577", "header block of 1048577 bytes is longer than 1048576 bytes"),
+        ("HMSG s 1 67108865 67108865", "message of 67108865 bytes with its headers is longer than"),
         ("MSG s 1 2\r\nhixx", "payload is not followed by CRLF"),
         ("MSG s", "bad arguments of MSG"),
         ("HTTP/1.1 400 Bad Request", "unknown operation"),
