@@ -7,8 +7,8 @@ use nats_proto::subject::Short;
 use nats_proto::wire::{Chunk, MessageFrame};
 use nats_proto::{Message, Subject};
 
+use super::Mailbox;
 use super::batch::{Batch, Segment};
-use super::{Bounds, Mailbox};
 use crate::frames::{COPIED, PAGE, cost, extent, moved};
 
 /// What a subscriber has taken out of its mailbox.
@@ -86,10 +86,7 @@ impl Hand {
     pub(crate) fn advance(&mut self, mailbox: &Mailbox) -> Option<bool> {
         let mut eased = false;
         if self.next >= self.page.end {
-            if !self.turn_page(&mailbox.bounds) {
-                return None;
-            }
-            eased = mailbox.may_ease(self.batch.frames.get(self.next));
+            eased = self.turn_page(mailbox)?;
         }
         let frame = self.batch.frames.get(self.next)?;
         self.next = self.next.wrapping_add(1);
@@ -162,12 +159,13 @@ impl Hand {
         Some((&mut self.page.bytes, copy))
     }
 
-    /// Copies the next small messages, all of the same segment. False, and nothing done, if the subscriber must rest.
+    /// Copies the next small messages, all of the same segment, and says whether the driver may be waiting for the first of
+    /// them to be given out. `None`, and nothing done, if the subscriber must rest.
     #[cold]
     #[inline(never)]
-    fn turn_page(&mut self, bounds: &Bounds) -> bool {
+    fn turn_page(&mut self, mailbox: &Mailbox) -> Option<bool> {
         if self.must_rest() {
-            return false;
+            return None;
         }
         while let Some(segment) = self.batch.segments.get_mut(self.segment)
             && self.next >= segment.end
@@ -178,12 +176,12 @@ impl Hand {
         }
         self.page = Page::default();
         let Some(Segment { chunk, end }) = self.batch.segments.get(self.segment) else {
-            return true;
+            return Some(false);
         };
         let mut bytes = BytesMut::new();
         let mut count = 0;
         let mut frames = self.batch.frames.get(self.next..*end).unwrap_or_default();
-        if let Some(most) = bounds.stretch()
+        if let Some(most) = mailbox.bounds.stretch()
             && (frames.len() > most.0 || self.batch.bytes > most.1)
         {
             frames = first(frames, most);
@@ -207,7 +205,7 @@ impl Hand {
         self.in_a_row = self.in_a_row.saturating_add(count);
         self.page =
             Page { bytes: bytes.freeze().into(), at: 0, end: self.next.saturating_add(count) };
-        true
+        Some(mailbox.may_ease(self.batch.frames.get(self.next)))
     }
 
     pub(super) fn reset(&mut self) {
