@@ -18,6 +18,7 @@ mod requests;
 mod room;
 mod state;
 mod statistics;
+mod subscribing;
 mod subscriptions;
 mod timers;
 mod wake;
