@@ -274,6 +274,8 @@ impl<A: Application> Simulation<A> {
     /// Ends all faults: brokers run, clients read, attempts work, no more delays than usual. Links that are half-open stay so
     /// until the keepalive of one side finds out.
     pub fn heal(&mut self) {
+        // A link may have reached the byte at which it breaks, and not been looked at since.
+        self.tidy();
         self.set_dials(Dials::Work);
         self.set_handshakes(Dials::Work);
         self.set_weather(Weather::default());

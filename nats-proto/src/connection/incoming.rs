@@ -335,15 +335,21 @@ impl Connection {
     /// The server has answered what stands behind a SUB.
     pub(super) fn confirmed(&mut self, flush: FlushId, id: SubscriptionId) {
         self.fences.finish_flush(flush);
-        // It may have ended, or be drained by now.
-        if let Some(subscription) = self.subscriptions.get_mut(id)
-            && subscription.phase == Phase::Confirming(flush)
-        {
-            if !fault!(ConfirmedIsNotRestored) {
-                subscription.phase = Phase::Open;
+        // It may have ended by now.
+        let Some(subscription) = self.subscriptions.get_mut(id) else {
+            return;
+        };
+        match subscription.phase {
+            Phase::Confirming(asked) if asked == flush => {
+                if !fault!(ConfirmedIsNotRestored) {
+                    subscription.phase = Phase::Open;
+                }
             }
-            self.emit(Event::SubscriptionConfirmed { subscription: id });
+            // Whoever waits for it is not to wait for the end of that.
+            Phase::Draining => {}
+            Phase::Confirming(_) | Phase::Open => return,
         }
+        self.emit(Event::SubscriptionConfirmed { subscription: id });
     }
 
     /// Ends the subscriptions that an error is about: the server does not have them.

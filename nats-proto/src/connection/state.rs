@@ -207,10 +207,10 @@ impl Connection {
         }
     }
 
-    /// The server has not said in time whether it has a subscription.
+    /// The server has not said in time whether it has a subscription. That it is to be drained by now puts nothing off.
     fn give_up_confirming(&mut self, id: SubscriptionId) {
         let known = self.subscriptions.get_mut(id);
-        if known.is_some_and(|subscription| matches!(subscription.phase, Phase::Confirming(_)))
+        if known.is_some_and(|subscription| subscription.phase != Phase::Open)
             && self.unsubscribe(id).is_ok()
         {
             let reason = EndReason::Unconfirmed;

@@ -1,5 +1,7 @@
 //! Subscriptions that the server is asked to confirm.
 
+use std::time::Duration;
+
 use nats_proto::connection::EndReason;
 use nats_proto::{Event, ServerError};
 
@@ -120,4 +122,24 @@ fn one_that_ends_before_it_is_confirmed_leaves_no_deadline_and_nobody_who_waits(
     }
     wire.feed("PONG\r\nPONG\r\nPONG\r\nPONG\r\n");
     assert!(confirmed(&wire.events()).is_empty());
+}
+
+#[test]
+fn draining_puts_no_confirmation_off() {
+    let mut wire = Wire::connected(config());
+    let deadline = wire.now + Duration::from_millis(10);
+    let id = wire.connection.subscribe_confirmed("a", None, Some(deadline)).expect("room");
+    let other = wire.connection.subscribe_confirmed("b", None, Some(deadline)).expect("room");
+    wire.connection.drain(wire.now);
+    let written = wire.written();
+    assert!(written.ends_with("UNSUB 1\r\nUNSUB 2\r\nPING\r\n"), "{written}");
+    // The server has the first, and falls silent.
+    wire.feed("PONG\r\nPONG\r\n");
+    assert_eq!(confirmed(&wire.events()), [id.sid()]);
+    wire.now = deadline;
+    wire.connection.handle_timeout(deadline);
+    assert_eq!(ended(&wire.events()), [(other.sid(), &EndReason::Unconfirmed)]);
+    assert_eq!(wire.written(), "", "it was told before");
+    wire.feed("PONG\r\nPONG\r\nPONG\r\n");
+    assert_eq!(ended(&wire.events()), [(id.sid(), &EndReason::Drained)]);
 }

@@ -1,12 +1,13 @@
 //! When the faults are over: everything comes to its end, works, and leaves nothing behind.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use nats_client::connection::State;
-use nats_client::{Client, Request, RequestErrorKind};
+use nats_client::{Client, FlushError, Request, RequestErrorKind};
 use nats_sim::{Dials, Weather};
 
 use super::application::Worker;
@@ -194,11 +195,20 @@ fn crowd(held: &Held) {
     assert!(waiting.is_empty(), "some of many wait for ever: {waiting:?}");
 }
 
+fn is_uncertain(error: &FlushError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref());
+    matches!(source, Some(nats_proto::connection::FlushError::Uncertain { .. }))
+}
+
 /// Flushes, which must succeed in time.
 fn must_flush(me: usize, client: Client) {
     let waiting = Waiting::new("flush in the end");
     let flush = async move {
-        let result = strictly(Patience::Endless, client.flush()).await;
+        let mut result = strictly(Patience::Endless, client.flush()).await;
+        if matches!(&result, Some(Err(error)) if is_uncertain(error)) {
+            // It tells of what was lost while nobody asked, once.
+            result = strictly(Patience::Endless, client.flush()).await;
+        }
         assert!(matches!(result, Some(Ok(()))), "client {me} is not flushed: {result:?}");
         drop(waiting);
     };
