@@ -14,7 +14,7 @@ use nats_client::faults::Fault;
 use planting::every_fault;
 
 /// The seeds within which a fault must be found.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 600;
 
 // One test, as a fault is planted in the whole process.
 #[test]
