@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -16,34 +16,18 @@ const PARTING_TIME: Duration = Duration::from_secs(5);
 /// A client or subscriber. When the last one is dropped, what is buffered goes out, if there is a connection, which then
 /// ends.
 #[derive(Debug)]
-pub(crate) struct Handle {
-    shared: Arc<Shared>,
-    /// Publishes that were uncertain when this handle was made, or of which a flush through it has told since.
-    told: AtomicU64,
-}
+pub(crate) struct Handle(Arc<Shared>);
 
 impl Handle {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         shared.handles.fetch_add(1, Ordering::Relaxed);
-        // What was lost before is not the business of who comes now.
-        let told = AtomicU64::new(shared.uncertain.load(Ordering::Relaxed));
-        Self { shared, told }
-    }
-
-    /// Of so many uncertain publishes, how many no flush through this handle has told yet.
-    pub(crate) fn untold(&self, uncertain: u64) -> u64 {
-        uncertain.saturating_sub(self.told.load(Ordering::Relaxed))
-    }
-
-    /// A flush through this handle has told of uncertain publishes, up to so many in all.
-    pub(crate) fn tell(&self, uncertain: u64) {
-        self.told.fetch_max(uncertain, Ordering::Relaxed);
+        Self(shared)
     }
 }
 
 impl Clone for Handle {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.shared))
+        Self::new(Arc::clone(&self.0))
     }
 }
 
@@ -51,7 +35,7 @@ impl Deref for Handle {
     type Target = Shared;
 
     fn deref(&self) -> &Shared {
-        &self.shared
+        &self.0
     }
 }
 

@@ -1,6 +1,7 @@
 //! Fences: that the server has seen what was published before.
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,6 +10,28 @@ use nats_proto::{FlushId, connection};
 use super::{Client, FlushError, FlushErrorKind};
 use crate::faults::fault;
 use crate::handle::Handle;
+
+/// Publishes that were uncertain when a client was made, or of which a flush through it has told since. What was lost before
+/// is not the business of who comes later.
+#[derive(Debug)]
+pub(super) struct Told(AtomicU64);
+
+impl Told {
+    /// What was lost before a client is made of this handle.
+    pub(super) fn before(handle: &Handle) -> Self {
+        Self(AtomicU64::new(handle.uncertain.load(Ordering::Relaxed)))
+    }
+
+    /// Of so many uncertain publishes, how many are still to be told.
+    fn untold(&self, uncertain: u64) -> u64 {
+        uncertain.saturating_sub(self.0.load(Ordering::Relaxed))
+    }
+
+    /// A flush tells of uncertain publishes, up to so many in all.
+    fn tell(&self, uncertain: u64) {
+        self.0.fetch_max(uncertain, Ordering::Relaxed);
+    }
+}
 
 /// Fences.
 impl Client {
@@ -42,7 +65,7 @@ impl Client {
     }
 
     async fn fence(&self, forgives: bool) -> Result<(), FlushError> {
-        let mut fence = Fence { handle: &self.handle, forgives, before: 0, waiting: None };
+        let mut fence = Fence { client: self, forgives, before: 0, waiting: None };
         poll_fn(|cx| fence.poll(cx)).await.map_err(|error| match error {
             connection::FlushError::TimedOut => {
                 let limit = self.handle.settings.flush_timeout;
@@ -56,7 +79,7 @@ impl Client {
 
 /// A flush under way.
 struct Fence<'a> {
-    handle: &'a Handle,
+    client: &'a Client,
     /// Whether nothing is told of what was lost before it.
     forgives: bool,
     /// Publishes that were uncertain when it began.
@@ -69,7 +92,7 @@ impl Fence<'_> {
         let Some((_, key)) = self.waiting else {
             return self.start(cx);
         };
-        let mut core = self.handle.lock();
+        let mut core = self.client.handle.lock();
         let outcome = core.flushes.waiters.poll(key, cx.waker());
         drop(core);
         match outcome {
@@ -78,7 +101,7 @@ impl Fence<'_> {
                 if let (Err(connection::FlushError::Uncertain { count }), false) =
                     (&result, self.forgives)
                 {
-                    self.handle.tell(self.before.saturating_add(*count));
+                    self.client.told.tell(self.before.saturating_add(*count));
                 }
                 Poll::Ready(result)
             }
@@ -90,15 +113,15 @@ impl Fence<'_> {
     }
 
     fn start(&mut self, cx: &Context<'_>) -> Poll<Result<(), connection::FlushError>> {
-        let deadline = self.handle.now() + self.handle.settings.flush_timeout;
-        let begun = self.handle.change(|core| {
+        let deadline = self.client.handle.now() + self.client.handle.settings.flush_timeout;
+        let begun = self.client.handle.change(|core| {
             let uncertain = core.conn.statistics().uncertain;
-            let untold = if self.forgives { 0 } else { self.handle.untold(uncertain) };
+            let untold = if self.forgives { 0 } else { self.client.told.untold(uncertain) };
             if core.ended.is_some() {
                 return Err(connection::FlushError::Closed);
             }
             if untold > 0 && !fault!(FlushForgetsTheLast) {
-                self.handle.tell(uncertain);
+                self.client.told.tell(uncertain);
                 return Err(connection::FlushError::Uncertain { count: untold });
             }
             let id = core.conn.flush(Some(deadline));
@@ -120,7 +143,7 @@ impl Drop for Fence<'_> {
         let Some((id, key)) = self.waiting.take() else {
             return;
         };
-        let mut core = self.handle.lock();
+        let mut core = self.client.handle.lock();
         if core.flushes.keys.remove(&id).is_some() {
             core.conn.cancel_flush(id);
         }

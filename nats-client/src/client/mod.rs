@@ -71,6 +71,8 @@ pub struct Client {
     handle: Handle,
     /// What this handle, used as a sink, is at.
     sending: sink::Sending,
+    /// What its flushes have told.
+    told: flush::Told,
 }
 
 impl Clone for Client {
@@ -82,7 +84,8 @@ impl Clone for Client {
 /// Publishing.
 impl Client {
     pub(crate) fn new(handle: Handle) -> Self {
-        Self { handle, sending: sink::Sending::default() }
+        let told = flush::Told::before(&handle);
+        Self { handle, sending: sink::Sending::default(), told }
     }
 
     /// Publishes a message: returns when it is in the buffer. Waits while the buffer is full, and from time to time
