@@ -27,8 +27,9 @@ impl Connection {
     }
 
     /// Subscribes like [`subscribe`](Self::subscribe), and asks the server whether it has the subscription:
-    /// [`Event::SubscriptionConfirmed`] follows when it has, and [`Event::SubscriptionEnded`] with
-    /// [`EndReason::Refused`] if it refuses, or with [`EndReason::Unconfirmed`] at `deadline` (`None`: never).
+    /// [`Event::SubscriptionConfirmed`](crate::Event::SubscriptionConfirmed) follows when it has, and
+    /// [`Event::SubscriptionEnded`](crate::Event::SubscriptionEnded) with [`EndReason::Refused`] if it refuses, or with
+    /// [`EndReason::Unconfirmed`] at `deadline` (`None`: never).
     ///
     /// If the link breaks meanwhile, or there is none, the server of the next one is asked.
     ///
@@ -124,7 +125,7 @@ impl Connection {
     }
 
     /// Ends a subscription after it has got `max` messages in all, over all links: at once if it has.
-    /// [`Event::SubscriptionEnded`] follows.
+    /// [`Event::SubscriptionEnded`](crate::Event::SubscriptionEnded) follows.
     ///
     /// A maximum can be changed as long as it is not reached. But a server that has sent the last message of a smaller one
     /// has ended the subscription, and says nothing of it: learns it too late of a larger one, messages come again only with
