@@ -298,8 +298,8 @@ impl Pool {
     /// Takes over what an INFO says of the cluster: new servers are added in random order, learned ones
     /// that it no longer lists are dropped (not the one in use). An empty list says nothing.
     ///
-    /// New ones wait as those that are dropped, or were given up, would have, and have had as many attempts as the dropped
-    /// ones: servers that each tell of the next one alone would otherwise be new each time, and be dialled without pause.
+    /// New ones wait as those that are dropped, or were given up, would have: servers that each tell of the next one alone
+    /// would otherwise be new each time, and be dialled without pause. How often others have failed is not held against them.
     ///
     /// What anybody may have written chooses no name that a certificate is checked for: else it could name a server
     /// whose certificate is in order, and which gets our credentials.
@@ -329,7 +329,7 @@ impl Pool {
         let endpoints: BTreeMap<Endpoint, &ServerAddr> =
             listed.iter().map(|addr| (endpoint(addr), addr)).collect();
         let mut index = 0_usize;
-        let (mut not_before, mut failures) = (self.given_up, 0);
+        let mut not_before = self.given_up;
         self.entries.retain_mut(|entry| {
             let in_use = index == 0;
             index = index.saturating_add(1);
@@ -346,7 +346,6 @@ impl Pool {
                 Some(_) => {}
                 None => {
                     not_before = not_before.max(entry.not_before);
-                    failures = failures.max(entry.failures);
                     return false;
                 }
             }
@@ -365,7 +364,7 @@ impl Pool {
         }
         let new = |addr: &ServerAddr| {
             let entry = Entry::new(addr.clone(), false);
-            Entry { not_before, failures, ..entry }
+            Entry { not_before, ..entry }
         };
         self.entries.extend(added.iter().map(new));
         added
