@@ -1,4 +1,4 @@
-//! What NATS does, in one run: `cargo run --release --example quickstart-async-std -- --help`
+//! What NATS does, in one run: `cargo run --release -p nats-async-std --example quickstart-async-std -- --help`
 //!
 //! Everything to read is in `tour.rs`, which the quickstart for tokio runs as well.
 

@@ -1,4 +1,4 @@
-//! What NATS does, in one run: `cargo run --release --example quickstart -- --help`
+//! What NATS does, in one run: `cargo run --release -p nats-tokio --example quickstart -- --help`
 //!
 //! Everything to read is in `tour.rs`, which the quickstart for async-std runs as well.
 
