@@ -52,8 +52,9 @@ impl Runtime for AsyncStd {
         listener.local_addr()
     }
 
-    async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
-        prompt(listener.accept().await?.0)
+    async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = listener.accept().await?;
+        Ok((prompt(stream)?, peer))
     }
 }
 

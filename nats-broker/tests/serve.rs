@@ -330,3 +330,24 @@ fn clients_over_tcp_are_told_where_they_come_from() {
     assert!(info.contains("\"client_ip\":\"127.0.0.1\""), "{info}");
     assert!(info.contains(&format!("\"port\":{}", server.addr().port())), "{info}");
 }
+
+#[test]
+fn the_address_of_a_client_is_its_own_and_not_that_of_the_server() {
+    // All of 127.0.0.0/8 is this machine.
+    let local: SocketAddr = "127.0.0.2:0".parse().unwrap();
+    let dialled = |runtime: &Runtime, addr: SocketAddr| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(local).unwrap();
+        let stream = runtime.block_on(socket.connect(addr)).unwrap().into_std().unwrap();
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        line(&mut { stream })
+    };
+    let runtime = runtime();
+    let server = start(&runtime, Config::default());
+    let on_async_std = async_std::task::block_on(serve::<AsyncStd>(Config::default())).unwrap();
+    for addr in [server.addr(), on_async_std.addr()] {
+        let info = dialled(&runtime, addr);
+        assert!(info.contains("\"client_ip\":\"127.0.0.2\""), "{info}");
+    }
+}

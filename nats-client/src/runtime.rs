@@ -52,7 +52,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// Where a listener listens.
     fn local_addr(listener: &Self::Listener) -> io::Result<SocketAddr>;
 
-    /// The next connection of a listener. If the future is dropped before its end, no connection is lost: it comes
-    /// with the next call.
-    fn accept(listener: &Self::Listener) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// The next connection of a listener, and where it comes from. If the future is dropped before its end, no connection
+    /// is lost: it comes with the next call.
+    fn accept(
+        listener: &Self::Listener,
+    ) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 }

@@ -57,8 +57,9 @@ impl Runtime for Tokio {
         listener.local_addr()
     }
 
-    async fn accept(listener: &TcpListener) -> io::Result<Stream> {
-        Stream::new(listener.accept().await?.0)
+    async fn accept(listener: &TcpListener) -> io::Result<(Stream, SocketAddr)> {
+        let (stream, peer) = listener.accept().await?;
+        Ok((Stream::new(stream)?, peer))
     }
 }
 

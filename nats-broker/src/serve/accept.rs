@@ -5,8 +5,7 @@ use core::pin::pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::boxed::Box;
-use std::net::IpAddr;
-use std::string::{String, ToString};
+use std::string::ToString;
 
 use nats_client::Runtime;
 
@@ -19,9 +18,7 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(10);
 /// Accepts clients until it is told to stop; then the listener is closed.
 ///
 /// `shared` comes first so that it is dropped last: when the task counts as ended, the port is free.
-pub(super) async fn accept<R: Runtime>(shared: Task, listener: R::Listener, ip: IpAddr) {
-    // The runtime does not tell where a client comes from. To a loopback address, it is from there.
-    let client_ip = if ip.is_loopback() { ip.to_string() } else { String::new() };
+pub(super) async fn accept<R: Runtime>(shared: Task, listener: R::Listener) {
     loop {
         let mut accepting = pin!(R::accept(&listener));
         let accepted = poll_fn(|cx| {
@@ -32,7 +29,9 @@ pub(super) async fn accept<R: Runtime>(shared: Task, listener: R::Listener, ip: 
         })
         .await;
         match accepted {
-            Some(Ok(stream)) => {
+            Some(Ok((stream, peer))) => {
+                // A listener for both kinds of addresses shows those of one kind as some of the other.
+                let client_ip = peer.ip().to_canonical().to_string();
                 R::spawn(Connection::<R>::new(shared.clone(), stream, &client_ip).run());
             }
             Some(Err(_)) => R::sleep(PAUSE_AFTER_ERROR).await,

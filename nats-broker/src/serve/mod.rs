@@ -84,7 +84,7 @@ pub async fn serve<R: Runtime>(config: impl Into<ServerConfig>) -> io::Result<Se
     broker.port = addr.port();
     let broker = Broker::new(broker, seed.unwrap_or_else(random_seed));
     let shared = Arc::new(Shared::new(broker, R::now, write_timeout));
-    R::spawn(accept::accept::<R>(Task::new(&shared), listener, addr.ip()));
+    R::spawn(accept::accept::<R>(Task::new(&shared), listener));
     R::spawn(accept::timer::<R>(Task::new(&shared)));
     Ok(ServerHandle { shared, addr })
 }

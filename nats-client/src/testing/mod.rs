@@ -136,7 +136,7 @@ impl Runtime for Fake {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    async fn accept(_listener: &()) -> io::Result<FakeStream> {
+    async fn accept(_listener: &()) -> io::Result<(FakeStream, SocketAddr)> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
@@ -177,7 +177,7 @@ impl Runtime for Hasty {
         Fake::local_addr(listener)
     }
 
-    async fn accept(listener: &()) -> io::Result<FakeStream> {
+    async fn accept(listener: &()) -> io::Result<(FakeStream, SocketAddr)> {
         Fake::accept(listener).await
     }
 }

@@ -88,7 +88,7 @@ impl Runtime for Virtual {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    async fn accept((): &()) -> io::Result<Stream> {
+    async fn accept((): &()) -> io::Result<(Stream, SocketAddr)> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
