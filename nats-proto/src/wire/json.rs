@@ -28,8 +28,15 @@ pub(super) fn object<T: DeserializeOwned>(
 
 /// Reads what CONNECT carries, as a `nats-server` does: nothing at all may be written as `null`.
 pub(super) fn connect(text: &[u8]) -> Result<Box<ConnectInfo>, DecodeError> {
-    let text = if text.trim_ascii() == b"null" { b"{}" } else { text };
+    let text = if is_null(text) { b"{}" } else { text };
     // Texts need not be UTF-8, and are read as bytes. What they may not hold even so is found here.
     object::<IgnoredAny>("CONNECT", text)?;
     object("CONNECT", text)
+}
+
+/// Whether it is `null`, between what is blank in JSON, to which a form feed does not belong.
+fn is_null(text: &[u8]) -> bool {
+    let is_blank = |byte: &u8| b" \t\r\n".contains(byte);
+    let mut words = text.split(is_blank).filter(|word| !word.is_empty());
+    words.next() == Some(b"null") && words.next().is_none()
 }
