@@ -14,6 +14,9 @@ use crate::operations::error_text;
 use crate::routing::{Matches, SubscriptionKey, is_literal};
 use crate::trace::Trace;
 
+/// Reply subjects that are no longer are none that a real server would measure a service by.
+const LONGEST_SHORT_REPLY: usize = 15;
+
 /// What the latest subject was routed to, kept for the next message: publishers mostly repeat themselves.
 #[derive(Debug, Default)]
 pub(crate) struct FanOut {
@@ -27,6 +30,7 @@ pub(crate) struct FanOut {
 /// A message on its way.
 #[derive(Clone, Copy)]
 struct Message<'a> {
+    now: Instant,
     from: SessionId,
     /// The publisher, if it does not want its own messages.
     without: Option<SessionId>,
@@ -61,10 +65,11 @@ impl Broker {
             return;
         };
         let wishes = session.wishes;
-        session.last_in = now;
+        session.last_in = Some(now);
         let payload = frame.payload.slice(chunk);
         let headers = frame.headers.of(chunk);
         let message = Message {
+            now,
             from: id,
             without: (!wishes.echo).then_some(id),
             subject: frame.subject.of(chunk),
@@ -187,7 +192,12 @@ impl Broker {
         subscription.delivered = subscription.delivered.saturating_add(1);
         let is_last = subscription.max.is_some_and(|max| subscription.delivered >= max);
         let headers = if session.wishes.headers { message.headers } else { &[] };
+        let is_request = message.reply.is_some_and(|reply| reply.len() > LONGEST_SHORT_REPLY);
+        let is_measured = is_request && session.measure(message.now);
         let queued = session.queue(self.config.max_pending, &mut self.events, |out| {
+            if is_measured {
+                encoder::ping(out);
+            }
             encoder::message(
                 out,
                 message.subject,

@@ -11,10 +11,13 @@ use crate::Broker;
 use crate::config::Config;
 use crate::event::SessionId;
 use crate::operations::error_text;
-use crate::session::RoundTrip;
+use crate::session::{RoundTrip, Session};
 
 /// After so long without a probe, one is sent even to a client that is busy, to measure the round trip.
 const ROUND_TRIP_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// A client that does not introduce itself gets a request without PING only so soon after it connected.
+const EARLIEST_MEASUREMENT: Duration = Duration::from_secs(2);
 
 /// The longest pause between two connections that a lame duck closes.
 const LONGEST_LAME_DUCK_PAUSE: Duration = Duration::from_secs(1);
@@ -47,6 +50,25 @@ impl LameDuck {
         let nanos = u64::try_from(self.pause.as_nanos()).unwrap_or(u64::MAX);
         let half = nanos.div_ceil(2);
         Duration::from_nanos(half.saturating_add(rng.below(nanos.saturating_sub(half))))
+    }
+}
+
+impl Session {
+    /// Whether to send PING ahead of a request, since how long this client takes for an answer is not known and it has been
+    /// there for long enough. Notes it.
+    pub(crate) fn measure(&mut self, now: Instant) -> bool {
+        let is_due =
+            self.round_trip == RoundTrip::Unknown && now - self.since > EARLIEST_MEASUREMENT;
+        if is_due {
+            self.note_probe(now);
+        }
+        is_due
+    }
+
+    /// Notes that PING is sent.
+    fn note_probe(&mut self, now: Instant) {
+        self.pings_out = self.pings_out.saturating_add(1);
+        self.last_probe = Some(now);
     }
 }
 
@@ -144,7 +166,7 @@ impl Broker {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        let is_active = now - session.last_in < self.config.ping_interval;
+        let is_active = session.last_in.is_some_and(|last| now - last < self.config.ping_interval);
         let is_measured = session.round_trip == RoundTrip::Known
             && session.last_probe.is_some_and(|probe| now - probe <= ROUND_TRIP_INTERVAL);
         if !(is_active && is_measured) {
@@ -152,8 +174,7 @@ impl Broker {
                 self.refuse(id, error_text::STALE_CONNECTION);
                 return;
             }
-            session.pings_out = session.pings_out.saturating_add(1);
-            session.last_probe = Some(now);
+            session.note_probe(now);
             self.send(id, encoder::ping);
         }
         if self.is_open(id) {

@@ -75,12 +75,14 @@
 //!   `git_commit`, `go`, `xkey`, `api_lvl` and `remote_account`, and nobody answers on `$SYS` subjects.
 //! * Messages are not traced: nothing is published to what the header `Nats-Trace-Dest` names. With
 //!   `Nats-Trace-Only`, the message is not delivered, as in the real server; with a destination that is no subject, it is
-//!   not even acknowledged.
+//!   not even acknowledged. Headers that name an account for a trace (`Nats-Trace-Origin-Account`) are passed on as they
+//!   are.
 //! * Subjects that the real server reserves for its own traffic between servers (`_GR_.`, `$GR.`, `$NRG.`, and replies
 //!   in `_GR_.`, `$GR.` or `_R_.`) are ordinary ones, also for traces to go to. There is no such traffic.
 //! * INFO, +OK, -ERR and HMSG **from** a client are unknown operations. The real server skips the first two and closes
-//!   after the third without an answer; it looks at HMSG when its line has ended, and skips it if an empty line follows.
-//! * A CR inside of a control line, and a maximum of UNSUB that is no number, close the connection. The real server
+//!   after the third without an answer, and so does it after an INFO that it cannot read; it looks at HMSG when its line has
+//!   ended, and skips it if an empty line follows. What a client sends behind an -ERR of its own is not done here.
+//! * A CR inside of a control line other than CONNECT's, and a maximum of UNSUB that is no number, close the connection. The real server
 //!   reads over the first in places, and takes the second for an UNSUB without one. Clients send neither, and
 //!   strictness is the safer side of a parser.
 //! * A line feed always ends a control line. The real server takes one that is the first byte of the arguments, behind
@@ -94,14 +96,21 @@
 //!   in ASCII alone. -0.0 counts as a protocol version of 0. In a second CONNECT, flags that are left out have their
 //!   defaults again, instead of what the first one said; only credentials are remembered.
 //! * A token or a password that is set, but empty, lets nobody in. The real server takes an empty token for none, with
-//!   which everybody may come in, and a user with an empty password for one who needs none.
+//!   which everybody may come in, and a user with an empty password for one who needs none. Tokens and passwords are
+//!   compared as they are: one that looks like a hash of bcrypt is none.
+//! * Zero means zero in [`Config`], but where its documentation says otherwise. In the real server's settings, zero
+//!   is none or the default for `max_subscriptions`, `max_control_line`, `ping_max` and `auth_timeout`.
+//! * INFO has the `connect_urls` of the settings as they are. The real server puts its own addresses in front of those of
+//!   others, takes them out when it is a lame duck, and sends no INFO when it is told of the same ones again.
 //! * An operation is handled when all of it has come. The real server looks at the control line of a publish before
-//!   its payload is there, and so may answer a bad one a little earlier, and, if that comes in pieces, twice.
+//!   its payload is there, and so may answer a bad one, or hang up, a little earlier, and, if that comes in pieces or
+//!   has a bad end, twice.
 //! * Subscriptions of one client and the tokens of their subjects are bounded by default (1,000,000 and 255), since no
 //!   bound here is ever infinite.
 //! * Matching subscriptions are served in a fixed order: wildcards as the real server does it, then by age. In the
 //!   real server, the order among the subscriptions to one subject is random; and to a subject to which there were
 //!   messages already, it serves those that came later last, by age, whatever wildcards they have.
+//! * A lame duck closes the oldest connections first. The real server has no order.
 //! * After the last byte is written, `serve` swallows what still comes in, until nothing did for 20 ms (for a second
 //!   at most), before it drops the stream. Closing at once, as the real server does, can destroy an -ERR on its way
 //!   if the client was still sending.

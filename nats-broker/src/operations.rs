@@ -100,7 +100,7 @@ impl Broker {
     /// Notes that the client did something.
     pub(crate) fn touch(&mut self, now: Instant, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(&id) {
-            session.last_in = now;
+            session.last_in = Some(now);
         }
     }
 

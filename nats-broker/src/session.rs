@@ -94,7 +94,10 @@ pub(crate) struct Session {
     /// When the timer for this session is due: the earlier of the two.
     pub(crate) deadline: Option<Instant>,
     pub(crate) round_trip: RoundTrip,
-    pub(crate) last_in: Instant,
+    /// When the client connected.
+    pub(crate) since: Instant,
+    /// When it last pinged, published, subscribed or unsubscribed.
+    pub(crate) last_in: Option<Instant>,
     pub(crate) last_probe: Option<Instant>,
     pub(crate) pings_out: usize,
     /// What waits for the driver.
@@ -126,7 +129,8 @@ impl Session {
             probe_at: None,
             deadline: None,
             round_trip: RoundTrip::Unknown,
-            last_in: now,
+            since: now,
+            last_in: None,
             last_probe: None,
             pings_out: 0,
             out: OutBuf::new(),

@@ -120,3 +120,43 @@ fn without_clients_there_is_no_deadline() {
     }
     assert_eq!(memory.broker.poll_timeout(), None);
 }
+
+#[test]
+fn a_client_that_did_not_introduce_itself_is_measured_by_the_requests_that_it_gets() {
+    let mut memory = Memory::new(Config::default());
+    let ask = |memory: &mut Memory, reply: &str| {
+        memory.input('B', format!("PUB svc {reply} 0\r\n\r\n").as_bytes());
+        text(memory, 'A').replace(&format!("MSG svc 1 {reply} 0\r\n\r\n"), "MSG ")
+    };
+    for name in ['A', 'B'] {
+        memory.connect(name);
+    }
+    memory.input('A', b"SUB svc 1\r\n");
+    text(&mut memory, 'A');
+    let long = "_INBOX.123456789";
+    memory.advance(Duration::from_secs(2));
+    assert_eq!(ask(&mut memory, long), "MSG ");
+    memory.advance(Duration::from_millis(1));
+    assert_eq!(ask(&mut memory, &long[1..]), "MSG ");
+    assert_eq!(ask(&mut memory, long), "PING\r\nMSG ");
+    // Each counts as a probe that is owed an answer.
+    assert_eq!(ask(&mut memory, long), "PING\r\nMSG ");
+    memory.input('A', b"PONG\r\n");
+    assert_eq!(ask(&mut memory, long), "MSG ");
+}
+
+#[test]
+fn a_second_connect_is_no_activity() {
+    let mut memory = Memory::new(Config::default());
+    memory.connect('A');
+    let connect = b"CONNECT {\"verbose\":false}\r\n";
+    memory.input('A', connect);
+    text(&mut memory, 'A');
+    memory.advance(Duration::from_millis(2_400));
+    assert_eq!(text(&mut memory, 'A'), "PING\r\n");
+    memory.input('A', b"PONG\r\n");
+    memory.advance(Duration::from_secs(8));
+    memory.input('A', connect);
+    memory.advance(Duration::from_millis(2_400));
+    assert_eq!(text(&mut memory, 'A'), "PING\r\n");
+}
