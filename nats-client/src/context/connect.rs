@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use nats_proto::Auth;
 use nats_proto::auth::{KeyPair, UserCredentials};
 use nats_proto::connection::AuthError;
+use nats_proto::{Auth, Scheme};
 
 use super::socks::Proxy;
 use super::{Context, ContextAuth, ContextError};
@@ -12,11 +12,15 @@ use crate::client::Client;
 use crate::connect::ConnectError;
 use crate::options::ConnectOptions;
 use crate::runtime::Runtime;
+use crate::server_addr::ServerAddr;
 
 impl Context {
     /// The options that the context stands for, over the defaults: credentials, certificates, the prefix of inboxes, and
     /// a [`dialer`](crate::ConnectOptions::dialer) if there is a SOCKS5 proxy on the way.
     /// [`servers`](Self::servers) has the addresses to connect to with them.
+    ///
+    /// [TLS is required](crate::ConnectOptions::require_tls) of all servers if there is a certificate (`ca`, or `cert` with
+    /// `key`), or if one of the servers has an address with `tls://` or `wss://`, as it is by the `nats` command.
     ///
     /// Files with keys and credentials are read on every attempt to connect.
     ///
@@ -68,6 +72,9 @@ impl Context {
         if let (Some(certificate), Some(key)) = (&self.cert, &self.key) {
             options = options.add_client_certificate(certificate.clone(), key.clone());
         }
+        if self.wants_tls() {
+            options = options.require_tls(true);
+        }
         if self.tls_first {
             options = options.tls_first();
         }
@@ -97,6 +104,16 @@ impl Context {
             ConnectError::with_source(crate::ConnectErrorKind::ServerParse, error)
         })?;
         options.connect(self.servers.clone()).await
+    }
+
+    /// Whether nothing may be said in plain text, to any of the servers: the `nats` command takes a certificate, and a single
+    /// address with TLS, for that wish.
+    fn wants_tls(&self) -> bool {
+        let encrypted = |server: &ServerAddr| {
+            matches!(server.as_ref().scheme_kind(), Scheme::Tls | Scheme::Wss)
+        };
+        let has_identity = self.cert.is_some() && self.key.is_some();
+        self.ca.is_some() || has_identity || self.servers.iter().any(encrypted)
     }
 }
 

@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nats_proto::connection::TlsMode;
+
 use super::files::{Files, expand_with};
 use super::{Context, ContextAuth, ContextError};
+use crate::options::Parts;
+use crate::testing::Fake;
 
 /// Never to be seen in any text.
 const SECRET: &str = "canary-4711";
@@ -152,6 +156,27 @@ fn errors_name_file_and_field_and_no_value() {
     ] {
         let text = text(content);
         assert!(text.contains(expected), "{text}");
+    }
+}
+
+/// What `options` have of a context with these fields.
+fn parts(fields: &str) -> Parts {
+    parse(fields).unwrap().options::<Fake>().unwrap().into_parts(Vec::new())
+}
+
+#[test]
+fn certificates_and_addresses_with_tls_are_a_demand_for_it_from_all_servers() {
+    for (fields, demanded) in [
+        (r#"{"url": "a,nats://b"}"#, TlsMode::Available),
+        (r#"{"cert": "c.pem"}"#, TlsMode::Available),
+        (r#"{"key": "k.pem"}"#, TlsMode::Available),
+        (r#"{"ca": "ca.pem"}"#, TlsMode::Required),
+        (r#"{"cert": "c.pem", "key": "k.pem"}"#, TlsMode::Required),
+        (r#"{"url": "nats://a,tls://b"}"#, TlsMode::Required),
+        (r#"{"url": "ws://a,wss://b"}"#, TlsMode::Required),
+        (r#"{"url": "tls://a", "tls_first": true}"#, TlsMode::First),
+    ] {
+        assert_eq!(parts(fields).config.tls, demanded, "{fields}");
     }
 }
 

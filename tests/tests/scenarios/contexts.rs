@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use nats_client::ConnectErrorKind;
 use nats_client::context::Context;
 use nats_tests::certificates::{Authority, Files};
+use nats_tests::proxy::Proxy;
 use nats_tests::server::jwt::{Account, Key, Operator, Role, User};
 use nats_tests::server::{Options, RealServer, Release, TestServer};
 use nats_tests::socks::SocksProxy;
 
-use crate::support::{Env, Rt};
+use crate::support::{Env, Rt, until};
 
 /// A context whose file has these fields.
 fn context(files: &Files, fields: &serde_json::Value) -> Context {
@@ -83,6 +84,32 @@ pub(crate) async fn certificates_are_those_of_the_context<R: Rt>(env: Env<R, Rel
     (fields["cert"], fields["key"]) =
         (serde_json::json!(client_cert), serde_json::json!(client_key));
     context(&files, &fields).connect::<R>().await.unwrap().flush().await.unwrap();
+}
+
+pub(crate) async fn who_has_certificates_says_nothing_in_plain_text<R: Rt>(env: Env<R, Release>) {
+    let (files, authority) = (Files::new(), Authority::new("tests"));
+    let roots = files.write("roots.pem", &authority.pem);
+    let (cert, key) = files.write_certificate("client", &authority.issue(&["ann"]));
+    let server = RealServer::start(env.kind, &Options::new());
+    let proxy = Proxy::recording(server.addr());
+    let here = format!("nats://localhost:{}", proxy.addr().port());
+    let secret = serde_json::json!({ "url": here, "user": "ann", "password": "canary" });
+    let with = |name: &str, value: serde_json::Value| {
+        let mut fields = secret.clone();
+        fields[name] = value;
+        fields
+    };
+    let mut identity = with("cert", serde_json::json!(cert));
+    identity["key"] = serde_json::json!(key);
+    // Nobody listens at the other address of the list.
+    let list = format!("{here},tls://localhost:1");
+    let demands = [with("ca", serde_json::json!(roots)), identity, with("url", list.into())];
+    for fields in &demands {
+        let error = context(&files, fields).connect::<R>().await.unwrap_err().to_string();
+        assert!(error.contains("TLS is required") && !error.contains("canary"), "{error}");
+    }
+    until::<R>("the links", || proxy.links() == demands.len()).await;
+    assert!(proxy.said().iter().all(|said| said.is_empty()), "{:?}", proxy.said());
 }
 
 pub(crate) async fn connections_go_through_the_proxy_that_is_named<R: Rt>(env: Env<R, Release>) {

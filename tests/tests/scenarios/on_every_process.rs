@@ -73,6 +73,7 @@ macro_rules! on_every_process {
                 contexts {
                     every_way_to_introduce_oneself_opens_the_door,
                     certificates_are_those_of_the_context,
+                    who_has_certificates_says_nothing_in_plain_text,
                     connections_go_through_the_proxy_that_is_named,
                 }
                 traps {
