@@ -33,39 +33,7 @@ impl Context {
         if self.windows_cert_store.is_some() {
             return Err(unsupported("windows_cert_store", "windows"));
         }
-        let mut options = match self.auth() {
-            ContextAuth::None => ConnectOptions::new(),
-            ContextAuth::UserPassword { user, password } => {
-                ConnectOptions::with_user_and_password(user.into(), password.into())
-            }
-            ContextAuth::Credentials(file) => {
-                ConnectOptions::new().credentials_path(file.to_owned())
-            }
-            ContextAuth::NKey(file) => {
-                let file = file.to_owned();
-                ConnectOptions::with_auth_callback(move |nonce| {
-                    let auth = sign(&file, &nonce);
-                    async move { auth }
-                })
-            }
-            ContextAuth::Jwt { jwt, seed: None } => {
-                let auth = Auth { jwt: Some(jwt.into()), ..Auth::new() };
-                ConnectOptions::with_auth_callback(move |_| {
-                    let auth = auth.clone();
-                    async move { Ok(auth) }
-                })
-            }
-            ContextAuth::Jwt { jwt, seed: Some(seed) } => {
-                let credentials = UserCredentials::from_parts(jwt, seed).map_err(AuthError::new);
-                ConnectOptions::with_auth_callback(move |nonce| {
-                    let nonce = String::from_utf8_lossy(&nonce);
-                    let auth = credentials.as_ref().map(|credentials| credentials.auth(&nonce));
-                    let auth = auth.map_err(Clone::clone);
-                    async move { auth }
-                })
-            }
-            ContextAuth::Token(token) => ConnectOptions::with_token(token.into()),
-        };
+        let mut options = self.introduction();
         if let Some(ca) = &self.ca {
             options = options.add_root_certificates(ca.clone());
         }
@@ -104,6 +72,47 @@ impl Context {
             ConnectError::with_source(crate::ConnectErrorKind::ServerParse, error)
         })?;
         options.connect(self.servers.clone()).await
+    }
+
+    /// Options that say who one is.
+    fn introduction<R: Runtime>(&self) -> ConnectOptions<R> {
+        let options = match self.auth() {
+            ContextAuth::UserPassword { user, password } => {
+                ConnectOptions::with_user_and_password(user.into(), password.into())
+            }
+            ContextAuth::Credentials(file) => {
+                ConnectOptions::new().credentials_path(file.to_owned())
+            }
+            ContextAuth::NKey(file) => {
+                let file = file.to_owned();
+                ConnectOptions::with_auth_callback(move |nonce| {
+                    let auth = sign(&file, &nonce);
+                    async move { auth }
+                })
+            }
+            ContextAuth::Jwt { jwt, seed: None } => {
+                let auth = Auth { jwt: Some(jwt.into()), ..Auth::new() };
+                ConnectOptions::with_auth_callback(move |_| {
+                    let auth = auth.clone();
+                    async move { Ok(auth) }
+                })
+            }
+            ContextAuth::Jwt { jwt, seed: Some(seed) } => {
+                let credentials = UserCredentials::from_parts(jwt, seed).map_err(AuthError::new);
+                ConnectOptions::with_auth_callback(move |nonce| {
+                    let nonce = String::from_utf8_lossy(&nonce);
+                    let auth = credentials.as_ref().map(|credentials| credentials.auth(&nonce));
+                    let auth = auth.map_err(Clone::clone);
+                    async move { auth }
+                })
+            }
+            // The token is added to all of them.
+            ContextAuth::None | ContextAuth::Token(_) => ConnectOptions::new(),
+        };
+        match &self.token {
+            Some(token) => options.token(token.clone()),
+            None => options,
+        }
     }
 
     /// Whether nothing may be said in plain text, to any of the servers: the `nats` command takes a certificate, and a single

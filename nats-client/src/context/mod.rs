@@ -51,7 +51,7 @@ pub struct Context {
     pub servers: Vec<ServerAddr>,
     /// The URL of a SOCKS5 proxy, `socks5://[user:password@]host[:port]`. It resolves the names of the servers.
     pub socks_proxy: Option<String>,
-    /// The token. Secret. [`auth`](Self::auth) says what of this and the following to use.
+    /// The token, which is sent whatever else there is. Secret. [`auth`](Self::auth) says what of the following to use.
     pub token: Option<String>,
     /// The user name.
     pub user: Option<String>,
@@ -161,7 +161,8 @@ impl Context {
         Files::of_user()?.known()
     }
 
-    /// How to introduce oneself: the first that is set of user, credentials file, nkey, JWT and token.
+    /// How to introduce oneself: the first that is set of user, credentials file, nkey, JWT and token. A token goes along
+    /// with any of the others, too.
     pub fn auth(&self) -> ContextAuth<'_> {
         if let Some(user) = &self.user {
             let password = self.password.as_deref().unwrap_or_default();

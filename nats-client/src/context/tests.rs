@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nats_proto::connection::TlsMode;
+use nats_proto::connection::{AuthSource, TlsMode};
 
 use super::files::{Files, expand_with};
 use super::{Context, ContextAuth, ContextError};
 use crate::options::Parts;
-use crate::testing::Fake;
+use crate::testing::{Fake, block_on};
 
 /// Never to be seen in any text.
 const SECRET: &str = "canary-4711";
@@ -178,6 +178,24 @@ fn certificates_and_addresses_with_tls_are_a_demand_for_it_from_all_servers() {
     ] {
         assert_eq!(parts(fields).config.tls, demanded, "{fields}");
     }
+}
+
+#[test]
+fn a_token_goes_along_with_what_else_there_is() {
+    let sent = |fields| {
+        let parts = parts(fields);
+        match (parts.hooks.auth, parts.config.auth) {
+            (Some(ask), _) => block_on(ask(b"nonce".to_vec())).unwrap(),
+            (None, AuthSource::Fixed(auth)) => auth,
+            (None, other) => panic!("{fields}: {other:?}"),
+        }
+    };
+    let auth = sent(r#"{"token": "t", "user": "u", "password": "p"}"#);
+    assert_eq!((auth.username.as_deref(), auth.password.as_deref()), (Some("u"), Some("p")));
+    assert_eq!(auth.token.as_deref(), Some("t"));
+    let auth = sent(r#"{"token": "t", "user_jwt": "j"}"#);
+    assert_eq!((auth.jwt.as_deref(), auth.token.as_deref()), (Some("j"), Some("t")));
+    assert_eq!(sent(r#"{"token": "t"}"#).token.as_deref(), Some("t"));
 }
 
 #[test]
