@@ -26,12 +26,11 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// The context wants a proxy of another kind than SOCKS5, or the certificate store of Windows.
+    /// The context wants a proxy of another kind than SOCKS5, or one with a user name and no password or the other way round,
+    /// or the certificate store of Windows.
     pub fn options<R: Runtime>(&self) -> Result<ConnectOptions<R>, ContextError> {
-        let unsupported =
-            |field, scheme| ContextError::Unsupported { path: self.path.clone(), field, scheme };
         if self.windows_cert_store.is_some() {
-            return Err(unsupported("windows_cert_store", "windows"));
+            return Err(self.unsupported("windows_cert_store", "windows"));
         }
         let mut options = self.introduction();
         if let Some(ca) = &self.ca {
@@ -46,10 +45,7 @@ impl Context {
         if self.tls_first {
             options = options.tls_first();
         }
-        if let Some(proxy) = &self.socks_proxy {
-            let proxy = Proxy::parse(proxy)
-                .ok_or_else(|| unsupported("socks_proxy", "another kind of proxy than SOCKS5"))?
-                .map_err(|error| ContextError::InvalidProxy { path: self.path.clone(), error })?;
+        if let Some(proxy) = self.proxy()? {
             options = options.dialer(move |server| {
                 let proxy = proxy.clone();
                 async move { proxy.connect::<R>(server).await }
@@ -113,6 +109,25 @@ impl Context {
             Some(token) => options.token(token.clone()),
             None => options,
         }
+    }
+
+    /// The proxy on the way, if there is one.
+    fn proxy(&self) -> Result<Option<Proxy>, ContextError> {
+        let Some(proxy) = &self.socks_proxy else {
+            return Ok(None);
+        };
+        let path = || self.path.clone();
+        let proxy = Proxy::parse(proxy)
+            .ok_or_else(|| self.unsupported("socks_proxy", "another kind of proxy than SOCKS5"))?
+            .map_err(|error| ContextError::InvalidProxy { path: path(), error })?;
+        match proxy.can_introduce() {
+            true => Ok(Some(proxy)),
+            false => Err(ContextError::ProxyCredentials { path: path() }),
+        }
+    }
+
+    fn unsupported(&self, field: &'static str, scheme: &'static str) -> ContextError {
+        ContextError::Unsupported { path: self.path.clone(), field, scheme }
     }
 
     /// Whether nothing may be said in plain text, to any of the servers: the `nats` command takes a certificate, and a single

@@ -65,6 +65,12 @@ pub enum ContextError {
         /// What is wrong with it.
         error: ServerAddrError,
     },
+    /// `socks_proxy` has a user name without a password or the other way round, or one that is longer than 255 bytes: SOCKS5
+    /// has no way to say that.
+    ProxyCredentials {
+        /// The file.
+        path: PathBuf,
+    },
     /// A field refers to something that is not read here: another program or service that the `nats` command
     /// would ask. `nsc` is such a field, unless `url` and `creds` leave nothing to be asked for.
     Unsupported {
@@ -102,6 +108,11 @@ impl fmt::Display for ContextError {
             Self::InvalidProxy { path, error } => {
                 write!(f, "context {}: socks_proxy is not valid: {error}", path.display())
             }
+            Self::ProxyCredentials { path } => write!(
+                f,
+                "context {}: socks_proxy must have both user name and password, of 1 to 255 bytes each, or neither",
+                path.display()
+            ),
             Self::Unsupported { path, field, scheme } => write!(
                 f,
                 "context {}: {field} refers to {scheme}, which is not supported",

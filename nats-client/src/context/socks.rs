@@ -13,6 +13,9 @@ use crate::runtime::Runtime;
 /// Where SOCKS proxies listen if nothing else is said (RFC 1928).
 const DEFAULT_PORT: u16 = 1080;
 
+/// Bytes of a user name or password for a proxy (RFC 1929).
+const LONGEST: usize = 255;
+
 /// A proxy, and who one is to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Proxy(ServerAddr);
@@ -33,6 +36,16 @@ impl Proxy {
         let has_port = host.rsplit(']').next().unwrap_or(host).contains(':');
         let port = if has_port { String::new() } else { format!(":{DEFAULT_PORT}") };
         Some(format!("nats://{address}{port}").parse().map(Self))
+    }
+
+    /// Whether SOCKS5 has a way to say who one is: not without a password (RFC 1929).
+    pub(super) fn can_introduce(&self) -> bool {
+        let fits = |text: &str| (1..=LONGEST).contains(&text.len());
+        match (self.0.username(), self.0.password()) {
+            (None, None) => true,
+            (Some(user), Some(password)) => fits(user) && fits(password),
+            _ => false,
+        }
     }
 
     /// Opens a stream to `server` through the proxy, which resolves its name.
@@ -78,5 +91,21 @@ mod tests {
         }
         let error = Proxy::parse("socks5://u:canary@p:x").unwrap().unwrap_err().to_string();
         assert!(error.contains("port \"***\"") && !error.contains("canary"), "{error}");
+    }
+
+    #[test]
+    fn a_user_has_a_password_and_neither_is_longer_than_socks_allows() {
+        let with = |length| format!("socks5://u:{}@p", "x".repeat(length));
+        for (url, can) in [
+            ("socks5://p".to_owned(), true),
+            ("socks5://u:p@p".to_owned(), true),
+            (with(255), true),
+            (with(256), false),
+            (with(0), false),
+            ("socks5://u@p".to_owned(), false),
+            ("socks5://:p@p".to_owned(), false),
+        ] {
+            assert_eq!(Proxy::parse(&url).unwrap().unwrap().can_introduce(), can, "{url}");
+        }
     }
 }

@@ -199,6 +199,15 @@ fn a_token_goes_along_with_what_else_there_is() {
 }
 
 #[test]
+fn proxies_that_no_one_could_be_introduced_to_are_refused() {
+    let context = parse(r#"{"socks_proxy": "socks5://canary@p"}"#).unwrap();
+    let error = context.options::<Fake>().map(drop).unwrap_err();
+    assert!(matches!(error, ContextError::ProxyCredentials { .. }), "{error:?}");
+    let text = format!("{error} {error:?}");
+    assert!(text.contains("password") && !text.contains("canary"), "{text}");
+}
+
+#[test]
 fn debug_shows_no_secret() {
     for fields in [
         r#""user": "ann", "password": "canary-4711", "token": "canary-4711""#,

@@ -136,6 +136,7 @@ pub(crate) async fn connections_go_through_the_proxy_that_is_named<R: Rt>(env: E
         (format!("socks5://ann:canary@{}", asks.addr()), "SOCKS proxy 127.0.0.1"),
         (format!("socks5://{}", asks.addr()), "SOCKS proxy 127.0.0.1"),
         (String::from("socks5://127.0.0.1:1"), "refused"),
+        (String::from("socks5://canary@127.0.0.1:1"), "both user name and password"),
         (String::from("http://ann:canary@127.0.0.1:1"), "another kind of proxy than SOCKS5"),
         (String::from("socks5://ann:canary@127.0.0.1:x"), "socks_proxy is not valid"),
     ] {
