@@ -239,9 +239,18 @@ fn a_discovered_ip_address_keeps_the_name_for_tls_that_the_user_gave() {
     // A name stands for itself.
     let named = known.discovered("10.0.0.2:1").unwrap().discovered("b.example:1").unwrap();
     assert_eq!(named.tls_name(), "b.example");
-    let known = addr("tls://10.0.0.1");
-    assert_eq!(known.tls_name(), "10.0.0.1");
-    assert_eq!(known.discovered("10.0.0.2:1").unwrap().tls_name(), "10.0.0.1");
+}
+
+#[test]
+fn a_discovered_ip_address_stands_for_itself_where_the_user_gave_no_name() {
+    for known in ["tls://10.0.0.1", "tls://[2001:db8::1]"] {
+        for entry in ["10.0.0.2:1", "[2001:db8::2]:1"] {
+            let found = addr(known).discovered(entry).unwrap();
+            assert_eq!(found.tls_name(), found.host());
+            let next = found.discovered("10.0.0.3:1").unwrap();
+            assert_eq!(next.tls_name(), "10.0.0.3", "also over several steps");
+        }
+    }
 }
 
 #[test]

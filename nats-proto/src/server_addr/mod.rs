@@ -102,8 +102,8 @@ impl ServerAddr {
     }
 
     /// The name or IP address, without brackets, that the server's certificate must be for: the host; for an IP
-    /// address that a server told of, and for any address that came before the connection was encrypted, the host of the
-    /// address through which that server was reached.
+    /// address that a server with a name told of, and for any address that came before the connection was encrypted, the host
+    /// of the address through which that server was reached.
     ///
     /// Servers tell of each other by IP address, and certificates are mostly for names. What is not encrypted may have been
     /// written by anybody, who must not choose the name.
@@ -157,15 +157,17 @@ impl ServerAddr {
     }
 
     /// An entry of `connect_urls` (`host:port`, without scheme), which inherits this address's scheme, path and
-    /// credentials, and if it is an IP address the name for TLS. For entries that come from the server itself: what came
-    /// before the connection was encrypted could name anybody.
+    /// credentials, and if it is an IP address the name for TLS, unless that is an IP address as well: servers without names
+    /// have certificates for their addresses. For entries that come from the server itself: what came before the connection
+    /// was encrypted could name anybody.
     ///
     /// # Errors
     /// The entry is not an address, or has a scheme or credentials of its own.
     pub fn discovered(&self, entry: &str) -> Result<Self, ServerAddrError> {
         let (host, port) = parse::endpoint(entry)?;
         let port = port.unwrap_or(self.scheme.default_port());
-        let inherits = host.parse::<IpAddr>().is_ok() && host != self.tls_name();
+        let is_ip = |host: &str| host.parse::<IpAddr>().is_ok();
+        let inherits = is_ip(&host) && !is_ip(self.tls_name());
         let tls_name = inherits.then(|| self.tls_name().into());
         Ok(Self { host, port, tls_name, ..self.clone() })
     }
