@@ -81,7 +81,8 @@ impl ServerAddr {
         self.core.has_user_pass()
     }
 
-    /// Whether the address itself asks for TLS below the NATS protocol: `tls`.
+    /// Whether the address itself asks for TLS below the NATS protocol: `tls`, or `nats` if a server told a connection of it
+    /// that had to be encrypted.
     pub fn tls_required(&self) -> bool {
         self.core.tls_required()
     }

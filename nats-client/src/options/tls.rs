@@ -14,8 +14,9 @@ use crate::tls::{Certificates, Identity, Key, TlsSettings};
 /// Encryption (with the feature `tls`).
 ///
 /// A connection is encrypted if the server requires it, if the address begins with `tls://` or `wss://`, or if the
-/// options say so. The server's certificate must be for the host in its address: a name or an IP address. Of a server
-/// that another server told of by its IP address, it must be for the host of the address that the user gave.
+/// options say so; so is one to a server that an encrypted connection told of. The server's certificate must be for the host in
+/// its address: a name or an IP address. Of a server that another server told of by its IP address, it must be for the host of
+/// the address that the user gave, if that is a name.
 ///
 /// Certificates and keys are read anew for every attempt to connect, so that files may be replaced while a client runs.
 /// One that cannot be read or used makes the attempt fail, with an error that says which.

@@ -5,7 +5,7 @@ use super::handshake::LameDuck;
 use super::state::{Link, Next};
 use super::{ConnectError, Connection, DialError, ReconnectToServer, SetServerPoolError};
 use crate::faults::fault;
-use crate::servers::Turn;
+use crate::servers::{Source, Turn};
 use crate::{Instant, ServerAddr};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -153,6 +153,8 @@ impl Connection {
                     self.input.reset(self.config.limits);
                 }
                 self.pongs = 0;
+                let encrypted = self.pool.current().is_some_and(|server| self.is_encrypted(server));
+                self.source = if encrypted { Source::Encrypted } else { Source::Plain };
                 self.greeting = None;
                 self.lame_duck = LameDuck::No;
                 self.link = Link::AwaitInfo { deadline };

@@ -105,7 +105,7 @@ impl Connection {
             });
         match before_tls {
             true => Source::Anybody,
-            false => Source::Server,
+            false => self.source,
         }
     }
 
@@ -135,7 +135,7 @@ impl Connection {
     }
 
     /// Whether the stream was encrypted before it was handed over.
-    fn is_encrypted(&self, server: &ServerAddr) -> bool {
+    pub(super) fn is_encrypted(&self, server: &ServerAddr) -> bool {
         match server.scheme_kind() {
             // Where nothing can be encrypted, this is not either, whatever the address says.
             Scheme::Wss => self.config.tls != TlsMode::Unavailable,
@@ -153,7 +153,10 @@ impl Connection {
             return;
         }
         match result {
-            Ok(()) => self.authenticate(deadline),
+            Ok(()) => {
+                self.source = Source::Encrypted;
+                self.authenticate(deadline);
+            }
             Err(_) if fault!(TlsFailureIsIgnored) => self.authenticate(deadline),
             Err(error) => self.refuse(ConnectError::Tls(error)),
         }

@@ -40,7 +40,7 @@ pub use event::{
 };
 pub use statistics::Statistics;
 
-use crate::servers::Pool;
+use crate::servers::{Pool, Source};
 use crate::wire::OutBuf;
 use crate::{Instant, Rng, ServerAddr, ServerInfo};
 
@@ -84,6 +84,8 @@ pub struct Connection {
     info: Option<Box<ServerInfo>>,
     /// What the server of the attempt under way says of itself.
     greeting: Option<Box<ServerInfo>>,
+    /// Who may have written what comes on this link.
+    source: Source,
     lame_duck: handshake::LameDuck,
     /// Attempts since the last connection that came up.
     attempts: usize,
@@ -141,6 +143,7 @@ impl Connection {
             pool,
             info: None,
             greeting: None,
+            source: Source::Plain,
             lame_duck: handshake::LameDuck::No,
             attempts: 0,
             dials: 0,

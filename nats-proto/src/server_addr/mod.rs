@@ -56,7 +56,8 @@ impl fmt::Display for Scheme {
 /// an at sign is written as `%40`.
 ///
 /// Two addresses are equal if they mean the same, however they were written. The name for TLS that an address inherits when
-/// it is [discovered](Self::discovered) is no part of that: the application can name such a server by its text.
+/// it is [discovered](Self::discovered), and the demand for TLS that an INFO makes for it, are no part of that: the application
+/// can name such a server by its text.
 ///
 /// Neither `Display` nor `Debug` show password, token or query.
 ///
@@ -80,8 +81,17 @@ pub struct ServerAddr {
     port: u16,
     /// With the leading slash; empty if there is none, and always for other schemes than those of WebSocket.
     path: String,
-    /// The host of the address that it was discovered through, if it is an IP address itself.
+    /// The host of the address that it was discovered through, where a certificate must be for that.
     tls_name: Option<String>,
+    demand: Demand,
+}
+
+/// What there is to be encrypted beyond what the scheme says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Demand {
+    Nothing,
+    /// TLS, as with the server that told of this one.
+    Tls,
 }
 
 impl ServerAddr {
@@ -145,10 +155,14 @@ impl ServerAddr {
         &self.path
     }
 
-    /// Whether the address itself asks for TLS below the NATS protocol: `tls`. The TLS of `wss` belongs to the
-    /// WebSocket.
+    /// Whether the address itself asks for TLS below the NATS protocol: `tls`, or `nats` if a server told a connection of it
+    /// that had to be encrypted. The TLS of `wss` belongs to the WebSocket.
     pub fn tls_required(&self) -> bool {
-        self.scheme == Scheme::Tls
+        match self.scheme {
+            Scheme::Nats => self.demand == Demand::Tls,
+            Scheme::Tls => true,
+            Scheme::Ws | Scheme::Wss => false,
+        }
     }
 
     /// Whether the server is reached by WebSocket: `ws` or `wss`.
@@ -180,6 +194,11 @@ impl ServerAddr {
         Ok(Self { tls_name, ..found })
     }
 
+    /// The same, to be dialled with TLS alone.
+    pub(crate) fn with_tls(self) -> Self {
+        Self { demand: Demand::Tls, ..self }
+    }
+
     /// Whether both name the same host, without regard to case, and the same port.
     pub fn same_endpoint(&self, other: &Self) -> bool {
         self.port == other.port && self.host == other.host
@@ -189,7 +208,7 @@ impl ServerAddr {
 impl ServerAddr {
     /// What the application says of a server.
     fn as_given(&self) -> impl Eq + Hash {
-        let Self { scheme, username, password, host, port, path, tls_name: _ } = self;
+        let Self { scheme, username, password, host, port, path, tls_name: _, demand: _ } = self;
         (scheme, username, password, host, port, path)
     }
 }

@@ -13,7 +13,7 @@ use nom::multi::fold_many0;
 use nom::sequence::{preceded, terminated};
 use nom::{IResult, Parser};
 
-use super::{Scheme, ServerAddr, ServerAddrError};
+use super::{Demand, Scheme, ServerAddr, ServerAddrError};
 use crate::text::snippet;
 
 /// Bytes of a name in the domain name system, at most.
@@ -70,6 +70,7 @@ pub(super) fn address(text: &str) -> Result<ServerAddr, ServerAddrError> {
         port: port.unwrap_or(scheme.default_port()),
         path: path.into(),
         tls_name: None,
+        demand: Demand::Nothing,
     })
 }
 

@@ -19,10 +19,12 @@ const SHOWN: usize = 256;
 /// Who may have written what is said of other servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// The server, as far as anybody can know on this connection.
-    Server,
+    /// The server, as far as anybody can know on a connection that is not encrypted and need not be.
+    Plain,
     /// Whoever is on the way to it: the connection will be encrypted, and is not yet.
     Anybody,
+    /// The server: the connection is encrypted.
+    Encrypted,
 }
 
 #[derive(Clone, Debug)]
@@ -302,7 +304,8 @@ impl Pool {
     /// would otherwise be new each time, and be dialled without pause. How often others have failed is not held against them.
     ///
     /// What anybody may have written chooses no name that a certificate is checked for: else it could name a server
-    /// whose certificate is in order, and which gets our credentials.
+    /// whose certificate is in order, and which gets our credentials. Where a server was not asked for them without TLS, those
+    /// that it tells of are not either, whether its address demands that or INFO did.
     pub(crate) fn discover(
         &mut self,
         urls: &[String],
@@ -321,8 +324,9 @@ impl Pool {
         }
         // Entries that are not addresses are passed over: they are the server's, and of no use.
         let parsed = urls.iter().filter_map(|url| match source {
-            Source::Server => current.discovered(url).ok(),
-            Source::Anybody => current.discovered_before_tls(url).ok(),
+            Source::Plain => current.discovered(url).ok(),
+            Source::Anybody => current.discovered_before_tls(url).map(ServerAddr::with_tls).ok(),
+            Source::Encrypted => current.discovered(url).map(ServerAddr::with_tls).ok(),
         });
         let listed: Vec<ServerAddr> = parsed.collect();
         // There may be a thousand on either side, as often as a server likes: no entry is compared with all others.
@@ -337,12 +341,7 @@ impl Pool {
                 return true;
             }
             match endpoints.get(&endpoint(&entry.addr)) {
-                // A name that was told too early to be trusted stands for itself from now on.
-                Some(told) if source == Source::Server && told.tls_name() == told.host() => {
-                    if entry.addr.tls_name() != told.host() {
-                        entry.addr = (*told).clone();
-                    }
-                }
+                Some(told) if is_better(told, &entry.addr, source) => entry.addr = (*told).clone(),
                 Some(_) => {}
                 None => {
                     not_before = not_before.max(entry.not_before);
@@ -369,6 +368,14 @@ impl Pool {
         self.entries.extend(added.iter().map(new));
         added
     }
+}
+
+/// Whether what is told now of a server that is known takes the place of what was told of it before.
+fn is_better(told: &ServerAddr, known: &ServerAddr, source: Source) -> bool {
+    // A name that was told too early to be trusted stands for itself from now on.
+    let is_named = source == Source::Encrypted && told.tls_name() == told.host();
+    let demands_tls = told.tls_required() && !known.tls_required();
+    is_named && known.tls_name() != told.host() || demands_tls
 }
 
 /// What [`ServerAddr::same_endpoint`] compares, in a form that can be looked up.

@@ -277,6 +277,29 @@ fn a_name_that_came_before_the_encryption_is_not_what_a_certificate_is_checked_f
 }
 
 #[test]
+fn servers_that_one_with_tls_tells_of_get_nothing_without_it() {
+    let told = r#""connect_urls":["10.0.0.2:1"]"#;
+    let before = format!(r#"INFO {{"tls_required":true,{told}}}"#);
+    // One that follows the handshake need not say again that there was one.
+    let after = format!("INFO {{{told}}}\r\n");
+    for (first, later) in [(&*before, ""), (r#"INFO {"tls_required":true}"#, &*after)] {
+        let config = with(TlsMode::Available, "nats://u:secret@a");
+        let (mut wire, mut events) = after_info(config, first);
+        events.retain(|event| matches!(event, Event::StartTls { .. }));
+        wire.connection.handle_tls(tls_id(&events), Ok(()));
+        wire.written();
+        wire.feed(format!("PONG\r\n{later}"));
+        wire.cut();
+        let other = wire.dialled();
+        assert_eq!((other.host(), other.password()), ("10.0.0.2", Some("secret")));
+        wire.accept();
+        wire.feed(format!("INFO {INFO}\r\n"));
+        assert_eq!(wire.connection.state(), State::AwaitTls);
+        assert_eq!(wire.written(), "");
+    }
+}
+
+#[test]
 fn an_error_ahead_of_our_introduction_is_told_and_not_believed() {
     let mut config = with(TlsMode::Required, "tls://a");
     config.retry_on_initial_connect = true;

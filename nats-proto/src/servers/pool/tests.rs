@@ -94,20 +94,17 @@ fn discovery_adds_drops_and_keeps() {
     assert_eq!(
         pool.discover(
             &urls(&["c:1", "d:1", "a:4222", "nonsense:x"]),
-            Source::Server,
+            Source::Plain,
             true,
             &mut rng
         ),
         [addr("c:1"), addr("d:1")]
     );
     // The explicit ones stay though they are not listed; c goes.
-    assert_eq!(
-        pool.discover(&urls(&["d:1", "e:1"]), Source::Server, true, &mut rng),
-        [addr("e:1")]
-    );
+    assert_eq!(pool.discover(&urls(&["d:1", "e:1"]), Source::Plain, true, &mut rng), [addr("e:1")]);
     assert_eq!(pool.addrs(), [addr("a"), addr("b"), addr("d:1"), addr("e:1")]);
     // An empty list purges nothing.
-    assert_eq!(pool.discover(&[], Source::Server, true, &mut rng), []);
+    assert_eq!(pool.discover(&[], Source::Plain, true, &mut rng), []);
     assert_eq!(pool.addrs().len(), 4);
 }
 
@@ -118,7 +115,7 @@ fn what_a_server_of_the_old_pool_tells_is_for_the_transport_of_the_new_one_or_no
         let mut pool = Pool::new(&config(&["a"]), &mut rng);
         dialled(advance(&mut pool, None));
         pool.replace(vec![addr(new)], true, &mut rng).expect("a good pool");
-        let added = pool.discover(&urls(&["a:4222", "c:1", "d:1"]), Source::Server, true, &mut rng);
+        let added = pool.discover(&urls(&["a:4222", "c:1", "d:1"]), Source::Plain, true, &mut rng);
         assert_eq!(added.len(), taken, "{new}");
         assert_eq!(pool.addrs().len(), 1 + taken, "{new}");
         check(&pool.addrs()).expect("still a good pool");
@@ -131,10 +128,10 @@ fn an_endpoint_is_discovered_once_whatever_its_spelling() {
     let mut pool = Pool::new(&config(&["A"]), &mut rng);
     dialled(advance(&mut pool, None));
     let told = urls(&["b:1", "a:4222", "B:1", "[::1]:2", "[0::1]:2", "b:2"]);
-    let added = pool.discover(&told, Source::Server, true, &mut rng);
+    let added = pool.discover(&told, Source::Plain, true, &mut rng);
     let added: Vec<String> = added.iter().map(ToString::to_string).collect();
     assert_eq!(added, ["nats://b:1", "nats://[::1]:2", "nats://b:2"]);
-    assert_eq!(pool.discover(&urls(&["B:1", "b:2"]), Source::Server, true, &mut rng), []);
+    assert_eq!(pool.discover(&urls(&["B:1", "b:2"]), Source::Plain, true, &mut rng), []);
     assert_eq!(pool.addrs(), [addr("A"), addr("b:1"), addr("b:2")]);
 }
 
@@ -171,13 +168,41 @@ fn a_learned_server_that_is_given_is_the_same_with_its_own_name() {
 }
 
 #[test]
+fn a_demand_for_tls_is_handed_on_and_not_taken_back() {
+    let mut rng = Rng::from_seed([1; 32]);
+    let mut pool = Pool::new(&config(&["a", "c:1"]), &mut rng);
+    dialled(advance(&mut pool, None));
+    for (source, demand, name) in [
+        (Source::Plain, false, "b"),
+        (Source::Anybody, true, "a"),
+        (Source::Plain, true, "a"),
+        (Source::Encrypted, true, "b"),
+        (Source::Plain, true, "b"),
+        (Source::Anybody, true, "b"),
+    ] {
+        pool.discover(&urls(&["b:1", "c:1"]), source, true, &mut rng);
+        let known = pool.addrs();
+        // Nothing is demanded of those that were given, and neither of them is there twice.
+        assert_eq!(known, [addr("a"), addr("c:1"), addr("b:1")]);
+        let demands: Vec<bool> = known.iter().map(ServerAddr::tls_required).collect();
+        assert_eq!(demands, [false, false, demand], "{source:?}");
+        assert_eq!(known[2].tls_name(), name, "{source:?}");
+    }
+    // The application can name it all the same.
+    pool.rotate(None);
+    assert!(pool.choose(&addr("b:1")));
+    let Turn::Dial(chosen, _) = pool.next() else { panic!("a server") };
+    assert!(chosen.tls_required());
+}
+
+#[test]
 fn a_learned_server_in_use_is_not_dropped() {
     let mut rng = Rng::from_seed([1; 32]);
     let mut pool = Pool::new(&config(&["a"]), &mut rng);
     dialled(advance(&mut pool, None));
-    pool.discover(&urls(&["b:1"]), Source::Server, true, &mut rng);
+    pool.discover(&urls(&["b:1"]), Source::Plain, true, &mut rng);
     assert_eq!(dialled(advance(&mut pool, None)), addr("b:1"));
-    pool.discover(&urls(&["c:1"]), Source::Server, true, &mut rng);
+    pool.discover(&urls(&["c:1"]), Source::Plain, true, &mut rng);
     assert_eq!(pool.current(), Some(&addr("b:1")));
     assert_eq!(pool.addrs().len(), 3);
 }
@@ -191,7 +216,7 @@ fn servers_in_the_place_of_others_wait_as_those_did() {
     let later = now + Duration::from_secs(1);
     dialled(advance(&mut pool, None));
     let discover = |pool: &mut Pool, list: &[&str]| {
-        pool.discover(&urls(list), Source::Server, true, &mut Rng::from_seed([1; 32]))
+        pool.discover(&urls(list), Source::Plain, true, &mut Rng::from_seed([1; 32]))
     };
     discover(&mut pool, &["b:1", "c:1", "d:1"]);
     for (host, times, at) in [("b:1", 2, now), ("c:1", 1, later)] {
