@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nats_proto::connection::{DialError, TlsError, TlsMode};
 use nats_proto::{Scheme, ServerAddr};
@@ -22,6 +23,27 @@ pub(crate) type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>
 
 /// A dialler of the program's own.
 pub(crate) type Dialer = Arc<dyn Fn(ServerAddr) -> Dialing + Send + Sync>;
+
+/// What the server of a link inflates of one message, which is as much as it takes of a payload (nats-server from 2.11.12 and
+/// 2.12.3 on, which ends the connection for a byte more). Nothing as long as that is not known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inflates(Arc<AtomicUsize>);
+
+impl Inflates {
+    /// A link begins.
+    pub(crate) fn forget(&self) {
+        self.learn(0);
+    }
+
+    pub(crate) fn learn(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+
+    #[cfg(feature = "websocket")]
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// The settings of the streams.
 #[derive(Clone)]
@@ -69,15 +91,18 @@ impl Transport {
     }
 
     /// Puts on top of an open stream what the scheme of the server asks for.
+    #[cfg_attr(not(feature = "websocket"), expect(unused_variables))]
     pub(crate) async fn wrap(
         &self,
         stream: Box<dyn Stream>,
         server: &ServerAddr,
+        inflates: Inflates,
     ) -> Result<Box<dyn Stream>, DialError> {
         #[cfg(feature = "websocket")]
         if server.is_websocket() {
             use nats_proto::connection::DisconnectReason;
-            return match crate::websocket::upgrade(stream, server, &self.websocket).await {
+            return match crate::websocket::upgrade(stream, server, &self.websocket, inflates).await
+            {
                 Ok(stream) => Ok(Box::new(stream)),
                 // What a server says against the client's certificate comes with the first bytes that are read.
                 Err(error) => Err(match crate::tls::lost(&error) {

@@ -115,6 +115,10 @@ impl<R: Runtime> Driver<R> {
                     batch.wakers.extend(core.requests.complete(id, Ok(reply)));
                 }
             }
+            // The limit of an account comes right behind the first PONG, or before it: what comes after that has told it.
+            if self.up {
+                self.inflates.learn(core.conn.max_payload());
+            }
         }
         let conn = &mut core.conn;
         if let Some(error) = news.decode_error.take() {
@@ -134,8 +138,10 @@ impl<R: Runtime> Driver<R> {
                 CoreEvent::Dial { id, server } => {
                     let first = first_address(self.rng.as_mut(), &core.conn, &server);
                     self.give_up(link, &mut garbage);
-                    let transport = Arc::clone(&self.transport);
-                    self.dial = Some(Dial::new::<R>(id, server, transport, first));
+                    self.inflates.forget();
+                    let (transport, inflates) =
+                        (Arc::clone(&self.transport), self.inflates.clone());
+                    self.dial = Some(Dial::new::<R>(id, server, transport, inflates, first));
                     self.begun = true;
                 }
                 CoreEvent::StartTls { id, server } => {

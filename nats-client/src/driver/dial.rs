@@ -16,7 +16,7 @@ use crate::link::Stream;
 use crate::panics::{Panicked, caught};
 use crate::runtime::Runtime;
 use crate::trace;
-use crate::transport::Transport;
+use crate::transport::{Inflates, Transport};
 
 /// An attempt under way. The core limits its time; dropping it gives up.
 pub(super) struct Dial {
@@ -32,9 +32,10 @@ impl Dial {
         id: DialId,
         server: ServerAddr,
         transport: Arc<Transport>,
+        inflates: Inflates,
         first: First,
     ) -> Self {
-        let attempt = caught(move || dial::<R>(server, transport, first));
+        let attempt = caught(move || dial::<R>(server, transport, inflates, first));
         let attempt = async { attempt.await.unwrap_or_else(|panicked| Err(failed(&panicked))) };
         Self { id, attempt: Box::pin(attempt) }
     }
@@ -58,6 +59,7 @@ pub(super) fn first_address(
 async fn dial<R: Runtime>(
     server: ServerAddr,
     transport: Arc<Transport>,
+    inflates: Inflates,
     first: First,
 ) -> Result<Box<dyn Stream>, DialError> {
     trace::dialling(&server);
@@ -72,7 +74,7 @@ async fn dial<R: Runtime>(
     } else {
         stream
     };
-    transport.wrap(stream, &server).await
+    transport.wrap(stream, &server, inflates).await
 }
 
 /// Resolves the server's name and connects to the first of its addresses that answers.

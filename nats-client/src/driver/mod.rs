@@ -34,7 +34,7 @@ use crate::mailbox::Mailbox;
 use crate::notice::Notice;
 use crate::runtime::Runtime;
 use crate::shared::{Shared, wake_all};
-use crate::transport::Transport;
+use crate::transport::{Inflates, Transport};
 use ask::{Answer, Question};
 pub(crate) use ask::{AuthCallback, Hooks};
 use dial::Dial;
@@ -64,6 +64,7 @@ pub(crate) struct Driver<R: Runtime> {
     dial: Option<Dial>,
     handshake: Option<Handshake>,
     transport: Arc<Transport>,
+    inflates: Inflates,
     hooks: Hooks,
     question: Option<Question>,
     sleep: Option<(Instant, Pin<Box<R::Sleep>>)>,
@@ -138,6 +139,7 @@ impl<R: Runtime> Driver<R> {
             hooks,
             question: None,
             transport,
+            inflates: Inflates::default(),
             sleep: None,
             reader: Reader::new(read_buffer, limits),
             closed: None,

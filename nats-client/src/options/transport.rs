@@ -75,6 +75,9 @@ impl<R> ConnectOptions<R> {
     /// It saves traffic, costs at most 384 KiB of memory a connection, and takes time on both sides. Whether offered or
     /// not, a message of more than 128 MiB, as it is on the wire or inflated, ends the connection; what is inflated is
     /// never kept but in the read buffer.
+    ///
+    /// What is sent is compressed in pieces of up to 64 KiB and of no more than the server's `max_payload`, as servers inflate
+    /// no more at once. Not compressed are what comes before the limit is known, and all if it is less than 1 KiB.
     pub fn websocket_compression(mut self, compression: bool) -> Self {
         self.transport.websocket.compression = compression;
         self

@@ -12,6 +12,7 @@ use tungstenite::http::{HeaderName, HeaderValue};
 use super::Settings;
 use super::answer::{Answer, EXTENSION, PARAMETERS};
 use super::stream::WebSocket;
+use crate::transport::Inflates;
 
 /// Headers that the handshake sets by itself.
 const OWN: [&str; 4] = ["host", "connection", "upgrade", "content-length"];
@@ -24,11 +25,12 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     server: &ServerAddr,
     settings: &Settings,
+    inflates: Inflates,
 ) -> io::Result<WebSocket<S>> {
     let key = generate_key();
     write_all(&mut stream, request(server, settings, &key).as_bytes()).await?;
     let (compression, rest) = read_answer(&mut stream, &key, settings.compression).await?;
-    Ok(WebSocket::new(stream, &rest, compression))
+    Ok(WebSocket::new(stream, &rest, compression.then_some(inflates)))
 }
 
 /// Checks a header that a program wants to send along.

@@ -6,10 +6,15 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::deflate::Deflater;
+use crate::transport::Inflates;
 
-/// Bytes in one frame. Every frame is a message of its own, so this is as well what a server has to inflate at once; and
-/// what may lie here, accepted and not written.
+/// Bytes in one frame, and what may lie here, accepted and not written. Every frame is a message of its own, so that
+/// compressed ones have no more than the server inflates at once.
 pub(super) const FRAME: usize = 64 * 1024;
+
+/// Where a server inflates less than this, nothing is compressed: the headers of so many small frames would be more than is
+/// saved.
+pub(super) const WORTH_CUTTING: usize = 1024;
 
 /// Shorter ones are not worth compressing; nats-server thinks so, too.
 const WORTH_COMPRESSING: usize = 64;
@@ -18,7 +23,7 @@ const WORTH_COMPRESSING: usize = 64;
 pub(super) struct Output {
     bytes: Vec<u8>,
     written: usize,
-    deflater: Option<Deflater>,
+    compressor: Option<Compressor>,
     /// A control frame that goes out next. A newer PONG takes the place of an older one, as RFC 6455 allows, so a peer
     /// that sends PINGs and reads nothing fills no memory.
     answer: Option<(Control, Vec<u8>)>,
@@ -26,15 +31,23 @@ pub(super) struct Output {
     closed: bool,
 }
 
+struct Compressor {
+    deflater: Deflater,
+    inflates: Inflates,
+}
+
+impl Compressor {
+    /// Bytes of a frame that is to be compressed; `None` if none is.
+    fn most(&self) -> Option<usize> {
+        Some(self.inflates.bytes()).filter(|bytes| *bytes >= WORTH_CUTTING)
+    }
+}
+
 impl Output {
-    pub(super) fn new(compression: bool) -> Self {
-        Self {
-            bytes: Vec::new(),
-            written: 0,
-            deflater: compression.then(Deflater::new),
-            answer: None,
-            closed: false,
-        }
+    pub(super) fn new(compression: Option<Inflates>) -> Self {
+        let compressor =
+            compression.map(|inflates| Compressor { deflater: Deflater::new(), inflates });
+        Self { bytes: Vec::new(), written: 0, compressor, answer: None, closed: false }
     }
 
     /// What is to be written next; empty if nothing is.
@@ -58,7 +71,9 @@ impl Output {
 
     /// Makes a frame of the first bytes of `bufs`, of which there is at least one, and says of how many.
     pub(super) fn push(&mut self, bufs: &[IoSlice<'_>]) -> usize {
-        let mut left = FRAME;
+        let mut compressor = self.compressor.take();
+        let most = compressor.as_ref().and_then(Compressor::most);
+        let mut left = most.map_or(FRAME, |most| most.min(FRAME));
         let parts = bufs.iter().map(move |buf| {
             let part = buf.get(..left.min(buf.len())).unwrap_or_default();
             left -= part.len();
@@ -66,11 +81,10 @@ impl Output {
         });
         let total = parts.clone().map(<[u8]>::len).sum();
         let binary = OpCode::Data(Data::Binary);
-        let mut deflater = self.deflater.take();
-        let compressed = deflater
+        let compressed = compressor
             .as_mut()
-            .filter(|_| total >= WORTH_COMPRESSING)
-            .and_then(|deflater| deflater.deflate(parts.clone()))
+            .filter(|_| most.is_some() && total >= WORTH_COMPRESSING)
+            .and_then(|compressor| compressor.deflater.deflate(parts.clone()))
             .filter(|compressed| compressed.len() < total);
         match compressed {
             Some(small) => {
@@ -80,7 +94,7 @@ impl Output {
                 parts.for_each(|part| bytes.extend_from_slice(part));
             }),
         }
-        self.deflater = deflater;
+        self.compressor = compressor;
         total
     }
 

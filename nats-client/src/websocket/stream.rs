@@ -9,6 +9,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use super::error::WebSocketError;
 use super::input::{Found, Input, MESSAGE_LIMIT};
 use super::output::Output;
+use crate::transport::Inflates;
 
 /// Bytes that are read in vain before other tasks get their turn, and the one who reads may look at its clock: a server can
 /// send PINGs, and frames with nothing in them, as fast as they are read.
@@ -46,14 +47,21 @@ enum Filled {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Goes on after the handshake; `rest` is what was read behind it.
-    pub(super) fn new(stream: S, rest: &[u8], compression: bool) -> Self {
+    ///
+    /// Messages are compressed if it is said what the server inflates.
+    pub(super) fn new(stream: S, rest: &[u8], compression: Option<Inflates>) -> Self {
         Self::with_limit(stream, rest, compression, MESSAGE_LIMIT)
     }
 
-    pub(super) fn with_limit(stream: S, rest: &[u8], compression: bool, limit: u64) -> Self {
+    pub(super) fn with_limit(
+        stream: S,
+        rest: &[u8],
+        compression: Option<Inflates>,
+        limit: u64,
+    ) -> Self {
         Self {
             stream,
-            input: Input::new(rest, compression, limit),
+            input: Input::new(rest, compression.is_some(), limit),
             output: Output::new(compression),
             answering: false,
             end: None,

@@ -10,9 +10,11 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use super::deflate::Inflater;
 use super::error::WebSocketError;
-use super::output::{FRAME, apply_mask};
+use super::output::{FRAME, WORTH_CUTTING, apply_mask};
 use super::stream::WebSocket;
-use rig::{BINARY, CLOSE, COMPRESSED, LIMIT, PING, TEXT, deflate, frame, frames, rig, shared};
+use rig::{
+    BINARY, CLOSE, COMPRESSED, LIMIT, PING, TEXT, deflate, frame, frames, inflating, rig, shared,
+};
 
 mod handshake;
 mod rig;
@@ -251,7 +253,7 @@ impl AsyncWrite for Endless {
 fn frames_without_end_in_which_there_is_nothing_let_others_run() {
     // A PING, which may come within a message as well; an empty message; and the same, compressed.
     for frame in [frame(PING, b"12"), frame(BINARY, b""), frame(COMPRESSED, &deflate(b""))] {
-        let mut socket = WebSocket::new(Endless(frame), b"", true);
+        let mut socket = WebSocket::new(Endless(frame), b"", Some(inflating(FRAME)));
         let bell = Arc::new(Bell::default());
         let waker = Waker::from(Arc::clone(&bell));
         for round in 1..=10 {
@@ -284,7 +286,7 @@ fn writing_in_another_task_leaves_the_reader_its_waker() {
 #[test]
 fn what_is_written_goes_out_in_masked_frames_of_bounded_size() {
     let wire = shared(0);
-    let mut socket = WebSocket::new(wire.clone(), b"", false);
+    let mut socket = WebSocket::new(wire.clone(), b"", None);
     let mut cx = Context::from_waker(Waker::noop());
     let bytes: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
     let slices: Vec<_> = bytes.chunks(1001).map(io::IoSlice::new).collect();
@@ -293,6 +295,34 @@ fn what_is_written_goes_out_in_masked_frames_of_bounded_size() {
     let sent = frames(&wire.with(|wire| wire.outgoing.clone()));
     assert_eq!(sent, [(BINARY, bytes[..FRAME].to_vec())]);
     assert_ne!(wire.with(|wire| wire.outgoing[14..30].to_vec()), bytes[..16]);
+}
+
+#[test]
+fn compressed_messages_have_no_more_than_the_server_inflates() {
+    let (wire, inflates) = (shared(0), inflating(0));
+    let mut socket = WebSocket::new(wire.clone(), b"", Some(inflates.clone()));
+    let mut cx = Context::from_waker(Waker::noop());
+    let text = vec![b'x'; 2 * FRAME];
+    for (bytes, kind, size) in [
+        // Nothing is known yet, or it is too little.
+        (0, BINARY, FRAME),
+        (WORTH_CUTTING - 1, BINARY, FRAME),
+        (WORTH_CUTTING, COMPRESSED, WORTH_CUTTING),
+        (FRAME - 1, COMPRESSED, FRAME - 1),
+        (usize::MAX, COMPRESSED, FRAME),
+    ] {
+        inflates.learn(bytes);
+        let result = Pin::new(&mut socket).poll_write(&mut cx, &text);
+        assert!(matches!(result, Poll::Ready(Ok(count)) if count == size), "{result:?}");
+        let sent = frames(&wire.with(|wire| std::mem::take(&mut wire.outgoing)));
+        let [(first, payload)] = &sent[..] else { panic!("one frame") };
+        assert_eq!((*first, payload.len() == size), (kind, kind == BINARY), "{bytes}");
+        if kind == COMPRESSED {
+            let mut out = vec![0; text.len()];
+            let step = Inflater::new(LIMIT).inflate(payload, &mut out).unwrap();
+            assert_eq!((step.consumed, step.produced), (payload.len(), size));
+        }
+    }
 }
 
 #[test]

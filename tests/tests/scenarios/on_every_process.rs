@@ -27,6 +27,7 @@ macro_rules! on_every_process {
                     large_payloads_arrive_whole,
                     a_reconnect_goes_through_the_websocket_again,
                     pings_of_the_protocol_and_many_small_messages_pass,
+                    a_server_inflates_all_that_is_sent_however_little_it_takes,
                     a_server_that_stops_says_so_in_its_close_frame,
                 }
                 permissions {

@@ -141,6 +141,41 @@ pub(crate) async fn pings_of_the_protocol_and_many_small_messages_pass<R: Rt>(
     }
 }
 
+pub(crate) async fn a_server_inflates_all_that_is_sent_however_little_it_takes<R: Rt>(
+    env: Env<R, Release>,
+) {
+    const COUNT: usize = 5_000;
+    const LIMIT: usize = 4_096;
+    let options = Options::new().websocket(true);
+    // INFO tells the limit of an account only when it has heard who one is.
+    let account = format!(
+        "accounts {{ A: {{ users: [ {} ], limits: {{ max_payload: {LIMIT} }} }} }}",
+        nats_tests::server::user("ann", "secret")
+    );
+    for options in [options.clone().max_payload(LIMIT), options.extra(&account)] {
+        let mut server = RealServer::start(env.kind, &options);
+        let options = env.options().websocket_compression(true);
+        let options = options.user_and_password("ann".into(), "secret".into());
+        let client = options.connect(server.websocket_url()).await.unwrap();
+        let mut subscriber = client.subscribe("many").await.unwrap();
+        let mut others = Vec::new();
+        for number in 0..1_000 {
+            others.push(client.subscribe(format!("one.of.many.others.{number}")).await.unwrap());
+        }
+        for connects in 1..=2 {
+            if connects > 1 {
+                server.restart();
+            }
+            env.connected(&client, connects).await;
+            publish_numbers(&client, "many", 0..COUNT).await;
+            assert_eq!(take(&mut subscriber, COUNT).await, numbers(COUNT));
+            client.flush().await.unwrap();
+            assert_eq!(client.delivery_statistics().connects, connects);
+            assert_eq!(client.server_info().max_payload, LIMIT);
+        }
+    }
+}
+
 fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());

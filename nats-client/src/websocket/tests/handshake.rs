@@ -11,6 +11,7 @@ use super::super::error::WebSocketError;
 use super::super::{Settings, check_header, upgrade};
 use super::rig::{BINARY, frame, shared};
 use crate::testing::block_on;
+use crate::transport::Inflates;
 
 /// What a server answers, made of what proves that it has read the request.
 type Answer = fn(&str) -> String;
@@ -19,7 +20,7 @@ type Answer = fn(&str) -> String;
 fn handshake(url: &str, settings: &Settings, answer: Answer) -> (String, io::Result<Vec<u8>>) {
     let wire = shared(0);
     let server = url.parse().unwrap();
-    let mut attempt = Box::pin(upgrade(wire.clone(), &server, settings));
+    let mut attempt = Box::pin(upgrade(wire.clone(), &server, settings, Inflates::default()));
     let mut cx = Context::from_waker(Waker::noop());
     assert!(attempt.as_mut().poll(&mut cx).is_pending());
     let request = wire.with(|wire| String::from_utf8(std::mem::take(&mut wire.outgoing)).unwrap());

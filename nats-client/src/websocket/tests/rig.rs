@@ -9,9 +9,10 @@ use std::task::{Context, Poll, Waker};
 use futures_io::{AsyncRead, AsyncWrite};
 use tungstenite::protocol::frame::FrameHeader;
 
+use crate::transport::Inflates;
 use crate::websocket::deflate::Deflater;
 use crate::websocket::error::WebSocketError;
-use crate::websocket::output::apply_mask;
+use crate::websocket::output::{FRAME, apply_mask};
 use crate::websocket::stream::WebSocket;
 
 /// The stream below, which a test fills and empties.
@@ -163,7 +164,14 @@ pub(super) fn shared(step: usize) -> Shared {
 
 pub(super) fn rig(step: usize) -> Rig {
     let wire = shared(step);
-    Rig { socket: WebSocket::with_limit(wire.clone(), b"", true, LIMIT), wire }
+    Rig { socket: WebSocket::with_limit(wire.clone(), b"", Some(inflating(FRAME)), LIMIT), wire }
+}
+
+/// A server that is known to inflate so many bytes of a message.
+pub(super) fn inflating(bytes: usize) -> Inflates {
+    let inflates = Inflates::default();
+    inflates.learn(bytes);
+    inflates
 }
 
 impl Rig {
