@@ -215,10 +215,13 @@ pub(crate) async fn a_discovered_server_that_is_not_trusted<R: Rt>(env: Env<R, R
     let authority = Authority::new("the server's");
     let plain = RealServer::start(env.kind, &Options::new());
     let foreign = Setup::new().start(env.kind);
-    for other in [plain, foreign] {
+    for (other, scheme) in
+        [(&plain, "tls"), (&plain, "nats"), (&foreign, "tls"), (&foreign, "nats")]
+    {
         let proxy = Proxy::recording(other.addr());
         // Before TLS, anybody on the way may say whom there is besides.
         let (url, server) = tls::play(&authority, &TLS13, &[proxy.addr()]);
+        let url = url.replace("tls", scheme);
         let options = env.options().add_root_certificates_pem(&authority.pem);
         let (options, mut events) = Events::in_detail(options.token(CANARY.to_owned()));
         let client = options.connect(url).await.unwrap();
