@@ -65,16 +65,28 @@ async fn connect_from(local: SocketAddr, addr: SocketAddr) -> io::Result<TcpStre
     // The port of a connection that has just ended can be used again.
     socket.set_reuse_address(true)?;
     socket.bind(&local.into())?;
-    // An error may only mean that it goes on in the background; systems differ in how they say that.
-    let begun = socket.connect(&addr.into());
+    // A socket that does not connect may never get writable.
+    if let Err(error) = socket.connect(&addr.into())
+        && !goes_on(&error)
+    {
+        return Err(error);
+    }
     let stream = Async::new(std::net::TcpStream::from(socket))?;
     stream.writable().await?;
     let stream = stream.into_inner()?;
     match (stream.take_error()?, stream.peer_addr()) {
-        (Some(error), _) => Err(error),
-        (None, Err(error)) => Err(begun.err().unwrap_or(error)),
+        (Some(error), _) | (None, Err(error)) => Err(error),
         (None, Ok(_)) => Ok(TcpStream::from(stream)),
     }
+}
+
+/// Whether connecting goes on in the background; systems differ in how they say that.
+fn goes_on(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(libc::EINPROGRESS) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// The client gathers its writes by itself: the system must not wait for more.
