@@ -16,6 +16,9 @@ const DEFAULT_URL: &str = "nats://localhost:4222";
 const REFERENCES: [(&str, &str); 4] =
     [("op://", "op"), ("nsc://", "nsc"), ("env://", "env"), ("data:", "data")];
 
+/// What the path of a file may begin with.
+const FILE: &str = "file://";
+
 pub(super) struct Fields<'a> {
     path: &'a Path,
     fields: Map<String, Value>,
@@ -40,7 +43,7 @@ impl<'a> Fields<'a> {
 
     /// A text; an empty one is none.
     pub(super) fn text(&self, field: &'static str) -> Result<Option<String>, ContextError> {
-        match self.fields.get(field) {
+        match self.get(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
             Some(_) => Err(self.wrong_type(field, "a string")),
@@ -50,9 +53,9 @@ impl<'a> Fields<'a> {
     /// A text that must stand for itself.
     pub(super) fn secret(&self, field: &'static str) -> Result<Option<String>, ContextError> {
         let text = self.text(field)?;
-        let begins = |text: &String| match text.starts_with("file://") {
-            true => Some("file"),
-            false => reference(text),
+        let begins = |text: &String| match without_start(text, FILE) {
+            Some(_) => Some("file"),
+            None => reference(text),
         };
         match text.as_ref().and_then(begins) {
             Some(scheme) => Err(self.unsupported(field, scheme)),
@@ -68,12 +71,12 @@ impl<'a> Fields<'a> {
         if let Some(scheme) = reference(&text) {
             return Err(self.unsupported(field, scheme));
         }
-        let expanded = (self.expand)(text.strip_prefix("file://").unwrap_or(&text));
+        let expanded = (self.expand)(without_start(&text, FILE).unwrap_or(&text));
         Ok(Some(PathBuf::from(expanded)))
     }
 
     pub(super) fn flag(&self, field: &'static str) -> Result<bool, ContextError> {
-        match self.fields.get(field) {
+        match self.get(field) {
             None | Some(Value::Null) => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(_) => Err(self.wrong_type(field, "true or false")),
@@ -82,7 +85,7 @@ impl<'a> Fields<'a> {
 
     pub(super) fn texts(&self, field: &'static str) -> Result<Vec<String>, ContextError> {
         let wrong_type = || self.wrong_type(field, "a list of strings");
-        match self.fields.get(field) {
+        match self.get(field) {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::Array(values)) => values
                 .iter()
@@ -111,6 +114,12 @@ impl<'a> Fields<'a> {
         Ok(nsc)
     }
 
+    /// The value of a field. Its name may be in capitals, as that is all the same to the `nats` command.
+    fn get(&self, field: &str) -> Option<&Value> {
+        let similar = || self.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(field));
+        self.fields.get(field).or_else(|| Some(similar()?.1))
+    }
+
     fn wrong_type(&self, field: &'static str, expected: &'static str) -> ContextError {
         ContextError::WrongType { path: self.path.to_owned(), field, expected }
     }
@@ -123,8 +132,12 @@ impl<'a> Fields<'a> {
 fn reference(text: &str) -> Option<&'static str> {
     REFERENCES
         .into_iter()
-        .find(|(start, _)| {
-            text.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start))
-        })
+        .find(|(start, _)| without_start(text, start).is_some())
         .map(|(_, scheme)| scheme)
+}
+
+/// What follows `start`, in whatever case that is written.
+fn without_start<'a>(text: &'a str, start: &str) -> Option<&'a str> {
+    let (first, rest) = text.split_at_checked(start.len())?;
+    first.eq_ignore_ascii_case(start).then_some(rest)
 }

@@ -119,6 +119,8 @@ pub(super) fn expand_with(
     variable: impl Fn(&str) -> Option<String>,
 ) -> String {
     let variable = |name: &str| Ok::<_, Infallible>(Some(variable(name).unwrap_or_default()));
-    let expanded = shellexpand::full_with_context(path, home, variable);
-    expanded.map_or_else(|_| path.to_owned(), |expanded| expanded.into_owned())
+    match shellexpand::env_with_context(path, variable) {
+        // The home may be what a variable begins with.
+        Ok(expanded) => shellexpand::tilde_with_context(&expanded, home).into_owned(),
+    }
 }

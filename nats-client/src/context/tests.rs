@@ -136,6 +136,23 @@ fn only_a_tilde_at_the_start_and_variables_are_expanded() {
 }
 
 #[test]
+fn a_variable_may_begin_with_a_tilde() {
+    let variable = |_: &str| Some("~/keys".to_owned());
+    assert_eq!(expand_with("$KEYS/a", || Some("/h".into()), variable), "/h/keys/a");
+}
+
+#[test]
+fn fields_and_references_may_be_written_in_capitals() {
+    let context = parse(r#"{"User": "u", "CREDS": "FILE:///c", "TLS_First": true}"#).unwrap();
+    assert_eq!(context.user.as_deref(), Some("u"));
+    assert_eq!(context.creds.as_deref(), Some(Path::new("/c")));
+    assert!(context.tls_first);
+    // The name as it should be comes first.
+    let context = parse(r#"{"USER": "one", "user": "two", "User": "three"}"#).unwrap();
+    assert_eq!(context.user.as_deref(), Some("two"));
+}
+
+#[test]
 fn errors_name_file_and_field_and_no_value() {
     for (content, expected) in [
         (r#"{"password": 4711}"#, "password is not a string"),
@@ -150,6 +167,7 @@ fn errors_name_file_and_field_and_no_value() {
         (r#"{"creds": "op://canary/b/c"}"#, "creds refers to op"),
         (r#"{"password": "env://canary"}"#, "password refers to env"),
         (r#"{"token": "file:///canary"}"#, "token refers to file"),
+        (r#"{"TOKEN": "File:///canary"}"#, "token refers to file"),
         (r#"{"user_seed": "DATA:,canary"}"#, "user_seed refers to data"),
         (r#"{"nsc": "nsc://o/a/u"}"#, "nsc refers to nsc"),
         (r#"{"nsc": "nsc://o/a/u", "url": "a"}"#, "nsc refers to nsc"),
