@@ -93,12 +93,29 @@ fn advice(error: &Error) -> Option<&'static str> {
         ) => {
             "the server wants a client certificate that it trusts: give one with add_client_certificate"
         }
+        // Before TLS 1.3 there was no other word for a certificate that is missing.
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+            "the server and this client have no version or cipher of TLS in common, or the server wants a client \
+             certificate: give one with add_client_certificate"
+        }
         Error::PeerIncompatible(_)
         | Error::AlertReceived(
-            AlertDescription::HandshakeFailure
-            | AlertDescription::ProtocolVersion
-            | AlertDescription::InsufficientSecurity,
+            AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity,
         ) => "the server and this client have no version or cipher of TLS in common",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_missing_is_thought_of_for_every_version_of_tls() {
+        for alert in [AlertDescription::CertificateRequired, AlertDescription::HandshakeFailure] {
+            let error = io::Error::new(io::ErrorKind::InvalidData, Error::AlertReceived(alert));
+            let text = lost(&error).to_string();
+            assert!(text.contains("add_client_certificate"), "{text}");
+        }
+    }
 }
