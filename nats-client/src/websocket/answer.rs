@@ -1,5 +1,7 @@
 //! What the server answers to the request for a WebSocket.
 
+use tungstenite::Error;
+use tungstenite::error::ProtocolError;
 use tungstenite::handshake::client::Response;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::handshake::machine::TryParse;
@@ -40,16 +42,30 @@ impl Answer {
     ) -> Result<Option<Self>, WebSocketError> {
         // However much comes at a time, what is behind the limit is not looked at.
         let head = bytes.get(..ANSWER_LIMIT).unwrap_or(bytes);
-        let parsed = Response::try_parse(head)
-            .map_err(|error| WebSocketError::Handshake(error.to_string()))?;
-        match parsed {
-            Some((size, response)) => {
+        match Response::try_parse(head) {
+            Ok(Some((size, response))) => {
                 Ok(Some(Self { size, compression: accept(&response, key, offered)? }))
             }
-            None if bytes.len() >= ANSWER_LIMIT => Err(WebSocketError::AnswerTooLong(ANSWER_LIMIT)),
-            None => Ok(None),
+            Ok(None) if bytes.len() >= ANSWER_LIMIT => {
+                Err(WebSocketError::AnswerTooLong(ANSWER_LIMIT))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(match old_refusal(&error, head) {
+                Some(status) => WebSocketError::Refused(status),
+                None => WebSocketError::Handshake(error.to_string()),
+            }),
         }
     }
+}
+
+/// The status of an answer that is well-formed but for its version, HTTP/1.0, by which no WebSocket begins: with it, servers
+/// refuse what they cannot make sense of, as a server with TLS does with what is not encrypted.
+fn old_refusal(error: &Error, head: &[u8]) -> Option<u16> {
+    if !matches!(error, Error::Protocol(ProtocolError::WrongHttpVersion)) {
+        return None;
+    }
+    let (status, _) = head.strip_prefix(b"HTTP/1.0 ")?.split_first_chunk::<3>()?;
+    str::from_utf8(status).ok()?.parse().ok().filter(|status| *status != 101)
 }
 
 /// Checks the server's answer (RFC 6455, 4.1), and says whether messages may be compressed.
@@ -108,7 +124,10 @@ fn is_ours(extension: &str) -> Result<bool, WebSocketError> {
         seen.push(name);
     }
     let [server, _] = PARAMETERS;
-    Ok(ours && seen.iter().any(|name| name == server))
+    if ours && !seen.iter().any(|name| name == server) {
+        return Err(WebSocketError::Takeover(shown(extension)));
+    }
+    Ok(ours)
 }
 
 /// Checks the size of a window: a decimal number without zeros in front, perhaps in quotes (RFC 6455, 9.1).

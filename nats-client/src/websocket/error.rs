@@ -8,12 +8,16 @@ use std::{fmt, io};
 pub(crate) enum WebSocketError {
     /// The server answered the request for a WebSocket with something else.
     Refused(u16),
+    /// The same, with status 400, at an address without TLS: so answer servers with TLS.
+    BadRequest,
     /// The answer to that request is not one, or does not belong to it.
     Handshake(String),
     /// The head of the answer has more bytes than the limit.
     AnswerTooLong(usize),
     /// The server chose an extension, or a parameter of one, that was not offered.
     Extension(String),
+    /// The server may refer back to what it has compressed before, and was asked not to.
+    Takeover(String),
     /// The server chose a window for compressing that does not exist.
     Window(String),
     /// A frame breaks RFC 6455.
@@ -64,6 +68,9 @@ impl fmt::Display for WebSocketError {
             Self::Refused(status) => {
                 write!(f, "the server refuses the WebSocket with HTTP status {status}")
             }
+            Self::BadRequest => f.write_str(
+                "the server refuses the WebSocket with HTTP status 400: if it has TLS, its address begins with wss://",
+            ),
             Self::Handshake(what) => write!(f, "the WebSocket handshake failed: {what}"),
             Self::AnswerTooLong(limit) => {
                 write!(f, "the WebSocket handshake failed: the answer exceeds {limit} bytes")
@@ -72,6 +79,13 @@ impl fmt::Display for WebSocketError {
                 write!(
                     f,
                     "the server chose the WebSocket extension {what:?}, which was not offered"
+                )
+            }
+            Self::Takeover(what) => {
+                write!(
+                    f,
+                    "the server chose the WebSocket extension {what:?} without server_no_context_takeover, which \
+                     was asked for"
                 )
             }
             Self::Window(bits) => {

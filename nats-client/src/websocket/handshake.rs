@@ -5,12 +5,13 @@ use std::io;
 use std::pin::Pin;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use nats_proto::ServerAddr;
+use nats_proto::{Scheme, ServerAddr};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::http::{HeaderName, HeaderValue};
 
 use super::Settings;
 use super::answer::{Answer, EXTENSION, PARAMETERS};
+use super::error::WebSocketError;
 use super::stream::WebSocket;
 use crate::transport::Inflates;
 
@@ -29,7 +30,7 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> io::Result<WebSocket<S>> {
     let key = generate_key();
     write_all(&mut stream, request(server, settings, &key).as_bytes()).await?;
-    let (compression, rest) = read_answer(&mut stream, &key, settings.compression).await?;
+    let (compression, rest) = read_answer(&mut stream, server, &key, settings.compression).await?;
     Ok(WebSocket::new(stream, &rest, compression.then_some(inflates)))
 }
 
@@ -82,6 +83,7 @@ fn request(server: &ServerAddr, settings: &Settings, key: &str) -> String {
 /// Reads the server's answer. Says whether messages may be compressed, and what came behind it.
 async fn read_answer<S: AsyncRead + Unpin>(
     stream: &mut S,
+    server: &ServerAddr,
     key: &str,
     offered: bool,
 ) -> io::Result<(bool, Vec<u8>)> {
@@ -93,9 +95,20 @@ async fn read_answer<S: AsyncRead + Unpin>(
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         bytes.extend_from_slice(chunk.get(..count).unwrap_or_default());
-        if let Some(answer) = Answer::read(&bytes, key, offered)? {
+        let answer = Answer::read(&bytes, key, offered).map_err(|error| advised(error, server))?;
+        if let Some(answer) = answer {
             return Ok((answer.compression, bytes.split_off(answer.size.min(bytes.len()))));
         }
+    }
+}
+
+/// What looks like a bad request may be that it was not encrypted.
+fn advised(error: WebSocketError, server: &ServerAddr) -> WebSocketError {
+    match error {
+        WebSocketError::Refused(400) if server.scheme_kind() == Scheme::Ws => {
+            WebSocketError::BadRequest
+        }
+        error => error,
     }
 }
 

@@ -323,6 +323,9 @@ pub(crate) async fn websockets_are_encrypted_first<R: Rt>(env: Env<R, Release>) 
             client.publish("large", "again".into()).await.unwrap();
             assert_eq!(text(&next(&mut subscriber).await), "again");
         }
+        let plain = url.replace("wss", "ws");
+        let refused = env.options().connect(plain).await.unwrap_err().to_string();
+        assert!(refused.contains("begins with wss://"), "{refused}");
         let foreign = env.options().connect(&url).await.unwrap_err();
         assert_eq!(foreign.kind(), ConnectErrorKind::Tls, "{foreign}");
         let by_address = format!("wss://127.0.0.1:{}", port.port());

@@ -122,8 +122,11 @@ fn answers_that_do_not_fit_are_refused() {
     let plain = Settings::default();
     let status = refused(&plain, |_| "HTTP/1.1 404 Not Found\r\n\r\n".into());
     assert_eq!(status, WebSocketError::Refused(404));
-    let answers: [Answer; 5] = [
+    let old = refused(&plain, |_| "HTTP/1.0 502 Bad Gateway\r\n\r\n".into());
+    assert_eq!(old, WebSocketError::Refused(502));
+    let answers: [Answer; 6] = [
         |_| accepted("bm9uc2Vuc2U=", ""),
+        |_| "HTTP/1.0 101 Switching\r\n\r\n".into(),
         |_| "HTTP/1.1 101 Switching\r\n\r\n".into(),
         |_| "nonsense\r\n\r\n".into(),
         |_| "\0".repeat(100),
@@ -135,9 +138,8 @@ fn answers_that_do_not_fit_are_refused() {
     }
     let endless = refused(&plain, |_| format!("HTTP/1.1 101 Ok\r\nX: {}", "x".repeat(100_000)));
     assert!(matches!(endless, WebSocketError::AnswerTooLong(_)), "{endless:?}");
-    let extensions: [Answer; 6] = [
+    let extensions: [Answer; 5] = [
         |accept| accepted(accept, "Sec-WebSocket-Extensions: x\r\n"),
-        |accept| accepted(accept, "Sec-WebSocket-Extensions: permessage-deflate\r\n"),
         |accept| accepted(accept, &deflate("client_max_window_bits=9")),
         |accept| accepted(accept, &deflate("server_no_context_takeover")),
         |accept| accepted(accept, &deflate("server_max_window_bits=9; server_max_window_bits=9")),
@@ -157,6 +159,37 @@ fn answers_that_do_not_fit_are_refused() {
         )
     });
     assert!(matches!(unasked, WebSocketError::Extension(_)), "{unasked:?}");
+}
+
+#[test]
+fn an_answer_without_what_was_asked_for_is_told_as_that() {
+    let answers: [Answer; 2] = [
+        |accept| accepted(accept, "Sec-WebSocket-Extensions: permessage-deflate\r\n"),
+        |accept| {
+            let one = "permessage-deflate; client_no_context_takeover";
+            accepted(accept, &format!("Sec-WebSocket-Extensions: {one}\r\n"))
+        },
+    ];
+    for answer in answers {
+        let error = offered_and_answered(answer).unwrap_err();
+        assert!(matches!(error, WebSocketError::Takeover(_)), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("without server_no_context_takeover"), "{text}");
+    }
+}
+
+#[test]
+fn a_bad_request_may_be_one_without_tls() {
+    // In the words of a server written in Go that has TLS.
+    let answer: Answer = |_| {
+        "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n".into()
+    };
+    for (url, hint) in [("ws://example.com", true), ("wss://example.com", false)] {
+        let (_, result) = handshake(url, &Settings::default(), answer);
+        let text = result.unwrap_err().to_string();
+        assert!(text.contains("HTTP status 400"), "{text}");
+        assert_eq!(text.contains("begins with wss://"), hint, "{text}");
+    }
 }
 
 #[test]
