@@ -50,6 +50,20 @@ impl WebSocketError {
         Some(Self::Closed { code: u16::from_be_bytes(*code), reason })
     }
 
+    /// The payload that answers that of a close frame: its code, unless it breaks the rules (RFC 6455, 5.5.1 and 7.4).
+    pub(super) fn answer_to_close(payload: &[u8]) -> Vec<u8> {
+        let Some((code, reason)) = payload.split_first_chunk() else {
+            return Vec::new();
+        };
+        let code = match u16::from_be_bytes(*code) {
+            // These are for what is never on the wire.
+            0..=999 | 1005 | 1006 | 1015 => 1002,
+            _ if str::from_utf8(reason).is_err() => 1007,
+            code => code,
+        };
+        code.to_be_bytes().to_vec()
+    }
+
     /// The code of the close frame that tells the server.
     pub(super) fn close_code(&self) -> u16 {
         match self {

@@ -119,10 +119,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                     self.answering = true;
                     self.answer(cx);
                 }
-                Ok(Found::Close(mut payload)) => {
+                Ok(Found::Close(payload)) => {
                     let end = WebSocketError::of_close(&payload).map_or(End::Closed, End::Failed);
-                    payload.truncate(2);
-                    self.finish(end, payload, cx);
+                    self.finish(end, WebSocketError::answer_to_close(&payload), cx);
                 }
                 Ok(Found::Nothing) => {
                     if in_vain >= IN_VAIN {

@@ -193,9 +193,27 @@ fn why_a_server_closes_is_told_in_its_words() {
             "the server closed the WebSocket with code 1008: \"\\u{1b}[2J\u{fffd}\"",
         ),
     ] {
-        let (error, code) = rig(0).refused(&frame(CLOSE, payload));
+        let (error, _) = rig(0).refused(&frame(CLOSE, payload));
         assert_eq!(error.to_string(), text);
-        assert_eq!(code.to_be_bytes(), payload[..2]);
+    }
+}
+
+#[test]
+fn a_close_frame_that_breaks_the_rules_is_not_answered_in_kind() {
+    for (code, reason, answer) in [
+        (1000, &b""[..], 1000),
+        (4999, "später".as_bytes(), 4999),
+        (0, b"", 1002),
+        (999, b"", 1002),
+        (1005, b"", 1002),
+        (1006, b"\xff", 1002),
+        (1015, b"", 1002),
+        (1001, b"\xff", 1007),
+    ] {
+        let payload = [&u16::to_be_bytes(code)[..], reason].concat();
+        let (error, answered) = rig(0).refused(&frame(CLOSE, &payload));
+        assert_eq!(answered, answer);
+        assert!(matches!(error, WebSocketError::Closed { code: told, .. } if told == code));
     }
 }
 
