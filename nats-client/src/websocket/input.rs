@@ -59,6 +59,8 @@ pub(super) enum Found {
     Ping(Vec<u8>),
     /// The end, to be answered with the same code.
     Close(Vec<u8>),
+    /// The end of a compressed message.
+    End,
     /// Nothing without reading more.
     Nothing,
 }
@@ -157,7 +159,10 @@ impl Input {
                 State::Finish => {
                     let inflater = self.inflater.as_mut().ok_or(WebSocketError::Corrupt)?;
                     match inflater.finish(out)? {
-                        0 => (self.state, self.message) = (State::Header, None),
+                        0 => {
+                            (self.state, self.message) = (State::Header, None);
+                            return Ok(Found::End);
+                        }
                         produced => return Ok(Found::Data(produced)),
                     }
                 }

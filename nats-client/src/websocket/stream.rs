@@ -15,6 +15,9 @@ use crate::transport::Inflates;
 /// send PINGs, and frames with nothing in them, as fast as they are read.
 const IN_VAIN: usize = 64 * 1024;
 
+/// What the end of a compressed message counts for, as it costs about as much as so many bytes: the window is cleared.
+const END_OF_MESSAGE: usize = 256;
+
 /// The bytes that go through a WebSocket, as a stream; where frames begin and end means nothing.
 ///
 /// Reading and writing may go on in different tasks: writing never reads from the stream below, so that the one who
@@ -112,6 +115,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 Some(End::Failed(error)) => return Poll::Ready(Err(error.into())),
                 None => {}
             }
+            if in_vain >= IN_VAIN {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             match self.input.next(buf) {
                 Ok(Found::Data(count)) => return Poll::Ready(Ok(count)),
                 Ok(Found::Ping(payload)) => {
@@ -123,16 +130,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                     let end = WebSocketError::of_close(&payload).map_or(End::Closed, End::Failed);
                     self.finish(end, WebSocketError::answer_to_close(&payload), cx);
                 }
-                Ok(Found::Nothing) => {
-                    if in_vain >= IN_VAIN {
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    match ready!(self.poll_fill(cx, buf))? {
-                        Filled::Out(count) => return Poll::Ready(Ok(count)),
-                        Filled::In(count) => in_vain = in_vain.saturating_add(count),
-                    }
-                }
+                Ok(Found::End) => in_vain = in_vain.saturating_add(END_OF_MESSAGE),
+                Ok(Found::Nothing) => match ready!(self.poll_fill(cx, buf))? {
+                    Filled::Out(count) => return Poll::Ready(Ok(count)),
+                    Filled::In(count) => in_vain = in_vain.saturating_add(count),
+                },
                 Err(error) => {
                     let code = error.close_code().to_be_bytes().to_vec();
                     self.finish(End::Failed(error), code, cx);

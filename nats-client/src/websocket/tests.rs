@@ -283,6 +283,23 @@ fn frames_without_end_in_which_there_is_nothing_let_others_run() {
 }
 
 #[test]
+fn few_ends_of_compressed_messages_are_as_much_as_many_bytes() {
+    let mut rig = rig(0);
+    // All of it has been read when the first one ends.
+    let frames = 1_000;
+    rig.feed(&frame(COMPRESSED, b"").repeat(frames));
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&bell));
+    let mut cx = Context::from_waker(&waker);
+    let mut rounds = 0;
+    while bell.0.load(Ordering::SeqCst) == rounds {
+        rounds += 1;
+        assert!(Pin::new(&mut rig.socket).poll_read(&mut cx, &mut [0; 100]).is_pending());
+    }
+    assert!(rounds > 3, "{frames} in {rounds} rounds");
+}
+
+#[test]
 fn writing_in_another_task_leaves_the_reader_its_waker() {
     let mut rig = rig(0);
     let (reader, writer) = (Arc::new(Bell::default()), Arc::new(Bell::default()));
