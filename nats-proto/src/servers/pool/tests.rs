@@ -196,6 +196,17 @@ fn a_demand_for_tls_is_handed_on_and_not_taken_back() {
 }
 
 #[test]
+fn servers_without_names_are_known_by_their_addresses_once_they_have_said_so() {
+    let mut rng = Rng::from_seed([1; 32]);
+    let mut pool = Pool::new(&config(&["tls://10.0.0.1"]), &mut rng);
+    dialled(advance(&mut pool, None));
+    for (source, name) in [(Source::Anybody, "10.0.0.1"), (Source::Encrypted, "10.0.0.2")] {
+        pool.discover(&urls(&["10.0.0.2:4222"]), source, true, &mut rng);
+        assert_eq!(pool.addrs()[1].tls_name(), name, "{source:?}");
+    }
+}
+
+#[test]
 fn a_learned_server_in_use_is_not_dropped() {
     let mut rng = Rng::from_seed([1; 32]);
     let mut pool = Pool::new(&config(&["a"]), &mut rng);
