@@ -12,8 +12,8 @@ use crate::driver::AuthCallback;
 /// Who one is. A token, a user name with its password, and a key or callback can be set side by side: all of it is told,
 /// and the server takes what it is configured for. Of keys, credentials and callbacks, the last one counts.
 ///
-/// A user name and password, or a token, in the URL of a server come before those from here. Neither `Debug` nor
-/// any error shows a secret.
+/// A user name and password, or a token, in the URL of a server come before those from here, and a key is not told beside
+/// them; a JWT is. Neither `Debug` nor any error shows a secret.
 impl<R> ConnectOptions<R> {
     /// The defaults, with a token: see [`token`](Self::token).
     pub fn with_token(token: String) -> Self {

@@ -104,7 +104,8 @@ pub struct Config {
     pub servers: Vec<ServerAddr>,
     /// Name shown in the server's monitoring.
     pub name: Option<String>,
-    /// Where the credentials come from.
+    /// Where the credentials come from. A user name and password, or a token, in the URL of a server come before those from
+    /// here, and a key is not told beside them.
     pub auth: AuthSource,
     /// Whether a second refusal of the credentials by the same server, with the same words, does not end the
     /// connection. Default: false.

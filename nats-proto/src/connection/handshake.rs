@@ -251,14 +251,15 @@ impl Connection {
         // What the URL carries comes first; a lone user name in it is a token, and a lone password goes alone.
         let url = server.map(|server| (server.username(), server.password()));
         let url = url.map(|(user, password)| (user.map(String::from), password.map(String::from)));
-        match url {
-            None | Some((None, None)) => {}
-            Some((token, None)) => {
-                (connect.user, connect.pass, connect.auth_token) = (None, None, token);
-            }
-            Some((user, password)) => {
-                (connect.user, connect.pass, connect.auth_token) = (user, password, None);
-            }
+        (connect.user, connect.pass, connect.auth_token) = match url {
+            None | Some((None, None)) => return connect,
+            Some((token, None)) => (None, None, token),
+            Some((user, password)) => (user, password, None),
+        };
+        // Of a client that names an nkey, a server that has users and nkeys looks at nothing else.
+        connect.nkey = None;
+        if connect.user_jwt.is_none() {
+            connect.signature = None;
         }
         connect
     }

@@ -108,6 +108,26 @@ fn credentials_of_the_url_come_first_and_a_lone_user_is_a_token() {
 }
 
 #[test]
+fn credentials_of_the_url_come_instead_of_a_key_and_beside_a_jwt() {
+    for jwt in [None, Some("j")] {
+        for server in ["nats://u:p@a", "nats://t@a"] {
+            let mut config = config();
+            config.auth = AuthSource::Fixed(Auth {
+                jwt: jwt.map(String::from),
+                nkey: Some("UKEY".into()),
+                signature: Some(vec![1; 64]),
+                ..Auth::new()
+            });
+            config.servers = vec![addr(server)];
+            let line = connect_line(config);
+            assert!(!line.contains("nkey"), "{line}");
+            assert_eq!(line.contains(r#""sig":"#), jwt.is_some(), "{line}");
+            assert_eq!(line.contains(r#""jwt":"j""#), jwt.is_some(), "{line}");
+        }
+    }
+}
+
+#[test]
 fn ok_may_come_before_the_first_pong_and_info_after_it() {
     let mut wire = Wire::new(config());
     wire.dialled();
