@@ -111,8 +111,8 @@ impl Connection {
     ///
     /// A reply is known by its subject, which is the reply subject. A stored message that JetStream answers a pull with has a
     /// subject of its own: it is taken for the reply of a request to `$JS.` that waits alone, and thrown away as soon as
-    /// another such request has ended without its reply on this connection. So a pull should ask for one message, and say
-    /// that it expires before `deadline`: the server then answers in time that there is none.
+    /// another such request has ended without its reply, until a link begins while no request waits. So a pull should ask
+    /// for one message, and say that it expires before `deadline`: the server then answers in time that there is none.
     ///
     /// # Errors
     ///

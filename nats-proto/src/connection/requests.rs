@@ -57,7 +57,7 @@ pub(super) struct Requests {
     slots: Vec<Slot>,
     free: Vec<u32>,
     deadlines: Deadlines<RequestId>,
-    /// Requests for stored messages that have ended without a reply on this link: it may still come.
+    /// Requests for stored messages that have ended without a reply to this inbox: it may still come.
     unanswered: u32,
     /// The reply subject of the request being made; kept for its memory.
     reply: String,
@@ -73,6 +73,13 @@ pub(super) fn new_inbox(prefix: &str, rng: &mut Rng) -> String {
     inbox
 }
 
+/// What the reply subjects of one inbox begin with.
+fn new_prefix(prefix: &str, rng: &mut Rng) -> String {
+    let mut inbox = new_inbox(prefix, rng);
+    inbox.push('.');
+    inbox
+}
+
 /// Appends a number in hexadecimal. As `write!` would, at a tenth of the cost.
 fn push_hex(text: &mut String, number: u32) {
     let digits = (u32::BITS.saturating_sub(number.leading_zeros())).div_ceil(4).max(1);
@@ -84,10 +91,8 @@ fn push_hex(text: &mut String, number: u32) {
 
 impl Requests {
     pub(super) fn new(prefix: &str, rng: &mut Rng) -> Self {
-        let mut inbox = new_inbox(prefix, rng);
-        inbox.push('.');
         Self {
-            inbox,
+            inbox: new_prefix(prefix, rng),
             sid: None,
             word: Word::None,
             slots: Vec::new(),
@@ -144,8 +149,14 @@ impl Requests {
     }
 
     /// A link begins, whose server is told of the inbox subscription.
-    pub(super) fn begin_link(&mut self, out: &mut OutBuf) {
-        self.unanswered = 0;
+    ///
+    /// A pull outlives its link: JetStream answers it once somebody listens to its inbox again. So doubt ends with the
+    /// inbox, which is kept for requests that still wait.
+    pub(super) fn begin_link(&mut self, prefix: &str, rng: &mut Rng, out: &mut OutBuf) {
+        if self.unanswered > 0 && self.len() == 0 {
+            self.inbox = new_prefix(prefix, rng);
+            self.unanswered = 0;
+        }
         self.restore(out);
     }
 

@@ -138,7 +138,8 @@ impl Connection {
         self.pool.succeeded();
         self.keepalive.start(now);
         if !fault!(InboxIsNotRestored) {
-            self.requests.begin_link(&mut self.urgent);
+            let prefix = &self.config.inbox_prefix;
+            self.requests.begin_link(prefix, &mut self.rng, &mut self.urgent);
         }
         self.subscriptions.restore(&mut self.urgent);
         if fault!(RestoresTwice) {

@@ -114,14 +114,46 @@ fn requests_that_end_otherwise_leave_no_doubt_about_a_stored_message() {
     assert_eq!(answered(&mut wire), [id]);
 }
 
+/// The subject of the inbox subscription that a link begins with.
+fn restored(wire: &mut Wire) -> String {
+    wire.connect();
+    let written = wire.written();
+    let line = written.lines().find(|line| line.starts_with("SUB _INBOX.")).expect("an inbox");
+    line.split(' ').nth(1).expect("a subject").to_owned()
+}
+
 #[test]
-fn the_next_link_begins_without_doubt() {
+fn a_link_that_begins_while_no_request_waits_has_an_inbox_without_doubt() {
     let mut wire = Wire::connected(config());
-    let (late, _) = ask(&mut wire, PULL, 1);
+    let (late, old) = ask(&mut wire, PULL, 1);
     wire.connection.cancel_request(late);
     wire.cut();
-    wire.connect();
-    let (id, _) = ask(&mut wire, PULL, 10);
+    let inbox = restored(&mut wire);
+    let (id, reply) = ask(&mut wire, PULL, 10);
+    let prefix = inbox.strip_suffix('*').expect("a wildcard");
+    assert!(reply.starts_with(prefix) && !old.starts_with(prefix), "{old} {reply} {inbox}");
     wire.feed(STORED);
+    assert_eq!(answered(&mut wire), [id]);
+    // Without doubt there is no reason for another one.
+    wire.cut();
+    assert_eq!(restored(&mut wire), inbox);
+}
+
+#[test]
+fn the_late_reply_of_a_request_is_given_to_no_other_one_on_the_next_link_either() {
+    let mut wire = Wire::connected(config());
+    let (late, _) = ask(&mut wire, PULL, 10);
+    let (waits, reply) = ask(&mut wire, "payments.charge", 60);
+    wire.connection.cancel_request(late);
+    wire.cut();
+    // The inbox of the one that waits is still the one that the pull names.
+    let inbox = restored(&mut wire);
+    assert!(reply.starts_with(inbox.trim_end_matches('*')));
+    wire.feed(format!("MSG {reply} 1 2\r\nhi\r\n"));
+    assert_eq!(answered(&mut wire), [waits]);
+    let (id, reply) = ask(&mut wire, PULL, 10);
+    wire.feed(STORED);
+    assert_eq!(wire.statistics().unroutable, 1);
+    wire.feed(format!("MSG {reply} 1 2\r\nhi\r\n"));
     assert_eq!(answered(&mut wire), [id]);
 }
