@@ -16,8 +16,8 @@ impl<R> ConnectOptions<R> {
         self
     }
 
-    /// Whether the subjects of publishes go out unchecked. A subject with a space or a line end then breaks
-    /// the connection, or worse. Default: false.
+    /// Whether the subjects of publishes go out unchecked, but for empty ones and line ends, which are refused all the same. A
+    /// subject with a space then breaks the connection, or worse. Default: false.
     pub fn skip_subject_validation(mut self, skip: bool) -> Self {
         self.config.skip_subject_validation = skip;
         self

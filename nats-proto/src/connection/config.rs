@@ -170,7 +170,7 @@ pub struct Config {
     pub send_limit: usize,
     /// Prefix of inboxes. Default: `_INBOX`.
     pub inbox_prefix: String,
-    /// Whether the subjects of publishes are not checked. Default: false.
+    /// Whether the subjects of publishes are not checked, but for empty ones and line ends. Default: false.
     pub skip_subject_validation: bool,
     /// Time that draining may take. Default: 30 s.
     pub drain_timeout: Duration,

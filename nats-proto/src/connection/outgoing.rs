@@ -30,6 +30,12 @@ fn is_sendable(subject: &str) -> bool {
         || (subject.len() <= SHORT && subject::validate_publish(subject).is_ok())
 }
 
+/// Whether a subject is refused even where they are not checked. Without one word for it, the next word would be taken for
+/// the subject; and with a line end in it, this connection would not find the end of the frame again, nor of any behind it.
+fn breaks_frame(subject: &str) -> bool {
+    subject.is_empty() || memchr::memchr2(b'\r', b'\n', subject.as_bytes()).is_some()
+}
+
 impl Connection {
     /// Queues a message: encodes it into the outgoing buffer, or into the one that is kept for the next
     /// link.
@@ -170,8 +176,7 @@ impl Connection {
 
     fn enqueue(&mut self, message: &Outgoing<'_>) -> Result<(), PublishError> {
         self.accepts_publishes()?;
-        // Without one word for it, the next word would be taken for the subject: that is never left to the server.
-        if !self.config.skip_subject_validation || message.subject.is_empty() {
+        if !self.config.skip_subject_validation || breaks_frame(message.subject) {
             subject::validate_publish(message.subject).map_err(PublishError::InvalidSubject)?;
         }
         let headers = message.headers.filter(|headers| !headers.is_empty());

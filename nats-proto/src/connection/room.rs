@@ -120,7 +120,10 @@ impl Connection {
         let drops = !connected && self.config.pending_policy == PendingPolicy::DropOldest;
         if drops && frame.fits(limit) {
             self.drop_oldest(limit.all.saturating_sub(frame.all));
-            return Ok(());
+            // More than may be kept is never kept, even if there were something that cannot be given up.
+            if self.has_room(frame, connected) {
+                return Ok(());
+            }
         }
         // Whoever waits for room now must not be overtaken by the short way.
         self.gate.close();

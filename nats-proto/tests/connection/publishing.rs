@@ -1,7 +1,7 @@
 //! What is accepted, what is refused, and what becomes of it.
 
 use bytes::Bytes;
-use nats_proto::connection::{PublishError, SubscribeError, Unfinished};
+use nats_proto::connection::{PendingPolicy, PublishError, SubscribeError, Unfinished};
 use nats_proto::{Event, HeaderMap, InvalidSubject, Outgoing};
 use std::time::Duration;
 
@@ -46,16 +46,36 @@ fn subjects_that_would_inject_protocol_are_refused() {
 }
 
 #[test]
-fn an_empty_subject_is_refused_even_where_subjects_are_not_checked() {
+fn subjects_that_break_a_frame_are_refused_even_where_subjects_are_not_checked() {
     let mut config = config();
     config.skip_subject_validation = true;
     let mut wire = Wire::connected(config);
     wire.publish("a b", "x").expect("the caller answers for it");
-    for _ in 0..2 {
-        let refused = Err(PublishError::InvalidSubject(InvalidSubject::Empty));
-        assert_eq!(wire.publish("", "x"), refused);
+    for subject in ["", "a\nb", "a\rb", "\r\n"] {
+        for _ in 0..2 {
+            let error = wire.publish(subject, "x").expect_err(subject);
+            assert!(matches!(error, PublishError::InvalidSubject(_)), "{error:?}");
+        }
     }
     assert_eq!(wire.written(), "PUB a b 1\r\nx\r\n");
+}
+
+#[test]
+fn what_is_kept_is_found_again_where_subjects_are_not_checked() {
+    let mut config = config();
+    (config.skip_subject_validation, config.pending_limit) = (true, 40);
+    config.pending_policy = PendingPolicy::DropOldest;
+    let mut wire = Wire::new(config);
+    for subject in ["a\nb", "a b", "c\r\nd", "e", "f"] {
+        let _ = wire.publish(subject, "x");
+    }
+    wire.connect();
+    assert_eq!(wire.written(), "PUB a b 1\r\nx\r\nPUB e 1\r\nx\r\nPUB f 1\r\nx\r\n");
+    wire.publish("g", &"x".repeat(20)).expect("room");
+    wire.cut();
+    wire.publish("h", &"x".repeat(20)).expect("the oldest makes room");
+    let statistics = wire.statistics();
+    assert_eq!((statistics.pending, statistics.dropped, statistics.uncertain), (1, 1, 3));
 }
 
 #[test]
