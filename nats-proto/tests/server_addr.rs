@@ -116,11 +116,15 @@ fn what_is_wrong_is_named() {
         ("ws://host/a@b", UnencodedCredentials),
         ("host:1:2", InvalidHost { host: "host:1:2".into() }),
         ("user:pass:1", InvalidHost { host: "user:***".into() }),
+        ("derek:12345678:4222", InvalidHost { host: "derek:***".into() }),
+        ("nats://ada:facade123:4222", InvalidHost { host: "ada:***".into() }),
+        ("dead:beef:4222", InvalidHost { host: "dead:***".into() }),
         ("a\r\n", InvalidHost { host: r"a\r\n".into() }),
         ("host:", InvalidPort { port: "".into() }),
         ("host:0", InvalidPort { port: "0".into() }),
         ("host:+1", InvalidPort { port: "***".into() }),
         ("host:65536", InvalidPort { port: "65536".into() }),
+        ("host:123456", InvalidPort { port: "***".into() }),
         ("host:x", InvalidPort { port: "***".into() }),
         ("[::1]x", InvalidPort { port: "***".into() }),
         ("[::1]:", InvalidPort { port: "".into() }),
@@ -130,6 +134,7 @@ fn what_is_wrong_is_named() {
         ("[fe80::1%eth0]", InvalidIpv6 { host: "[fe80::1%eth0]".into() }),
         ("::1", Ipv6WithoutBrackets { host: "::1".into() }),
         ("nats://::1:4222", Ipv6WithoutBrackets { host: "::1:4222".into() }),
+        ("1:2:3:4:5:6:7:8:65535", Ipv6WithoutBrackets { host: "1:2:3:4:5:6:7:8:65535".into() }),
         ("nats://u%4:p@host", InvalidCredentials),
         ("nats://u:%zz@host", InvalidCredentials),
         ("nats://u:%ff@host", InvalidCredentials),
@@ -189,10 +194,25 @@ fn no_text_shows_a_secret() {
         "derek:canary",
         "derek:canary:4222",
         "nats://[::1]:canary",
+        "nats://derek:can,canary",
+        // Passwords of digits, also hexadecimal ones.
+        "nats://derek:47114711",
+        "derek:47114711:4222",
+        "derek:4222:47114711",
+        "ada:facade4711",
+        "nats://ada:facade4711:4222",
+        "nats://ada:4711facade:",
+        "nats://dead:beef4711:1",
+        "a::4711facade",
+        "::1:47114711",
+        "nats://derek:47114711,host",
+        "nats://[::1]:47114711",
     ] {
         let error = error(text);
         for shown in [error.to_string(), format!("{error:?}")] {
-            assert!(!shown.contains("canary"), "{text}: {shown}");
+            for canary in ["canary", "4711"] {
+                assert!(!shown.contains(canary), "{text}: {shown}");
+            }
         }
     }
 }

@@ -284,7 +284,7 @@ pub enum ServerAddrError {
     EmptyHost,
     /// The host has a character that no name has.
     InvalidHost {
-        /// The host. Behind a colon too many, `***` if there are other characters than digits.
+        /// The host. Behind a colon too many, `***` if there are other characters than digits, or more than a port has.
         host: String,
     },
     /// The host has more bytes than a name may have.
@@ -297,7 +297,7 @@ pub enum ServerAddrError {
     /// There is a comma: several addresses are given as a list, each of them one text. Behind an at sign, a comma in a
     /// password must be percent-encoded.
     SeveralAddresses {
-        /// The text from the first host on; `***` if there are credentials in it.
+        /// The text from the first host on; `***` if there are credentials in it, or might be.
         addresses: String,
     },
     /// What stands in brackets is not an IPv6 address, or the closing bracket is missing.
@@ -312,7 +312,7 @@ pub enum ServerAddrError {
     },
     /// The port is not a number from 1 to 65,535.
     InvalidPort {
-        /// The port; `***` if it has other characters than digits, as a password may have.
+        /// The port; `***` if it has other characters than digits, or more than five, as a password may have.
         port: String,
     },
     /// A path, query or fragment, which only WebSocket addresses may have (and a fragment not even those).

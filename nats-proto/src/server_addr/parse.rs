@@ -19,6 +19,9 @@ use crate::text::snippet;
 /// Bytes of a name in the domain name system, at most.
 const LONGEST_NAME: usize = 253;
 
+/// Digits of a port, at most.
+const LONGEST_PORT: usize = 5;
+
 /// The parts of an address, not yet checked.
 struct Parts<'a> {
     scheme: Option<&'a str>,
@@ -129,15 +132,13 @@ fn host_and_port(text: &str) -> Result<(String, Option<u16>), ServerAddrError> {
         return Ok((host.to_string(), optional_port(port)?));
     }
     if text.contains(',') {
-        return Err(ServerAddrError::SeveralAddresses { addresses: snippet(text.as_bytes()) });
+        return Err(ServerAddrError::SeveralAddresses { addresses: shown_addresses(text) });
     }
     if text.bytes().filter(|byte| *byte == b':').count() > 1 {
-        return Err(
-            match text.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte)) {
-                true => ServerAddrError::Ipv6WithoutBrackets { host: snippet(text.as_bytes()) },
-                false => ServerAddrError::InvalidHost { host: shown_host(text) },
-            },
-        );
+        return Err(match is_ipv6(text) {
+            true => ServerAddrError::Ipv6WithoutBrackets { host: snippet(text.as_bytes()) },
+            false => ServerAddrError::InvalidHost { host: shown_host(text) },
+        });
     }
     let end = text.find(':').unwrap_or(text.len());
     let (host, port) = text.split_at_checked(end).unwrap_or((text, ""));
@@ -183,10 +184,21 @@ fn shown_path(path: &str) -> String {
     shown
 }
 
-/// What has other characters than digits may be a password, if what was taken for the host is a user.
+/// Whether it is an IPv6 address, perhaps with a port behind it. Other text with colons may have a password.
+fn is_ipv6(text: &str) -> bool {
+    let is_address = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    let with_port = text.rsplit_once(':');
+    is_address(text) || with_port.is_some_and(|(host, port)| is_address(host) && may_be_port(port))
+}
+
+/// What is no number, or a longer one, may be a password, if what was taken for the host is a user.
+fn may_be_port(text: &str) -> bool {
+    text.len() <= LONGEST_PORT && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn shown_port(port: &str) -> String {
-    match port.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => snippet(port.as_bytes()),
+    match may_be_port(port) {
+        true => port.into(),
         false => "***".into(),
     }
 }
@@ -194,10 +206,19 @@ fn shown_port(port: &str) -> String {
 /// The same of a host with ports behind it, of which there is one too many.
 fn shown_host(text: &str) -> String {
     match text.split_once(':') {
-        Some((host, ports)) if !ports.bytes().all(|byte| byte.is_ascii_digit() || byte == b':') => {
+        Some((host, ports)) if !ports.split(':').all(may_be_port) => {
             format!("{}:***", snippet(host.as_bytes()))
         }
         _ => snippet(text.as_bytes()),
+    }
+}
+
+/// The same of several addresses.
+fn shown_addresses(text: &str) -> String {
+    let has_ports = |one: &str| one.split(':').skip(1).all(may_be_port);
+    match text.split(',').all(has_ports) {
+        true => snippet(text.as_bytes()),
+        false => "***".into(),
     }
 }
 
