@@ -105,6 +105,8 @@ impl<R> ConnectOptions<R> {
     /// message becomes uncertain; requests under way may lose their replies. Default: only
     /// [`Event::LameDuckMode`] tells.
     ///
+    /// A server that tells of no other one then is left only for one that was given: what is known besides may be itself.
+    ///
     /// Where the next server failed or was left less than [`reconnect_wait`](Self::reconnect_wait) ago, the client stays
     /// until that is over: a connection that ends soon is better than none. If it ends before, it is lost like any other.
     pub fn leave_lame_duck_servers(mut self) -> Self {

@@ -146,7 +146,8 @@ pub struct Config {
     /// [`Event::ChooseServer`](crate::Event::ChooseServer). Default: false.
     pub choose_server: bool,
     /// Whether to move to another server when the one in use announces its shutdown (lame duck mode), or as soon
-    /// after that as the wait of the next one is over. Default: false.
+    /// after that as the wait of the next one is over. One that tells of no other then is left only if another one was given.
+    /// Default: false.
     pub leave_lame_duck: bool,
     /// Replaces wait and jitter.
     pub reconnect_delay: Option<ReconnectDelay>,

@@ -273,7 +273,7 @@ impl Connection {
         let leaves = self.config.leave_lame_duck
             && self.config.reconnect
             && self.ending.is_none()
-            && self.pool.has_other();
+            && self.has_refuge();
         self.lame_duck = match self.lame_duck {
             LameDuck::No => return,
             _ if !leaves => LameDuck::Announced,
@@ -292,6 +292,15 @@ impl Connection {
             if fault!(LeavesInHaste) {
                 self.leave();
             }
+        }
+    }
+
+    /// Whether there is another server to leave for. One that is about to shut down does not tell of itself any more, and if it
+    /// tells of nobody, what was learned before may be more addresses of its own.
+    fn has_refuge(&self) -> bool {
+        match self.info.as_ref().is_some_and(|info| info.connect_urls.is_empty()) {
+            true => self.pool.has_other_given(),
+            false => self.pool.has_other(),
         }
     }
 

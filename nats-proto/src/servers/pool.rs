@@ -136,6 +136,11 @@ impl Pool {
         self.entries.len() > usize::from(self.in_use)
     }
 
+    /// Whether the application has given another server than the one in use.
+    pub(crate) fn has_other_given(&self) -> bool {
+        self.entries.iter().skip(usize::from(self.in_use)).any(|entry| entry.explicit)
+    }
+
     /// When the server whose turn is next, after the one in use, may be tried.
     pub(crate) fn other_not_before(&self) -> Option<Instant> {
         self.entries.get(usize::from(self.in_use)).and_then(|entry| entry.not_before)

@@ -53,6 +53,24 @@ fn a_server_that_is_about_to_go_is_kept_if_there_is_no_other_or_nobody_wished_to
 }
 
 #[test]
+fn a_server_that_is_about_to_go_is_not_left_for_another_address_of_its_own() {
+    for given in [&["a"][..], &["a", "c"]] {
+        let mut config = pool(given);
+        config.leave_lame_duck = true;
+        let mut wire = Wire::connected(config);
+        wire.feed("INFO {\"headers\":true,\"connect_urls\":[\"a:4222\",\"10.0.0.1:4222\"]}\r\n");
+        // Of others a server in a cluster would tell now.
+        wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+        assert_eq!(wire.written().is_empty(), given.len() == 1);
+    }
+    let mut config = pool(&["a"]);
+    config.leave_lame_duck = true;
+    let mut wire = Wire::connected(config);
+    wire.feed("INFO {\"headers\":true,\"ldm\":true,\"connect_urls\":[\"b:4222\"]}\r\n");
+    assert_eq!(wire.written(), "PING\r\n");
+}
+
+#[test]
 fn a_server_that_is_about_to_go_is_left_when_the_application_names_another() {
     let mut alone = pool(&["a"]);
     alone.leave_lame_duck = true;
