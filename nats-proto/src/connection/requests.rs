@@ -1,7 +1,9 @@
 //! Requests that wait for their replies, all on one inbox subscription.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 use core::time::Duration;
 
 use super::event::RequestId;
@@ -56,6 +58,9 @@ pub(super) struct Requests {
     word: Word,
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// The slots that wait for a stored message. There may be many others, and a server sends what is for nobody as often as
+    /// it likes.
+    stored: BTreeSet<u32>,
     deadlines: Deadlines<RequestId>,
     /// Requests for stored messages that have ended without a reply to this inbox: it may still come.
     unanswered: u32,
@@ -97,6 +102,7 @@ impl Requests {
             word: Word::None,
             slots: Vec::new(),
             free: Vec::new(),
+            stored: BTreeSet::new(),
             deadlines: Deadlines::new(),
             unanswered: 0,
             reply: String::new(),
@@ -179,7 +185,7 @@ impl Requests {
             index
         });
         let generation = self.slots.get(index as usize).map_or(0, |slot| slot.generation);
-        let mut reply = core::mem::take(&mut self.reply);
+        let mut reply = mem::take(&mut self.reply);
         reply.clear();
         reply.push_str(&self.inbox);
         push_hex(&mut reply, index);
@@ -191,10 +197,11 @@ impl Requests {
     /// Starts the request that was reserved last, to `subject`. Says whether its deadline is now the soonest.
     pub(super) fn start(&mut self, id: RequestId, subject: &str, deadline: Instant) -> bool {
         if let Some(slot) = self.slots.get_mut(id.index()) {
-            slot.waits = match subject.starts_with(JETSTREAM) {
-                true => Waits::ForStored,
-                false => Waits::ForReply,
-            };
+            slot.waits = Waits::ForReply;
+            if subject.starts_with(JETSTREAM) {
+                slot.waits = Waits::ForStored;
+                self.stored.insert(id.index);
+            }
             // Behind it are those of requests that were given up to make room for this one.
             if let Some(place) = self.free.iter().rposition(|index| *index == id.index) {
                 self.free.swap_remove(place);
@@ -237,9 +244,9 @@ impl Requests {
         if self.len() != 1 || self.unanswered > 0 {
             return None;
         }
-        let is_asking = |slot: &Slot| slot.waits == Waits::ForStored;
-        let mut waiting = (0_u32..).zip(&self.slots).filter(|(_, slot)| is_asking(slot));
-        waiting.next().map(|(index, slot)| RequestId { index, generation: slot.generation })
+        let index = *self.stored.first()?;
+        let slot = self.slots.get(index as usize)?;
+        Some(RequestId { index, generation: slot.generation })
     }
 
     /// Frees the slot of a request whose reply may still come.
@@ -306,7 +313,9 @@ impl Requests {
             return false;
         }
         if let Some(slot) = self.slots.get_mut(id.index()) {
-            slot.waits = Waits::No;
+            if mem::replace(&mut slot.waits, Waits::No) == Waits::ForStored {
+                self.stored.remove(&id.index);
+            }
             slot.generation = slot.generation.wrapping_add(u32::from(!fault!(LateReplyIsTaken)));
             self.free.push(id.index);
         }
@@ -377,7 +386,11 @@ mod tests {
         for _ in 0..10_000 {
             let (id, _) = start(&mut requests, 10);
             assert!(requests.finish(id));
+            let (id, _) = requests.reserve();
+            requests.start(id, "$JS.API", Instant::from_millis(10));
+            assert!(requests.finish(id));
         }
+        assert!(requests.stored.is_empty());
         assert_eq!(requests.slots.len(), 1);
         assert_eq!(requests.next_deadline(), None);
         assert_eq!(requests.len(), 0);
