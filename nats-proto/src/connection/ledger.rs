@@ -56,16 +56,19 @@ impl Ledger {
     /// The link broke with `kept` publishes unsent. Says how many became uncertain.
     pub(super) fn break_link(&mut self, kept: u64) -> u64 {
         let pending = self.pending();
-        // More kept than pending: the server answered a PING that had not been written, which proves
-        // nothing. What it "confirmed" that way is pending again.
-        let overstated = kept.saturating_sub(pending);
-        self.confirmed = self.confirmed.saturating_sub(overstated);
-        self.resolved = self.resolved.saturating_sub(overstated);
-
+        self.take_back(kept);
         let lost = pending.saturating_sub(kept);
         self.uncertain = self.uncertain.saturating_add(lost);
         self.resolved = self.resolved.saturating_add(lost);
         lost
+    }
+
+    /// If more are queued than pending, the server answered a PING that had not been written, which proves nothing. What it
+    /// "confirmed" that way is pending again.
+    fn take_back(&mut self, queued: u64) {
+        let overstated = queued.saturating_sub(self.pending());
+        self.confirmed = self.confirmed.saturating_sub(overstated);
+        self.resolved = self.resolved.saturating_sub(overstated);
     }
 
     /// A link that was up has broken: what is kept goes out again with the next one.
@@ -73,8 +76,9 @@ impl Ledger {
         self.replayed = self.replayed.saturating_add(self.pending());
     }
 
-    /// `count` pending publishes are given up.
+    /// `count` publishes that were queued are given up.
     pub(super) fn drop_pending(&mut self, count: u64) {
+        self.take_back(count);
         let count = count.min(self.pending());
         self.head = self.head.saturating_sub(count);
         if !fault!(LedgerDoesNotAddUp) {
@@ -124,6 +128,19 @@ mod tests {
         ledger.confirm(3);
         assert_eq!(ledger.break_link(3), 0);
         assert_eq!((ledger.confirmed, ledger.pending()), (0, 3));
+        assert!(balanced(&ledger));
+    }
+
+    #[test]
+    fn what_is_dropped_was_not_confirmed_whatever_the_server_says() {
+        let mut ledger = with_accepted(5);
+        ledger.confirm(3);
+        ledger.drop_pending(4);
+        assert_eq!((ledger.confirmed, ledger.dropped, ledger.pending()), (1, 4, 0));
+        assert!(balanced(&ledger));
+        ledger.accept();
+        ledger.confirm(ledger.head());
+        assert_eq!((ledger.confirmed, ledger.pending()), (2, 0));
         assert!(balanced(&ledger));
     }
 

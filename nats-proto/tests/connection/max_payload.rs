@@ -119,6 +119,23 @@ fn what_comes_back_from_a_link_is_checked_against_the_limit_that_it_named_last()
 }
 
 #[test]
+fn what_is_given_up_counts_as_dropped_even_if_the_server_has_confirmed_it_unseen() {
+    let mut wire = Wire::connected(config());
+    for payload in ["small", "too large"] {
+        wire.publish("a", payload).expect("room");
+    }
+    wire.connection.flush(None);
+    wire.feed("PONG\r\n");
+    assert_eq!(wire.statistics().confirmed, 2, "the server says so");
+    wire.events();
+    wire.feed("INFO {\"max_payload\":5,\"headers\":true}\r\n");
+    let events = wire.events();
+    assert!(matches!(events[..], [Event::Dropped { count: 1 }]), "{events:?}");
+    let statistics = wire.statistics();
+    assert_eq!((statistics.confirmed, statistics.dropped, statistics.pending), (1, 1, 0));
+}
+
+#[test]
 fn of_several_limits_in_one_read_the_last_one_counts_for_what_is_queued() {
     let mut wire = Wire::connected(config());
     wire.publish("a", "too large").expect("room");
