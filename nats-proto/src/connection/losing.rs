@@ -199,6 +199,7 @@ impl Connection {
 
     /// The end, without a link.
     pub(super) fn close_now(&mut self, error: Option<ConnectError>) {
+        self.take_back_asks();
         let uncertain = core::mem::take(&mut self.lost_last);
         let unsent = self.ledger.pending();
         self.link = Link::Closed;

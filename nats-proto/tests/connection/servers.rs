@@ -55,6 +55,16 @@ fn a_choice_that_is_not_in_the_pool_or_never_comes_leaves_it_to_the_pool() {
 }
 
 #[test]
+fn nobody_is_asked_once_the_connection_is_closed() {
+    let mut config = pool(&["a", "b"]);
+    config.choose_server = true;
+    let mut wire = Wire::new(config);
+    wire.connection.close(wire.now, Duration::ZERO);
+    let events = wire.events();
+    assert!(matches!(events[..], [Event::Closed { .. }]), "{events:?}");
+}
+
+#[test]
 fn a_choice_whose_time_is_over_before_anybody_looked_is_not_asked_for() {
     let mut config = pool(&["a", "b"]);
     config.choose_server = true;
