@@ -102,7 +102,8 @@ impl Connection {
         if let Some(reply) = message.reply {
             subject::validate_publish(reply).map_err(PublishError::InvalidReply)?;
         }
-        self.enqueue(message)?;
+        self.admit(message)?;
+        self.enqueue(message);
         if self.is_up() && self.ending.is_none() && self.config.max_control_line >= 1024 {
             self.gate = Gate::open(self.room(), self.max_payload(), self.headers_supported());
         }
@@ -128,14 +129,17 @@ impl Connection {
         message: Outgoing<'_>,
         deadline: Instant,
     ) -> Result<RequestId, PublishError> {
-        self.accepts_publishes()?;
-        self.open_inbox();
         let (id, reply) = self.requests.reserve();
-        let queued = self.enqueue(&Outgoing { reply: Some(&reply), ..message });
+        let question = Outgoing { reply: Some(&reply), ..message };
+        let admitted = self.admit(&question);
+        if admitted.is_ok() {
+            self.open_inbox();
+            self.enqueue(&question);
+        }
         self.requests.recycle(reply);
         // It takes room that the gate counts on, or waits for room.
         self.gate.close();
-        queued?;
+        admitted?;
         if self.requests.start(id, message.subject, deadline) {
             self.wake.attention();
         }
@@ -174,7 +178,9 @@ impl Connection {
         }
     }
 
-    fn enqueue(&mut self, message: &Outgoing<'_>) -> Result<(), PublishError> {
+    /// Makes room for a message, unless there is a reason to refuse it.
+    #[inline]
+    fn admit(&mut self, message: &Outgoing<'_>) -> Result<(), PublishError> {
         self.accepts_publishes()?;
         if !self.config.skip_subject_validation || breaks_frame(message.subject) {
             subject::validate_publish(message.subject).map_err(PublishError::InvalidSubject)?;
@@ -207,13 +213,21 @@ impl Connection {
             let frame = encoder::publish_len(subject, reply, headers_len, payload_len);
             self.make_room(Load::of_frame(frame, payload_len), connected)?;
         }
-        encoder::publish(&mut self.outgoing, subject, reply, headers, message.payload);
+        Ok(())
+    }
+
+    /// Queues a message that was [admitted](Self::admit).
+    #[inline]
+    fn enqueue(&mut self, message: &Outgoing<'_>) {
+        let Outgoing { subject, reply, headers, payload } = *message;
+        let reply = reply.map(str::as_bytes);
+        let headers = headers.filter(|headers| !headers.is_empty());
+        encoder::publish(&mut self.outgoing, subject.as_bytes(), reply, headers, payload);
         self.ledger.accept();
-        if connected {
+        if self.is_up() {
             self.note_queued();
             self.wake.transmit();
         }
-        Ok(())
     }
 
     /// Sees that two words of these lengths leave room for the numbers behind them in a control line. If they do not, the

@@ -10,6 +10,27 @@ use nats_proto::{Event, Outgoing};
 use crate::support::{FRAME, INFO, Wire, config, pool};
 
 #[test]
+fn a_refused_request_leaves_nothing_to_write() {
+    let mut config = config();
+    config.send_limit = 200;
+    let mut wire = Wire::connected(config);
+    let payload = Bytes::from_static(b"x");
+    let ask = |wire: &mut Wire, subject| {
+        let deadline = wire.now + Duration::from_secs(1);
+        wire.connection.request(Outgoing::new(subject, &payload), deadline)
+    };
+    assert!(matches!(ask(&mut wire, "a b"), Err(PublishError::InvalidSubject(_))));
+    assert_eq!(wire.written(), "");
+    let filled = wire.fill("a", "0123456789");
+    assert!(matches!(ask(&mut wire, "a"), Err(PublishError::BufferFull { .. })));
+    assert_eq!(wire.written(), "PUB a 10\r\n0123456789\r\n".repeat(filled));
+    // Who is admitted has an inbox before it sends.
+    ask(&mut wire, "a").expect("room");
+    let written = wire.written();
+    assert!(written.starts_with("SUB _INBOX.") && written.contains("PUB a _INBOX."), "{written}");
+}
+
+#[test]
 fn a_full_buffer_refuses_until_it_is_handed_out() {
     let mut small = config();
     small.send_limit = 30;

@@ -98,11 +98,11 @@ impl Restless {
         let stamp = self.stamp();
         let len = self.len() / 4;
         let deadline = now + between(&mut self.rng, (Duration::ZERO, Duration::from_millis(1500)));
-        self.has_inbox = true;
         let result = self.offer(connection, &subject, None, len, |connection, message| {
             connection.request(message, deadline)
         });
         if let Ok(id) = result {
+            self.has_inbox = true;
             let before = self.requests.insert(id, Asked { deadline, stamp });
             assert!(before.is_none(), "{id:?} is given twice");
         }
