@@ -27,6 +27,7 @@ mod ends;
 mod falling_behind;
 mod holding_up;
 mod keeping_nothing;
+mod letting_go;
 mod many_replies;
 mod own_inbox;
 mod panicking;

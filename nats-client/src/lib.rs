@@ -60,6 +60,7 @@ pub mod guide;
 mod handle;
 mod hub;
 mod link;
+mod locked;
 mod mailbox;
 mod notice;
 mod options;

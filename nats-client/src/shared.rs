@@ -17,6 +17,7 @@ use crate::connect::Startup;
 use crate::faults::fault;
 use crate::hub::NoticeHub;
 use crate::link::Link;
+use crate::locked::Locked;
 use crate::mailbox::Mailbox;
 use crate::notice::Notice;
 use crate::options::Settings;
@@ -40,9 +41,9 @@ const WRITES: usize = 4;
 /// Everything about one client that its handles and its driver share.
 ///
 /// The core's lock is held for as long as it takes to encode a message or to book a batch; nothing is woken,
-/// dropped or called back under it. A mailbox may be locked while it is held, not the other way round. The link's
-/// lock is the driver's; it is held while the driver reads or writes, and the core's lock may be taken
-/// under it. Nobody else waits for it.
+/// dropped or called back under it, not even what [the core gives up](Locked). A mailbox may be locked while it
+/// is held, not the other way round. The link's lock is the driver's; it is held while the driver reads or writes,
+/// and the core's lock may be taken under it. Nobody else waits for it.
 #[derive(Debug)]
 pub(crate) struct Shared {
     core: Mutex<Core>,
@@ -107,7 +108,8 @@ pub(crate) enum InTurn {
 }
 
 impl Core {
-    pub(crate) fn new(conn: Connection) -> Self {
+    pub(crate) fn new(mut conn: Connection) -> Self {
+        conn.keep_garbage();
         Self {
             conn,
             driver: None,
@@ -193,8 +195,8 @@ impl Shared {
     }
 
     /// A panic under the lock leaves nothing half done that a later call could trip over: go on.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        Locked::new(self.core.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// For the driver.
@@ -211,8 +213,8 @@ impl Shared {
         self.publish_locked(self.lock(), message)
     }
 
-    /// Queues a message by the short way. `Some(false)` if there is more to do than that goes for, `None` if
-    /// somebody else holds the lock; nothing is done then.
+    /// Queues a message by the short way, which leaves no garbage. `Some(false)` if there is more to do than that goes for,
+    /// `None` if somebody else holds the lock; nothing is done then.
     #[inline]
     pub(crate) fn publish_again(&self, subject: &str, payload: &Bytes) -> Option<bool> {
         Some(self.core.try_lock().ok()?.conn.publish_again(subject, payload))
@@ -239,7 +241,7 @@ impl Shared {
 
     fn publish_locked<'a>(
         &'a self,
-        mut core: MutexGuard<'a, Core>,
+        mut core: Locked<'a>,
         message: Outgoing<'_>,
     ) -> Result<(), PublishError> {
         let enough = match message.payload.len() < OutBuf::SEGMENT_THRESHOLD {

@@ -135,7 +135,7 @@
 //! The example `blocking` is the same at full length: requests, a drain at the end, and a server that may be
 //! restarted in the middle. Loops that decode outside a lock, or that must not build a [`Message`] for each
 //! delivery, use [`wire::ServerDecoder`] and [`Connection::handle_ops`] instead of `receive`, which says what else is
-//! theirs to do then.
+//! theirs to do then. Whoever holds a lock around a connection asks it to [keep its garbage](Connection::keep_garbage).
 //!
 //! # What happens to a message when the link breaks
 //!

@@ -81,6 +81,8 @@ impl<R: Runtime> Driver<R> {
             Some(waker) if waker.will_wake(cx.waker()) => None,
             _ => core.driver.replace(cx.waker().clone()),
         };
+        // The link is still locked.
+        garbage.4 = core.conn.take_garbage();
         drop(core);
         drop(old);
         self.garbage = garbage;
@@ -132,7 +134,7 @@ impl<R: Runtime> Driver<R> {
     /// Handles what concerns the socket and the waiting futures; keeps the rest for after the lock. Returns the
     /// streams and attempts that are over, to be dropped after it.
     fn take_events(&mut self, core: &mut Core, link: &mut Link, now: Instant) -> Garbage {
-        let mut garbage = (None, None, None, None);
+        let mut garbage = Garbage::default();
         while let Some(event) = core.conn.poll_event() {
             match event {
                 CoreEvent::Dial { id, server } => {

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use futures_io::AsyncWrite;
 use nats_proto::connection::{DisconnectReason, State};
 
@@ -29,9 +30,9 @@ pub(super) enum Hold {
     Pause,
 }
 
-/// A stream, attempts and a question that are over.
+/// A stream, attempts, a question and payloads that are over.
 pub(super) type Garbage =
-    (Option<Box<dyn Stream>>, Option<Dial>, Option<Handshake>, Option<Question>);
+    (Option<Box<dyn Stream>>, Option<Dial>, Option<Handshake>, Option<Question>, Vec<Bytes>);
 
 /// Lets go of what is given up. A stream ends in good order, if it takes that at once: TLS and WebSockets have a last word,
 /// by which the peer knows that nothing is missing. A peer that does not read is not waited for.

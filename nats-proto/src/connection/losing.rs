@@ -53,6 +53,7 @@ impl Connection {
     ///
     /// What was read of the stream and not handled is of no use any more: the input of the next one begins empty.
     pub fn handle_disconnect(&mut self, now: Instant, reason: DisconnectReason, unsent: OutBuf) {
+        self.garbage.outlive(&unsent);
         let link = core::mem::replace(&mut self.link, Link::Closed);
         let came_back = matches!(link, Link::HangingUp { .. }).then(|| unsent.len());
         let (reason, error, next) = match link {
@@ -206,6 +207,7 @@ impl Connection {
         self.ending = None;
         self.gate.close();
         self.ledger.drop_pending(unsent);
+        self.garbage.outlive(&self.outgoing);
         self.outgoing = OutBuf::new();
         self.urgent = OutBuf::new();
         for request in self.requests.take_all() {

@@ -6,6 +6,7 @@ mod drain;
 mod error;
 mod event;
 mod fences;
+mod garbage;
 mod gate;
 mod handshake;
 mod incoming;
@@ -101,6 +102,7 @@ pub struct Connection {
     queued: queued::Queued,
     /// What is handed out for writing, until the caller comes back for more.
     handed_out: room::Load,
+    garbage: garbage::Garbage,
     gate: gate::Gate,
     ledger: ledger::Ledger,
     /// Publishes that became uncertain with the last link that was up, or since the end began.
@@ -154,6 +156,7 @@ impl Connection {
             outgoing: OutBuf::new(),
             queued: queued::Queued::default(),
             handed_out: room::Load::default(),
+            garbage: garbage::Garbage::default(),
             gate: gate::Gate::default(),
             ledger: ledger::Ledger::default(),
             lost_last: 0,

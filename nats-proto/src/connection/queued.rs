@@ -31,10 +31,13 @@ impl Connection {
     pub(super) fn drop_oldest(&mut self, limit: usize) {
         let behind = self.last_before_queued();
         let (mut count, mut unsent) = (0_u64, Vec::new());
-        let Self { outgoing, requests, .. } = self;
+        let Self { outgoing, requests, garbage, .. } = self;
         let mut note = |reply: &[u8]| unsent.extend(requests.find(reply));
-        while outgoing.len() > limit && outgoing.drop_front_publish(&mut note).is_some() {
+        while outgoing.len() > limit
+            && let Some((_, payload)) = outgoing.take_front_publish(&mut note)
+        {
             count = count.saturating_add(1);
+            payload.into_iter().for_each(|payload| garbage.add(payload));
         }
         self.fences.give_up(fences::GivenUp { behind, count });
         self.fail_unsent(unsent);
@@ -98,6 +101,7 @@ impl Connection {
     pub(super) fn recheck_queued(&mut self) {
         let limit = self.max_payload();
         let headers_supported = self.headers_supported() || fault!(HeadersAreForced);
+        self.garbage.outlive(&self.outgoing);
         let mut queued = Queued::default();
         let mut count = 0_u64;
         let (mut given_up, mut unsent) = (Vec::new(), Vec::new());

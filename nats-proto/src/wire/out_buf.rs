@@ -250,18 +250,26 @@ impl OutBuf {
     /// for; linear otherwise. The memory is given back: that of a large payload at once, the rest when as
     /// much is dropped as is left.
     pub fn drop_front_publish(&mut self, gone: impl FnOnce(&[u8])) -> Option<usize> {
+        self.take_front_publish(gone).map(|(size, _)| size)
+    }
+
+    /// The same, and gives the payload if it is a segment.
+    pub(crate) fn take_front_publish(
+        &mut self,
+        gone: impl FnOnce(&[u8]),
+    ) -> Option<(usize, Option<Bytes>)> {
         let mut frames = Frames::new(&self.flat, &self.segments, self.kept_from)
             .filter(|frame| frame.publish.is_some() && frame.start.logical >= self.written);
         let frame = if fault!(DropsTheNewest) { frames.last()? } else { frames.next()? };
         frame.publish.as_ref().and_then(|publish| publish.reply(&self.flat)).map(gone);
         let payload = frame.len().saturating_sub(frame.end.flat.saturating_sub(frame.start.flat));
+        // One at most.
+        let segments = frame.start.segment..frame.end.segment;
+        let taken;
         if frame.start.logical == self.written {
             // Count it as written.
-            for segment in
-                self.segments.get_mut(frame.start.segment..frame.end.segment).unwrap_or_default()
-            {
-                segment.bytes = Bytes::new();
-            }
+            let segment = self.segments.get_mut(segments).and_then(<[Segment]>::first_mut);
+            taken = segment.map(|segment| mem::take(&mut segment.bytes));
             self.segment_bytes = self.segment_bytes.saturating_sub(payload);
             self.kept_from =
                 Mark { logical: frame.end.logical.saturating_sub(payload), ..frame.end };
@@ -276,13 +284,18 @@ impl OutBuf {
             // Something unwritten stands before it and stays: take the frame out of the middle.
             let flat = frame.end.flat.saturating_sub(frame.start.flat);
             self.flat.remove(frame.start.flat..frame.end.flat);
-            self.segments.drain(frame.start.segment..frame.end.segment);
+            taken = self.segments.drain(segments).next().map(|segment| segment.bytes);
             for segment in self.segments.iter_mut().skip(frame.start.segment) {
                 segment.at = segment.at.saturating_sub(flat);
             }
             self.segment_bytes = self.segment_bytes.saturating_sub(payload);
         }
-        Some(frame.len())
+        Some((frame.len(), taken))
+    }
+
+    /// The payloads that are segments, with those that are written.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &Bytes> {
+        self.segments.iter().map(|segment| &segment.bytes)
     }
 
     /// Moves what is left to the start of the memory.

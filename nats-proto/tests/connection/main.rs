@@ -4,6 +4,7 @@ mod confirming;
 mod drain;
 mod flushing;
 mod forcing;
+mod garbage;
 mod handshake;
 mod keepalive;
 mod lame_duck;

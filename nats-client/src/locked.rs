@@ -1,0 +1,42 @@
+//! The lock of the core, while it is held.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::MutexGuard;
+
+use bytes::Bytes;
+
+use crate::shared::Core;
+
+/// The core, locked. The payloads that it gives up meanwhile are dropped behind the lock: they may be memory of the
+/// application's own, which does as it likes when it is dropped.
+pub(crate) struct Locked<'a> {
+    // Fields go in order: the lock first.
+    core: MutexGuard<'a, Core>,
+    garbage: Vec<Bytes>,
+}
+
+impl<'a> Locked<'a> {
+    pub(crate) fn new(core: MutexGuard<'a, Core>) -> Self {
+        Self { core, garbage: Vec::new() }
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Core {
+        &mut self.core
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.garbage = self.core.conn.take_garbage();
+    }
+}
