@@ -36,7 +36,7 @@ pub(super) struct Reader {
     spare: BytesMut,
     /// Bytes of the block, until its first chunk is kept for the sake of its memory.
     block: Option<usize>,
-    /// Whether it is for one operation.
+    /// Whether it is for one operation, or larger than usual for the sake of a long line.
     is_large: bool,
     /// So little room is not worth another read.
     little: usize,
@@ -129,30 +129,34 @@ impl Reader {
     /// The old one lives on for as long as there are messages in it.
     fn make_room(&mut self) {
         let missing = self.decoder.wanted().saturating_sub(self.input.len());
+        // A few bytes that come behind a large operation, however late, must not keep its block.
+        let is_spent = self.is_large && self.block.is_none();
         // An operation that fits is not moved, unless that costs less than another read.
         let stays = self.spare.len() > self.little || self.input.len() > self.behind();
-        if stays && missing <= self.spare.len() && !self.spare.is_empty() {
+        if stays && !is_spent && missing <= self.spare.len() && !self.spare.is_empty() {
             return;
         }
         let read = self.input.len();
+        let (usual, behind) = (self.capacity.saturating_add(self.capacity / 2), self.behind());
         // The decoder never wants more than its limits allow. Of a line it wants one byte more than there is: how long
         // it is nobody knows.
         let is_large = missing > 1 && read.saturating_add(missing) > self.capacity / 2;
         let (size, little) = if is_large {
-            let behind = self.behind();
             (read.saturating_add(missing).saturating_add(behind), behind / 4)
+        } else if is_spent && missing <= behind {
+            // Another large one may follow, and what is read of it before its length is known is moved.
+            (read.saturating_add(behind), behind / 4)
         } else {
             // Room for what is left over of the block before.
-            let usual = self.capacity.saturating_add(self.capacity / 2);
             (usual.max(read.saturating_add(self.capacity)), self.capacity / 4)
         };
         // What a large message leaves over is little. Moved out of the way, it does not keep the block of that message
         // while there is already that of the next one.
-        if self.input.len() <= self.behind() && self.is_large {
+        if read <= behind && self.is_large {
             self.input = BytesMut::from(&*self.input);
             self.spare = BytesMut::new();
         }
-        self.is_large = is_large;
+        self.is_large = is_large || size > usual;
         let (mut block, whole) = self.blocks.take(size);
         let mut input = block.split_to(read);
         input.copy_from_slice(&self.input);
@@ -292,6 +296,55 @@ mod tests {
         // As many blocks as are let go for their age, and the few in use.
         assert!(places.len() < 15, "{} blocks", places.len());
         assert!(reads < 110, "{reads} reads");
+    }
+
+    /// What is read and decoded of pieces that come one after the other: how many bytes at a time, and the chunks.
+    fn read_in_turn(reader: &mut Reader, pieces: &[&[u8]]) -> (Vec<usize>, Vec<bytes::Bytes>) {
+        let (mut counts, mut chunks) = (Vec::new(), Vec::new());
+        let mut ops = ServerOps::new();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        for piece in pieces {
+            let mut stream = Bytewise::new(piece, usize::MAX);
+            while let Poll::Ready(Ok(count @ 1..)) = reader.poll_fill(&mut stream, &mut cx) {
+                counts.push(count);
+                reader.decode(&mut ops).expect("valid operations");
+                chunks.extend((!ops.chunk.is_empty()).then(|| std::mem::take(&mut ops.chunk)));
+            }
+        }
+        (counts, chunks)
+    }
+
+    #[test]
+    fn what_comes_later_than_a_large_operation_does_not_keep_its_block() {
+        let message = messages(1_000_000, 1);
+        let info = format!("INFO {{\"x\":\"{}\"}}\r\n", "x".repeat(500_000)).into_bytes();
+        for large in [message, info] {
+            for early in [0, 4, 700] {
+                let small = messages(600, 2);
+                let (begun, rest) = small.split_at(early);
+                let mut reader = reader(65_536);
+                let first = [&large, begun].concat();
+                let (_, mut chunks) = read_in_turn(&mut reader, &[&first, rest]);
+                let small = chunks.pop().expect("the small ones");
+                // Nobody else has anything of its block: it could take as much as that is large.
+                drop((reader, chunks));
+                assert!(!BytesMut::from(small).try_reclaim(131_072), "{early} bytes early");
+            }
+        }
+    }
+
+    #[test]
+    fn of_large_messages_that_come_one_by_one_little_is_read_before_their_blocks_are_there() {
+        for size in [65_536, 1_048_576] {
+            let message = messages(size, 1);
+            let pieces = [&message[..]; 20];
+            let mut reader = reader(65_536);
+            // The first may be read into a block for many.
+            read_in_turn(&mut reader, &pieces[..2]);
+            let (counts, chunks) = read_in_turn(&mut reader, &pieces);
+            assert_eq!(counts, [4_096, message.len() - 4_096].repeat(20));
+            assert!(chunks.iter().all(|chunk| chunk.len() == message.len()));
+        }
     }
 
     #[test]
