@@ -69,3 +69,20 @@ pub(crate) fn moved(frame: &MessageFrame, from: usize, to: usize) -> MessageFram
         payload: moved(frame.payload),
     }
 }
+
+/// The same message at the end of `copy`, without what its line has beside its texts.
+pub(crate) fn copied(frame: &MessageFrame, chunk: &[u8], copy: &mut Vec<u8>) -> MessageFrame {
+    let mut part = |span: Span| {
+        let start = copy.len() as u32;
+        copy.extend_from_slice(span.of(chunk));
+        Span { start, len: span.len }
+    };
+    // In their order in a message.
+    MessageFrame {
+        sid: frame.sid,
+        subject: part(frame.subject),
+        reply: part(frame.reply),
+        headers: part(frame.headers),
+        payload: part(frame.payload),
+    }
+}

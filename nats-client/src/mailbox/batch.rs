@@ -1,23 +1,28 @@
 //! Messages that wait, and the chunks they lie in.
 
 use std::mem;
+use std::ops::Range;
 
 use bytes::Bytes;
 use nats_proto::wire::{Chunk, MessageFrame, ServerOp};
 
 use crate::faults::fault;
-use crate::frames::{cost, extent, frame, moved};
+use crate::frames::{copied, cost, extent, frame, moved};
 
 /// A mailbox whose subscriber lags behind by so many chunks copies small runs of messages out of their chunk,
 /// which would otherwise keep a whole read buffer alive for each of them.
 pub(super) const SHARED_SEGMENTS: usize = 8;
 
-/// What a small run is then, in bytes: a quarter of the usual block that is read into.
-const SMALL_RUN: usize = 24 * 1024;
+/// What a small run is then, in bytes: a quarter of the largest chunk that is not large.
+const SMALL_RUN: usize = LARGE_CHUNK / 4;
 
-/// Chunks of so many bytes are larger than usual: for the sake of one large message, or of a large read buffer. Runs of
-/// less than a quarter of them are copied whoever lags behind.
+/// Chunks of so many bytes are larger than usual: for the sake of one large message, or of a long line. Runs of less than a
+/// quarter of them are copied whoever lags behind.
 const LARGE_CHUNK: usize = 128 * 1024;
+
+/// What the line of a message may take beside its texts, in bytes. What it takes beyond that is not worth keeping: a server
+/// may put spaces between the texts, as many as a line may have.
+const LINE: usize = 64;
 
 /// Descriptors for which an idle mailbox keeps its memory, and the subscriber's hand as well: 40 KiB in all, for each of
 /// perhaps many subscriptions. Larger batches need new memory, once for hundreds of messages.
@@ -54,9 +59,10 @@ impl Batch {
         let (start, end) = extent(frame(first), frame(last));
         let segments = self.segments.len().saturating_sub(self.first_segment as usize);
         let length = end - start;
+        let worth = length.min(bytes.saturating_add(run.len().saturating_mul(LINE)));
         let small = match chunk.len() >= LARGE_CHUNK {
-            true => length < chunk.len() / 4,
-            false => length < SMALL_RUN && segments >= SHARED_SEGMENTS,
+            true => worth < chunk.len() / 4,
+            false => worth < SMALL_RUN && segments >= SHARED_SEGMENTS,
         };
         let same = self.segments.last().is_some_and(|last| {
             (last.chunk.as_ptr() == chunk.as_ptr() && last.chunk.len() == chunk.len())
@@ -64,9 +70,10 @@ impl Batch {
         });
         self.bytes = self.bytes.saturating_add(bytes);
         if small && !same {
-            let from = if fault!(CopyIsMisplaced) { 0 } else { start };
-            self.frames.extend(run.iter().map(|op| moved(frame(op), from, 0)));
-            let copy = Bytes::copy_from_slice(chunk.get(start..end).unwrap_or_default());
+            let copy = match worth < length {
+                true => self.append_texts(chunk, run, bytes),
+                false => self.append_copy(chunk, run, start..end),
+            };
             self.segments.push(Segment { chunk: copy.into(), end: self.frames.len() });
             return;
         }
@@ -76,6 +83,20 @@ impl Batch {
             Some(last) if same => last.end = end,
             _ => self.segments.push(Segment { chunk: chunk.clone().into(), end }),
         }
+    }
+
+    /// Appends a run, and gives a copy of the part of its chunk that it takes.
+    fn append_copy(&mut self, chunk: &Bytes, run: &[ServerOp], part: Range<usize>) -> Bytes {
+        let from = if fault!(CopyIsMisplaced) { 0 } else { part.start };
+        self.frames.extend(run.iter().map(|op| moved(frame(op), from, 0)));
+        Bytes::copy_from_slice(chunk.get(part).unwrap_or_default())
+    }
+
+    /// Appends a run, and gives a copy of its texts, of so many bytes: what its lines have beside them may be far more.
+    fn append_texts(&mut self, chunk: &Bytes, run: &[ServerOp], bytes: usize) -> Bytes {
+        let mut copy = Vec::with_capacity(bytes);
+        self.frames.extend(run.iter().map(|op| copied(frame(op), chunk, &mut copy)));
+        copy.into()
     }
 
     /// Messages.

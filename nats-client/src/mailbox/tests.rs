@@ -9,6 +9,7 @@ use super::*;
 use crate::notice::Notice;
 use bytes::BytesMut;
 
+mod memory;
 mod policies;
 
 /// `payloads` as a decoded batch.
