@@ -38,8 +38,10 @@ const HEADERS: usize = MIB;
 /// What a program asks for that looks at the headers of a message: 48 times as much as the block has bytes, at most.
 const PARSED: usize = 48 * MIB;
 const MESSAGE: usize = 64 * MIB;
-/// Descriptors of 65,536 messages.
+/// Descriptors of 65,536 messages that come together.
 const MAILBOX: usize = 4 * MIB;
+/// The same of messages between others'.
+const MAILBOX_BETWEEN: usize = 24 * MIB;
 /// Of both listeners that there are here.
 const NOTICES: usize = 2 * MIB;
 /// 1,024 of them, in the pool, in the INFO that is kept, and on the way there.
@@ -92,6 +94,9 @@ struct Attack {
     begin: Begin,
     /// What is sent, and how often.
     pieces: Vec<(Vec<u8>, usize)>,
+    /// Messages that the subscriber leaves until there are so many. If there are any, the next piece is sent when the one
+    /// before was read.
+    waiting: u64,
     end: End,
     /// Bytes that it may cost.
     cap: usize,
@@ -163,6 +168,10 @@ fn serve(listener: TcpListener, attack: &Attack) {
             if !client.try_send(piece) {
                 return;
             }
+            if attack.waiting > 0 {
+                assert!(transport.say(&mut client, b"PING\r\n"));
+                assert!(transport.hears(&mut client, "PONG"));
+            }
         }
     }
     if attack.end == End::None {
@@ -188,7 +197,7 @@ fn play(attack: Attack) -> (String, JoinHandle<Attack>) {
 
 /// Lets the server do it, and gives the bytes that the client has taken meanwhile.
 async fn suffer<R: Rt>(attack: Attack) -> (Attack, usize) {
-    let (begin, end) = (attack.begin, attack.end);
+    let (begin, end, waiting) = (attack.begin, attack.end, attack.waiting);
     let (url, server) = play(attack);
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
@@ -207,6 +216,8 @@ async fn suffer<R: Rt>(attack: Attack) -> (Attack, usize) {
         let client = options.connect(&url).await.expect("it has greeted");
         let mut notices = client.notices();
         let mut subscriber = client.subscribe("s").await.expect("it is open");
+        let all_wait = || subscriber.statistics().pending_messages >= waiting;
+        until::<R>("all to wait", all_wait).await;
         match end {
             End::None => while &*subscriber.next().await.expect("it goes on").payload != b"last" {},
             End::Error(expected) => loop {

@@ -1,8 +1,8 @@
 //! What a server can do on a plain connection.
 
 use super::{
-    ADDRESSES, Attack, Begin, End, HEADERS, INFO, INFO_TOO_LONG, KIB, LINE, MAILBOX, MESSAGE, MIB,
-    NOTICES, PARSED, READ, TOO_LONG, Transport,
+    ADDRESSES, Attack, Begin, End, HEADERS, INFO, INFO_TOO_LONG, KIB, LINE, MAILBOX,
+    MAILBOX_BETWEEN, MESSAGE, MIB, NOTICES, PARSED, READ, TOO_LONG, Transport,
 };
 
 pub(crate) fn attack(
@@ -13,7 +13,7 @@ pub(crate) fn attack(
     pieces: impl IntoIterator<Item = (Vec<u8>, usize)>,
 ) -> Attack {
     let (transport, pieces) = (Transport::Tcp, pieces.into_iter().collect());
-    Attack { transport, name, begin, pieces, end, cap }
+    Attack { transport, name, begin, pieces, waiting: 0, end, cap }
 }
 
 /// `head`, and then `filler` until there are `len` bytes of that.
@@ -126,5 +126,25 @@ pub(crate) fn attacks() -> Vec<Attack> {
     let long = header_block(MESSAGE, |_| format!("a: {}\r\n", "x".repeat(KIB)));
     survived("more headers than are parsed", MESSAGE, vec![(message(1, &long, 0), 1)]);
     survived("headers that are none", HEADERS + PARSED, vec![(message(1, &broken, 0), 2)]);
+    attacks.extend(unread());
+    attacks
+}
+
+/// What a subscriber does not take.
+fn unread() -> Vec<Attack> {
+    let mut attacks = Vec::new();
+    let mut unread = |name, waiting, cap, pieces: Vec<_>| {
+        let attack = attack(name, Begin::Subscribed, End::None, cap, pieces);
+        attacks.push(Attack { waiting, ..attack });
+    };
+    // More than is kept to be read into again.
+    let large = 5 * MIB;
+    let turn = [(message(99, b"", large), 1), (message(1, b"", 20), 1)];
+    let turns = (0..8).flat_map(|_| turn.clone()).collect();
+    unread("a message behind each large one", 8, large, turns);
+    let between = [message(1, b"", 1), message(99, b"", 1)].concat().repeat(1_000);
+    unread("messages between others'", 60_000, MAILBOX_BETWEEN, vec![(between, 60)]);
+    let spaces = format!("MSG s{}1 1\r\nx\r\n", " ".repeat(60 * KIB)).into_bytes();
+    unread("lines of spaces", 500, MIB, vec![(spaces, 500)]);
     attacks
 }
