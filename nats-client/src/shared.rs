@@ -285,6 +285,7 @@ impl Shared {
                 break;
             }
             if !core.conn.poll_transmit(&mut link.out) {
+                self.statistics.store(&core.conn);
                 if core.turns.nobody_waits() {
                     return true;
                 }

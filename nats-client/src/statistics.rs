@@ -6,8 +6,8 @@ use nats_proto::Connection;
 
 /// What a client has done since it was made, over all reconnects.
 ///
-/// The driver brings the counters up to date whenever it has sent or received something;
-/// [`Client::statistics`](crate::Client::statistics) does so as well.
+/// The counters are brought up to date whenever something was sent or received, and by
+/// [`Client::statistics`](crate::Client::statistics).
 #[derive(Debug, Default)]
 pub struct Statistics {
     /// Bytes received.

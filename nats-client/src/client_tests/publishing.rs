@@ -1,6 +1,7 @@
 //! Publishers: those that wait, those that write by themselves, and what the driver does with what they leave.
 
 use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -50,6 +51,22 @@ fn a_publisher_waits_for_a_connection_when_the_buffer_is_full() {
         assert!(!peer.expect("PUB b ").contains("given.up"));
         waiting.join().expect("no panic").expect("published");
     });
+}
+
+#[test]
+fn what_a_publisher_writes_is_counted_before_the_driver_runs() {
+    let (rig, peer) = Rig::connected(options());
+    let counters = rig.client.statistics();
+    let counted = || {
+        let (out, messages) = (&counters.out_bytes, &counters.out_messages);
+        (out.load(Ordering::Relaxed), messages.load(Ordering::Relaxed))
+    };
+    let (before, _) = counted();
+    let mut published = 0;
+    while peer.arrived() == 0 {
+        published += rig.publish_up_to(1, 100) as u64;
+    }
+    assert_eq!(counted(), (before + peer.arrived() as u64, published));
 }
 
 #[test]
