@@ -133,6 +133,11 @@ impl Core {
         deadlines.into_iter().flatten().min()
     }
 
+    /// Whether messages flow.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.conn.state(), State::Connected | State::Draining)
+    }
+
     /// Whether a publisher must wait for its turn.
     pub(crate) fn turn_is_over(&mut self, collided: bool) -> bool {
         // The connection may not know that nobody drives it any more.
@@ -286,10 +291,11 @@ impl Shared {
             }
             if !core.conn.poll_transmit(&mut link.out) {
                 self.statistics.store(&core.conn);
-                if core.turns.nobody_waits() {
+                if core.is_up() && core.turns.nobody_waits() {
                     return true;
                 }
-                // They may have seen what the driver was not told of, and rely on it.
+                // They may have seen what the driver was not told of, and rely on it. And without a connection older
+                // messages may have been given up for this one, of which the driver has to tell.
                 break;
             }
             if counts {

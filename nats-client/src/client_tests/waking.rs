@@ -11,10 +11,10 @@ use bytes::Bytes;
 
 use super::rig::{Bell, Rig, poll_for};
 use super::{next, poll};
-use crate::Request;
 use crate::client::{Remainder, RequestErrorKind};
 use crate::testing::{block_on, options};
 use crate::timers::Timer;
+use crate::{PendingPolicy, Request};
 
 #[test]
 fn each_lone_request_that_nobody_answers_ends_in_its_own_time() {
@@ -99,6 +99,29 @@ fn a_publish_that_is_done_is_done_once() {
     assert!(Pin::new(&mut publish).poll(&mut cx).is_ready());
     assert!(Pin::new(&mut publish).poll(&mut cx).is_pending());
     assert_eq!(rig.client.delivery_statistics().published, 1);
+}
+
+#[test]
+fn what_is_given_up_in_the_handshake_is_told_at_once() {
+    let dropping = options().pending_policy(PendingPolicy::DropOldest).pending_limit(80_000);
+    let rig = Rig::new(dropping);
+    rig.drive();
+    let mut peer = rig.server.accept();
+    let mut request = Box::pin(rig.client.request("svc", Bytes::new()));
+    assert!(poll(request.as_mut()).is_pending());
+    peer.send("INFO {\"server_id\":\"x\",\"headers\":true,\"max_payload\":1048576}\r\n");
+    rig.drive();
+    peer.expect("PING\r\n");
+    // More than a publisher would write by itself, and then too much.
+    while rig.client.delivery_statistics().dropped == 0 {
+        rig.bell.rung();
+        rig.drive();
+        rig.publish_up_to(1, 1_000);
+    }
+    assert!(rig.bell.rung() > 0);
+    rig.drive();
+    let Poll::Ready(Err(error)) = poll(request.as_mut()) else { panic!("it waits") };
+    assert_eq!(error.kind(), RequestErrorKind::Other, "{error}");
 }
 
 /// Else each of its writes would leave a little for the driver, and stop it from writing again.

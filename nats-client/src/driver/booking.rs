@@ -69,7 +69,7 @@ impl<R: Runtime> Driver<R> {
         }
         shared.statistics.store(&core.conn);
         shared.uncertain.store(core.conn.statistics().uncertain, Ordering::Relaxed);
-        self.up = matches!(core.conn.state(), State::Connected | State::Draining);
+        self.up = core.is_up();
         let deadline = core.deadline();
         // A timer that is set for an earlier time is left as it is.
         core.armed = deadline.map(|deadline| match &self.sleep {
