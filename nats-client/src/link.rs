@@ -1,6 +1,7 @@
 //! The stream to the server, and writing to it.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -39,6 +40,8 @@ pub(crate) struct Link {
     pub(crate) broken: Option<DisconnectReason>,
     /// Bytes read since then.
     heard: usize,
+    /// Nothing was there to be read since then, the last time.
+    silent: bool,
 }
 
 impl Link {
@@ -62,6 +65,7 @@ impl Link {
         self.unflushed = false;
         self.broken = None;
         self.heard = 0;
+        self.silent = false;
         self.stream.take()
     }
 
@@ -69,8 +73,16 @@ impl Link {
     /// waited for: one that can never be answered must not keep the link by talking on.
     pub(crate) fn hear(&mut self, count: usize) -> Option<DisconnectReason> {
         self.broken.as_ref()?;
+        self.silent = false;
         self.heard = self.heard.saturating_add(count);
         if self.heard > LAST_WORDS { self.broken.take() } else { None }
+    }
+
+    /// Notes that there is nothing to be read. Gives why a write has failed, if that is so for the second time in a row: a
+    /// stream may say so once only to let others run.
+    pub(crate) fn find_silent(&mut self) -> Option<DisconnectReason> {
+        self.broken.as_ref()?;
+        if mem::replace(&mut self.silent, true) { self.broken.take() } else { None }
     }
 
     /// Writes once, notes what is written, and flushes the stream when nothing is left. True if there may be more

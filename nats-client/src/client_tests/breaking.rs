@@ -6,13 +6,14 @@ use std::task::Poll;
 
 use nats_proto::connection::FlushError as Core;
 
+use super::next;
 use super::publishing::accounts;
 use super::rig::{Rig, expect_numbers, poll_for};
 use crate::Client;
 use crate::client::FlushError;
 use crate::connection::State;
 use crate::link::LAST_WORDS;
-use crate::testing::options;
+use crate::testing::{block_on, options};
 
 #[test]
 fn an_error_that_a_publisher_meets_is_told_by_the_driver_and_nothing_is_lost() {
@@ -43,6 +44,21 @@ fn a_stream_that_takes_nothing_is_given_up_however_much_comes_from_it() {
     let accounts = accounts(&rig.client);
     assert_eq!((accounts.connects, accounts.pending), (2, count as u64));
     expect_numbers(&mut next, 0..count);
+}
+
+#[test]
+fn what_a_broken_stream_still_has_is_read_when_it_has_let_others_run() {
+    let (rig, mut peer) = Rig::connected(options());
+    let mut subscriber = block_on(rig.client.subscribe("a")).expect("a subscription");
+    rig.drive();
+    peer.expect("SUB a 1\r\n");
+    peer.refuse();
+    peer.send("MSG a 1 2\r\nhi\r\n");
+    peer.hesitate();
+    rig.publish_up_to(1_000, 100);
+    let _next = rig.connect();
+    assert_eq!(rig.client.delivery_statistics().messages_in, 1);
+    assert_eq!(next(&mut subscriber).expect("the last words").payload, "hi");
 }
 
 #[test]

@@ -89,8 +89,8 @@ pub(crate) struct Driver<R: Runtime> {
     up: bool,
     /// Whether nothing is read until a subscriber has caught up.
     held: Hold,
-    /// This round has woken several tasks.
-    crowd: bool,
+    /// Others run before the next round: this one has woken several tasks, or a stream may say nothing for their sake.
+    rests: bool,
     /// For the order of a server's addresses.
     rng: Option<Rng>,
     released: bool,
@@ -154,7 +154,7 @@ impl<R: Runtime> Driver<R> {
             undrained: 0,
             up: false,
             held: Hold::Nothing,
-            crowd: false,
+            rests: false,
             rng: seed.map(Rng::from_seed),
             released: false,
         }
@@ -226,7 +226,7 @@ impl<R: Runtime> Driver<R> {
             self.react(event);
         }
         self.batch.events = events;
-        self.crowd = self.batch.wakers.len() > 1;
+        self.rests |= self.batch.wakers.len() > 1;
         wake_all(&mut self.batch.wakers);
         if let Some(unfinished) = closed {
             self.release(unfinished);
@@ -266,7 +266,7 @@ impl<R: Runtime> Future for Driver<R> {
             again |= this.hold() != this.held;
             // Those woken may all be about to send something. An executor that runs next what was woken last would
             // have this task write each on its own; behind all of them, it writes them together.
-            if mem::take(&mut this.crowd) || read >= TURN {
+            if mem::take(&mut this.rests) || read >= TURN {
                 break;
             }
             let deadline = deadline.into_iter().chain(this.router.pace.deadline()).min();

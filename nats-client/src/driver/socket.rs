@@ -119,9 +119,13 @@ impl<R: Runtime> Driver<R> {
             }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => return true,
             Poll::Ready(Err(error)) => tls::lost(&error),
-            Poll::Pending => match link.broken.take() {
+            Poll::Pending => match link.find_silent() {
                 Some(broken) => broken,
-                None => return false,
+                None => {
+                    // It may have more to say when others have run.
+                    self.rests |= link.broken.is_some();
+                    return false;
+                }
             },
         };
         self.news.lost = Some(match link.broken.take() {

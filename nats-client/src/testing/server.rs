@@ -70,6 +70,11 @@ impl Peer {
         self.input.close();
     }
 
+    /// Lets other tasks run when the client reads next, as TLS, WebSockets and runtimes do now and then.
+    pub(crate) fn hesitate(&self) {
+        self.output.0.0.lock().unwrap().hesitant = true;
+    }
+
     /// Bytes for the client that it has not read.
     pub(crate) fn unread(&self) -> usize {
         self.output.0.0.lock().unwrap().bytes.len()

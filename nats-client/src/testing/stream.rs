@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -16,6 +17,8 @@ pub(super) struct Lane {
     pub(super) room: usize,
     /// Bytes that it takes in one write.
     pub(super) at_once: usize,
+    /// Has the client come back once before it can read.
+    pub(super) hesitant: bool,
     /// Panics when the client reads from it or writes to it.
     pub(super) rotten: bool,
     pub(super) waker: Option<Waker>,
@@ -28,6 +31,7 @@ impl Default for Lane {
             closed: false,
             room: usize::MAX,
             at_once: usize::MAX,
+            hesitant: false,
             rotten: false,
             waker: None,
         }
@@ -89,6 +93,10 @@ impl AsyncRead for FakeStream {
         if lane.rotten {
             drop(lane);
             panic!("a stream that panics, as a test wants it");
+        }
+        if mem::take(&mut lane.hesitant) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         let count = lane.bytes.len().min(buf.len());
         if count == 0 && !lane.closed {
