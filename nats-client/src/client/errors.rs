@@ -38,7 +38,7 @@ kinds! {
         InvalidSubject => "invalid subject",
         /// The message was not accepted: the client is closed or draining, the buffer is full and the policy
         /// is not to wait, or the server does not know headers. The source is a
-        /// [`nats_proto::connection::PublishError`].
+        /// [`nats_proto::connection::PublishError`]. Or the client is used as a sink that was not ready.
         Send => "failed to send message",
     }
 }

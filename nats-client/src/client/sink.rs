@@ -7,7 +7,7 @@ use futures_sink::Sink;
 use nats_proto::{OutboundMessage, Outgoing};
 
 use super::publish::{Place, Reason};
-use super::{Client, PublishError};
+use super::{Client, PublishError, PublishErrorKind};
 use crate::faults::fault;
 use crate::handle::Handle;
 use crate::turns::ROW;
@@ -73,11 +73,15 @@ impl Sink<OutboundMessage> for Client {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: OutboundMessage) -> Result<(), PublishError> {
+        if self.sending.waiting.is_some() {
+            // The caller has skipped `poll_ready`, and the one that waits must not be overtaken.
+            let source = "the message before this one is waiting for room";
+            return Err(PublishError::with_source(PublishErrorKind::Send, source));
+        }
         self.sending.in_a_row = self.sending.in_a_row.saturating_add(1);
         match self.handle.publish(Outgoing::from(&message)) {
             Ok(()) => Ok(()),
-            // Only a caller that skipped `poll_ready` has one waiting already; it must not be overtaken.
-            Err(error) if self.handle.waits(&error) && self.sending.waiting.is_none() => {
+            Err(error) if self.handle.waits(&error) => {
                 let place = Place::new(self.handle.clone(), Reason::Full);
                 self.sending.waiting = Some(Box::new(Waiting { message, place }));
                 Ok(())

@@ -11,7 +11,35 @@ use nats_proto::OutboundMessage;
 
 use super::rig::{Bell, Rig};
 use crate::PendingPolicy;
+use crate::client::PublishErrorKind;
 use crate::testing::{FakeServer, block_on, options};
+
+/// A message with this number, of 52 bytes on the wire.
+fn message(number: usize) -> OutboundMessage {
+    let payload = Bytes::from(format!("{number:040}"));
+    OutboundMessage { subject: "a".into(), reply: None, payload, headers: None }
+}
+
+#[test]
+fn a_message_that_waits_is_not_overtaken_by_one_that_does_not_ask() {
+    let rig = Rig::new(options().pending_limit(64));
+    let mut sink = rig.client.clone();
+    for number in 0..2 {
+        Pin::new(&mut sink).start_send(message(number)).expect("taken");
+    }
+    let mut peer = rig.connect();
+    // There is room by now, but nobody has looked.
+    let error = Pin::new(&mut sink).start_send(message(2)).expect_err("one waits");
+    assert_eq!(error.kind(), PublishErrorKind::Send, "{error}");
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(Pin::new(&mut sink).poll_ready(&mut cx).is_ready());
+    Pin::new(&mut sink).start_send(message(3)).expect("room");
+    rig.drive();
+    for number in [0, 1, 3] {
+        let before = peer.expect(&format!("{number:040}\r\n"));
+        assert!(!before.contains("0000"), "{before:?} before {number}");
+    }
+}
 
 #[test]
 fn a_sink_keeps_the_message_that_does_not_fit() {
@@ -21,13 +49,7 @@ fn a_sink_keeps_the_message_that_does_not_fit() {
     let mut cx = Context::from_waker(Waker::noop());
     for number in 0..2 {
         assert!(Pin::new(&mut sink).poll_ready(&mut cx).is_ready());
-        let message = OutboundMessage {
-            subject: "a".into(),
-            reply: None,
-            payload: Bytes::from(format!("{number:040}")),
-            headers: None,
-        };
-        Pin::new(&mut sink).start_send(message).expect("taken");
+        Pin::new(&mut sink).start_send(message(number)).expect("taken");
     }
     assert!(Pin::new(&mut sink).poll_flush(&mut cx).is_pending());
     let mut peer = server.accept();
@@ -50,10 +72,7 @@ fn a_sink_that_never_has_to_wait_lets_others_run_now_and_then() {
         while Pin::new(&mut sink).poll_ready(&mut cx).is_ready() {
             sent += 1;
             assert!(sent < 10_000, "others may run");
-            let payload = Bytes::from_static(b"hi");
-            let message =
-                OutboundMessage { subject: "a".into(), reply: None, payload, headers: None };
-            Pin::new(&mut sink).start_send(message).expect("taken");
+            Pin::new(&mut sink).start_send(message(sent)).expect("taken");
         }
         assert_eq!(task.rung(), 1, "it goes on by itself");
         assert!(Pin::new(&mut sink).poll_flush(&mut cx).is_ready(), "nothing waits");
