@@ -91,6 +91,9 @@ impl Client {
     /// Publishes a message: returns when it is in the buffer. Waits while the buffer is full, and from time to time
     /// for as long as it takes to write what is in it. One that never has to wait lets other tasks run from time to time.
     ///
+    /// Publishes keep their order if each is awaited before the next one begins. Several that are polled side by side, as by
+    /// `join_all` or `buffer_unordered`, may overtake each other: one that waits is passed by one that need not.
+    ///
     /// Whether it has reached the server is known after a [`flush`](Self::flush), or from
     /// [`delivery_statistics`](Self::delivery_statistics). If the future is dropped before its end, the message
     /// is not published.
