@@ -24,7 +24,7 @@ use crate::options::Settings;
 use crate::statistics::Statistics;
 use crate::timers::Timers;
 use crate::trace;
-use crate::turns::Turns;
+use crate::turns::{Turns, needs_much};
 use crate::waiters::WakerSet;
 
 /// Queued bytes that a publisher writes by itself: enough for a write to cost little for each message, and few
@@ -140,10 +140,18 @@ impl Core {
 
     /// Whether a publisher must wait for its turn.
     pub(crate) fn turn_is_over(&mut self, collided: bool) -> bool {
-        // The connection may not know that nobody drives it any more.
-        let connected = self.ended.is_none() && self.conn.state() == State::Connected;
         let queued = self.conn.buffered() > 0;
-        connected && self.turns.is_over(queued, collided)
+        self.is_connected() && self.turns.is_over(queued, collided)
+    }
+
+    /// Whether what is queued now overtakes somebody who waits for room.
+    pub(crate) fn overtakes(&self) -> bool {
+        self.turns.overtakes(self.conn.buffered() > 0) && self.is_connected()
+    }
+
+    /// The connection may not know that nobody drives it any more.
+    fn is_connected(&self) -> bool {
+        self.ended.is_none() && self.conn.state() == State::Connected
     }
 
     /// Queues a message, unless nobody is there to write it.
@@ -244,6 +252,15 @@ impl Shared {
         InTurn::Done(self.publish_locked(core, message))
     }
 
+    /// Queues a message; `None`, and nothing done, if it would overtake somebody who waits for room.
+    pub(crate) fn publish_behind_others(
+        &self,
+        message: Outgoing<'_>,
+    ) -> Option<Result<(), PublishError>> {
+        let core = self.lock();
+        (!core.overtakes()).then(|| self.publish_locked(core, message))
+    }
+
     fn publish_locked<'a>(
         &'a self,
         mut core: Locked<'a>,
@@ -320,7 +337,8 @@ impl Shared {
         true
     }
 
-    /// Queues a request that `waker`'s task waits for, or registers it among those who wait for room.
+    /// Queues a request that `waker`'s task waits for, or registers it among those who wait for room: also if there is
+    /// some, and it would overtake one of them.
     pub(crate) fn request(
         &self,
         message: Outgoing<'_>,
@@ -332,17 +350,34 @@ impl Shared {
         if core.ended.is_some() {
             return Poll::Ready(Err(PublishError::Closed));
         }
-        let id = match core.conn.request(message, deadline) {
-            Ok(id) => id,
-            Err(error) if self.waits(&error) => {
-                let old = core.turns.room.register(room, waker);
-                drop(core);
-                drop(old);
-                return Poll::Pending;
-            }
-            Err(error) => return Poll::Ready(Err(error)),
+        let mut much = false;
+        // Who has waited is no longer behind others.
+        let queued = match room.is_none() && core.overtakes() {
+            true => None,
+            false => match core.conn.request(message, deadline) {
+                Ok(id) => Some(id),
+                Err(error) if self.waits(&error) => {
+                    much = needs_much(&error);
+                    None
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            },
         };
+        let Some(id) = queued else {
+            let old = core.turns.wait_for_room(room, waker, much);
+            drop(core);
+            drop(old);
+            return Poll::Pending;
+        };
+        let old = core.turns.leave_room(room);
         let key = core.requests.insert(id, waker.clone());
+        self.send_request(core, deadline);
+        drop(old);
+        Poll::Ready(Ok((id, key)))
+    }
+
+    /// Sees to it that a request which was queued goes out.
+    fn send_request<'a>(&'a self, mut core: Locked<'a>, deadline: Instant) {
         // A lone request is written from here: the driver need not run before the reply comes, unless it would
         // sleep for too long, or reads nothing and has not looked whether it might again. With others under way it writes
         // several at once.
@@ -351,7 +386,7 @@ impl Shared {
         if lone && timed {
             drop(core);
             if self.write_now() {
-                return Poll::Ready(Ok((id, key)));
+                return;
             }
             core = self.lock();
         }
@@ -360,7 +395,6 @@ impl Shared {
         if let Some(driver) = driver {
             driver.wake();
         }
-        Poll::Ready(Ok((id, key)))
     }
 
     /// Runs `change` under the lock and wakes the driver: for everything that is not done for each message.

@@ -7,6 +7,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use nats_proto::Instant;
+use nats_proto::connection::PublishError;
 
 use crate::faults::fault;
 use crate::waiters::WakerSet;
@@ -52,7 +53,8 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// Nobody waits unless the driver is sure to come by: it is connected, and has something to write or is to be told
 /// that there is. Whoever is woken publishes, of which the driver is told, or [tells it][Place] that it does not, or
 /// is passed over [after a while](PATIENCE); so it comes by again for the next. It is the same with those who wait
-/// for room, of whom a [crowd](CROWD) is woken at a time, those first who have waited for longest. Nobody waits while
+/// for room, of whom a [crowd](CROWD) is woken at a time, those first who have waited for longest. One of them that finds
+/// none, because others were faster and it needs much, is woken [alone](Overtaken) the next time. Nobody waits while
 /// the stream takes nothing, either: who knows when it will, and the buffer is there for that.
 ///
 /// [Place]: crate::client::publish::Place
@@ -71,7 +73,20 @@ pub(crate) struct Turns {
     given: Option<Instant>,
     /// Some were told of room at this time, while others wait for it.
     offered: Option<Instant>,
+    overtaken: Overtaken,
     driver: Driver,
+}
+
+/// One that was told of room and found none for a large message. Small ones would take it again and again: executors
+/// differ in whom they run first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Overtaken {
+    #[default]
+    Nobody,
+    /// Who holds this key in [`Turns::room`]. It is told of room before all others.
+    Waits(u64),
+    /// It was told at this time, and not heard of since. Nobody else goes on meanwhile.
+    Told { key: u64, since: Instant },
 }
 
 /// What the driver is at, when nobody has told it of anything new.
@@ -93,19 +108,68 @@ impl Turns {
         if collided {
             self.collisions = self.collisions.saturating_add(1);
         }
-        // Small messages would take the room from a large one again and again.
-        let overtakes = queued && !self.room.is_empty();
-        let comes_by = match self.driver {
-            Driver::Idle => queued,
-            Driver::Writes => true,
-            Driver::Stuck => false,
-        };
-        let over = comes_by
-            && (self.is_spent() || overtakes || (collided && self.collisions > COLLISIONS));
+        let collides = collided && self.collisions > COLLISIONS;
+        let over =
+            self.overtakes(queued) || (self.comes_by(queued) && (self.is_spent() || collides));
         if over {
             self.in_a_row = 0;
         }
         over
+    }
+
+    /// Whether a message would be queued before that of somebody who waits for room: small ones would take it from a
+    /// large one again and again. `queued` as above.
+    pub(crate) fn overtakes(&self, queued: bool) -> bool {
+        let others = (queued && !self.room.is_empty()) || self.awaits_overtaken();
+        others && self.comes_by(queued)
+    }
+
+    /// Whether the driver is sure to come by.
+    fn comes_by(&self, queued: bool) -> bool {
+        match self.driver {
+            // It has a deadline for the one that it has told of room.
+            Driver::Idle => queued || self.awaits_overtaken(),
+            Driver::Writes => true,
+            Driver::Stuck => false,
+        }
+    }
+
+    fn awaits_overtaken(&self) -> bool {
+        matches!(self.overtaken, Overtaken::Told { .. })
+    }
+
+    /// Registers `waker` among those who wait for room, and gives back the one it replaces. `much` says whether it needs
+    /// most of what there may be.
+    #[must_use = "to be dropped after the lock"]
+    pub(crate) fn wait_for_room(
+        &mut self,
+        key: &mut Option<u64>,
+        waker: &Waker,
+        much: bool,
+    ) -> Option<Waker> {
+        let told = key.filter(|key| !self.room.contains(*key));
+        if let Some(key) = told {
+            self.heard_of(key);
+            if much && self.overtaken == Overtaken::Nobody {
+                self.overtaken = Overtaken::Waits(key);
+            }
+        }
+        self.room.register(key, waker)
+    }
+
+    /// Who holds `key` waits for room no longer. Gives the waker, unless it was told of room.
+    #[must_use = "to be dropped after the lock"]
+    pub(crate) fn leave_room(&mut self, key: &mut Option<u64>) -> Option<Waker> {
+        if let Some(key) = *key {
+            self.heard_of(key);
+        }
+        self.room.remove(key)
+    }
+
+    fn heard_of(&mut self, who: u64) {
+        if matches!(self.overtaken, Overtaken::Told { key, .. } if key == who) {
+            self.overtaken = Overtaken::Nobody;
+        }
     }
 
     /// Counts a publish that does not go the short way. True if its task is to let others run before: nobody may ever
@@ -157,6 +221,9 @@ impl Turns {
         }
         // While something is left to write, the driver comes by when that is written.
         self.offered = None;
+        if matches!(self.overtaken, Overtaken::Told { since, .. } if now >= since + PATIENCE) {
+            self.overtaken = Overtaken::Nobody;
+        }
         let next = bytes == 0 || self.is_spent();
         if next && !self.nobody_waits() {
             self.spent = 0;
@@ -172,6 +239,17 @@ impl Turns {
 
     /// Tells some of those who wait that there is room.
     fn offer_room(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
+        if let Overtaken::Waits(key) = self.overtaken {
+            let waker = self.room.remove(&mut Some(key));
+            self.overtaken = match waker {
+                Some(_) => Overtaken::Told { key, since: now },
+                None => Overtaken::Nobody,
+            };
+            wakers.extend(waker);
+        }
+        if self.awaits_overtaken() {
+            return;
+        }
         self.room.take_up_to(CROWD, wakers);
         self.offered = (!self.room.is_empty()).then_some(now);
     }
@@ -191,12 +269,17 @@ impl Turns {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let given = self.given.filter(|_| !self.turn.is_empty() && !fault!(TurnIsNeverOverdue));
         let offered = self.offered.filter(|_| !self.room.is_empty());
-        given.into_iter().chain(offered).min().map(|since| since + PATIENCE)
+        let told = match self.overtaken {
+            Overtaken::Told { since, .. } => Some(since),
+            Overtaken::Nobody | Overtaken::Waits(_) => None,
+        };
+        given.into_iter().chain(offered).chain(told).min().map(|since| since + PATIENCE)
     }
 
     /// A new turn begins, of the one that has waited for longest; no other before that was heard of, or is overdue.
     fn give_to_next(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
-        if self.given.is_some_and(|given| now < given + PATIENCE) {
+        let given = self.given.is_some_and(|given| now < given + PATIENCE);
+        if given || self.awaits_overtaken() {
             return;
         }
         let next = self.turn.take_first();
@@ -216,6 +299,7 @@ impl Turns {
         self.collisions = 0;
         self.given = None;
         self.offered = None;
+        self.overtaken = Overtaken::Nobody;
         self.room.take_all(wakers);
         self.turn.take_all(wakers);
     }
@@ -225,4 +309,9 @@ impl Turns {
     pub(crate) fn waiting(&self) -> usize {
         self.room.len() + self.turn.len()
     }
+}
+
+/// Whether a message for which there is no room needs most of what there may be, and others leave it none.
+pub(crate) fn needs_much(error: &PublishError) -> bool {
+    matches!(error, PublishError::BufferFull { size, limit, .. } if *size > limit / 2)
 }

@@ -69,6 +69,11 @@ impl WakerSet {
         self.tasks.is_empty()
     }
 
+    /// Whether the task that holds `key` waits, and was not woken.
+    pub(crate) fn contains(&self, key: u64) -> bool {
+        self.tasks.contains_key(&key)
+    }
+
     /// Tasks that wait.
     pub(crate) fn len(&self) -> usize {
         self.tasks.len()

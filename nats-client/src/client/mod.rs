@@ -170,7 +170,9 @@ impl Client {
         Publish::new(&self.handle, subject, Full { reply, headers }, payload)
     }
 
-    /// Publishes a message if that is possible without waiting, and gives the payload back otherwise.
+    /// Publishes a message if that is possible without waiting, and gives the payload back otherwise. As it
+    /// cannot wait for its turn, it may be faster than those who do: called again and again, it can keep a large message of
+    /// another task from finding room.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ use nats_proto::{HeaderMap, Outgoing, Subject, ToSubject};
 use super::PublishError;
 use crate::handle::Handle;
 use crate::shared::{Core, InTurn, Shared};
-use crate::waiters::WakerSet;
+use crate::turns::needs_much;
 
 /// The future of [`Client::publish`](super::Client::publish) and its variants. Nothing happens before it is
 /// polled. If the future is dropped before its end, the message is not published. Polled again when it is done, it stays
@@ -173,22 +173,23 @@ impl<H: Deref<Target = Shared>> Place<H> {
         let waits = !std::mem::replace(&mut self.waited, true)
             && self.reason == Reason::Turn
             && core.turn_is_over(true);
-        let (mut result, mut old) = (None, None);
+        let (mut result, mut old, mut much) = (None, None, false);
         if !waits {
-            // Who waits for room again keeps its place.
-            let place = self.key.filter(|_| self.reason == Reason::Full);
-            old = self.reason.leave(&mut core, &mut self.key);
             result = match core.publish(message) {
                 Err(error) if self.shared.waits(&error) => {
-                    self.key = place;
+                    much = needs_much(&error);
                     None
                 }
                 result => Some(result),
             };
+            // Who waits for room again keeps its place.
+            if result.is_some() || self.reason == Reason::Turn {
+                old = self.reason.leave(&mut core, &mut self.key);
+            }
             self.reason = Reason::Full;
         }
         let Some(result) = result else {
-            let renewed = self.reason.set(&mut core).register(&mut self.key, waker);
+            let renewed = self.reason.wait(&mut core, &mut self.key, waker, much);
             drop(core);
             drop((old, renewed));
             return Poll::Pending;
@@ -208,21 +209,33 @@ impl<H: Deref<Target = Shared>> Place<H> {
 }
 
 impl Reason {
-    fn set(self, core: &mut Core) -> &mut WakerSet {
+    /// Takes or keeps a place. The waker is to be dropped after the lock.
+    fn wait(
+        self,
+        core: &mut Core,
+        key: &mut Option<u64>,
+        waker: &Waker,
+        much: bool,
+    ) -> Option<Waker> {
         match self {
-            Self::Full => &mut core.turns.room,
-            Self::Turn => &mut core.turns.turn,
+            Self::Full => core.turns.wait_for_room(key, waker, much),
+            Self::Turn => core.turns.turn.register(key, waker),
         }
     }
 
     /// Gives up the place that holds `key`. The waker is to be dropped after the lock; there is none if it was woken.
     fn leave(self, core: &mut Core, key: &mut Option<u64>) -> Option<Waker> {
         let waited = key.is_some();
-        let waker = self.set(core).remove(key);
-        if self == Self::Turn && waited && waker.is_none() {
-            core.turns.taken();
+        match self {
+            Self::Full => core.turns.leave_room(key),
+            Self::Turn => {
+                let waker = core.turns.turn.remove(key);
+                if waited && waker.is_none() {
+                    core.turns.taken();
+                }
+                waker
+            }
         }
-        waker
     }
 }
 

@@ -346,8 +346,10 @@ impl Drop for Reply<'_> {
             return;
         }
         let mut core = self.shared.lock();
-        let room = core.turns.room.remove(&mut self.room);
-        let mut driver = None;
+        let waited = self.room.is_some();
+        let room = core.turns.leave_room(&mut self.room);
+        // Woken, and gone: others may go on now.
+        let mut driver = if waited && room.is_none() { core.driver.take() } else { None };
         let entry = self.waiting.take().map(|(id, key)| {
             let entry = core.requests.remove(id, key);
             if matches!(entry, crate::waiters::Entry::Waiting(_)) {
@@ -355,7 +357,7 @@ impl Drop for Reply<'_> {
                     core.conn.cancel_request(id);
                 }
                 // A drain may have waited for this one alone.
-                driver = core.wake_for_output();
+                driver = driver.take().or_else(|| core.wake_for_output());
             }
             entry
         });

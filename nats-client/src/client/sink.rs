@@ -12,7 +12,7 @@ use crate::faults::fault;
 use crate::handle::Handle;
 use crate::turns::ROW;
 
-/// A message that waits for room.
+/// A message that waits for room, or behind others that do.
 #[derive(Debug)]
 struct Waiting {
     message: OutboundMessage,
@@ -29,7 +29,7 @@ pub(super) struct Sending {
 }
 
 impl Client {
-    /// Gets rid of the message that waits for room.
+    /// Gets rid of the message that waits.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PublishError>> {
         let Some(waiting) = &mut self.sending.waiting else {
             return Poll::Ready(Ok(()));
@@ -51,11 +51,11 @@ impl Client {
 /// Every clone of a client is a sink of its own. Flushing a sink means that the connection has accepted its
 /// messages, as [`Client::publish`] does; only [`Client::flush`] waits for the server.
 ///
-/// With `SinkExt::send` and its like, if the future is dropped before its end, what the sink has taken may wait for
-/// room still: it is published by whatever is done with this sink next, and given up with this clone. What it has not
+/// With `SinkExt::send` and its like, if the future is dropped before its end, what the sink has taken may wait
+/// still: it is published by whatever is done with this sink next, and given up with this clone. What it has not
 /// taken is not published.
 ///
-/// A sink that never has to wait for room lets other tasks run now and then: what is forwarded to it may come from a
+/// A sink that never has to wait lets other tasks run now and then: what is forwarded to it may come from a
 /// stream that never ends and always has more.
 impl Sink<OutboundMessage> for Client {
     type Error = PublishError;
@@ -79,15 +79,15 @@ impl Sink<OutboundMessage> for Client {
             return Err(PublishError::with_source(PublishErrorKind::Send, source));
         }
         self.sending.in_a_row = self.sending.in_a_row.saturating_add(1);
-        match self.handle.publish(Outgoing::from(&message)) {
-            Ok(()) => Ok(()),
-            Err(error) if self.handle.waits(&error) => {
-                let place = Place::new(self.handle.clone(), Reason::Full);
-                self.sending.waiting = Some(Box::new(Waiting { message, place }));
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
+        let reason = match self.handle.publish_behind_others(Outgoing::from(&message)) {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(error)) if self.handle.waits(&error) => Reason::Full,
+            Some(Err(error)) => return Err(error.into()),
+            None => Reason::Turn,
+        };
+        let place = Place::new(self.handle.clone(), reason);
+        self.sending.waiting = Some(Box::new(Waiting { message, place }));
+        Ok(())
     }
 
     fn poll_flush(

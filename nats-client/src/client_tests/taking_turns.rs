@@ -11,8 +11,8 @@ use nats_proto::OutboundMessage;
 
 use super::publishing::{MORE_THAN_A_TURN, accounts};
 use super::rig::{Bell, Rig, expect_numbers, poll, poll_for};
-use crate::PendingPolicy;
 use crate::testing::{block_on, options};
+use crate::{Client, PendingPolicy};
 
 #[test]
 fn a_publisher_that_never_has_to_wait_lets_others_run_now_and_then() {
@@ -186,6 +186,95 @@ fn a_large_message_is_not_overtaken_again_and_again() {
     rig.drive();
     peer.expect("PUB large 2000\r\n");
     peer.expect("PUB small 0\r\n");
+}
+
+/// Sees that a message which leaves no room for another one is published, though `others` run before it each time.
+fn expect_large_among(mut others: impl FnMut(&Rig)) {
+    // It takes its time to look again, and is not passed over for that.
+    let (rig, mut peer) = Rig::connected_outside_of_time(options());
+    let client = rig.client.clone();
+    let mut large = client.publish("large", Bytes::from(vec![b'x'; 1024 * 1024]));
+    let bell = Arc::new(Bell::default());
+    assert_eq!(rig.publish_up_to(1, 100), 1);
+    assert!(poll_for(&bell, &mut large).is_pending());
+    others(&rig);
+    for _ in 0..3 {
+        rig.drive();
+        others(&rig);
+        if bell.rung() > 0 && poll_for(&bell, &mut large).is_ready() {
+            rig.drive();
+            others(&rig);
+            rig.drive();
+            peer.expect("PUB large ");
+            peer.expect("PUB ");
+            return;
+        }
+    }
+    panic!("it is overtaken again and again");
+}
+
+#[test]
+fn a_large_message_is_not_overtaken_by_publishers_that_run_before_it() {
+    let flood = |client: Client| async move {
+        loop {
+            client.publish("a", "hi".into()).await.expect("a live client");
+        }
+    };
+    let (bell, mut task) = (Arc::new(Bell::default()), None);
+    expect_large_among(|rig| {
+        let runs = task.is_none() || bell.rung() > 0;
+        let task = task.get_or_insert_with(|| Box::pin(flood(rig.client.clone())));
+        let _: Option<Poll<()>> = runs.then(|| poll_for(&bell, task));
+    });
+}
+
+#[test]
+fn a_large_message_is_not_overtaken_by_a_sink_that_runs_before_it() {
+    let mut sink = None;
+    let mut cx = Context::from_waker(Waker::noop());
+    expect_large_among(|rig| {
+        let sink = sink.get_or_insert_with(|| rig.client.clone());
+        while Sink::poll_ready(Pin::new(&mut *sink), &mut cx).is_ready() {
+            let payload = Bytes::from_static(b"hi");
+            let message =
+                OutboundMessage { subject: "b".into(), reply: None, payload, headers: None };
+            Sink::start_send(Pin::new(&mut *sink), message).expect("it is taken");
+        }
+    });
+}
+
+#[test]
+fn a_large_message_is_not_overtaken_by_requests_that_run_before_it() {
+    let request = |client: Client| async move { client.request("svc", Bytes::new()).await };
+    let mut requests = Vec::new();
+    expect_large_among(|rig| {
+        // Two, for one alone would be written at once.
+        requests.extend([(); 2].map(|()| Box::pin(request(rig.client.clone()))));
+        for request in &mut requests {
+            assert!(poll_for(&Arc::default(), request).is_pending());
+        }
+    });
+}
+
+#[test]
+fn a_request_that_was_told_of_room_and_is_gone_keeps_it_from_nobody() {
+    let (rig, _peer) = Rig::connected_outside_of_time(options().send_buffer_limit(1_000));
+    assert_eq!(rig.publish_up_to(1, 100), 1);
+    let large = Bytes::from(vec![b'x'; 2_000]);
+    let mut request = Box::pin(rig.client.request("svc", large));
+    assert!(poll_for(&rig.bell, &mut request).is_pending());
+    rig.drive();
+    assert!(rig.client.try_publish("a", Bytes::new()).is_ok(), "others are faster");
+    assert!(poll_for(&rig.bell, &mut request).is_pending());
+    rig.drive();
+    let bell = Arc::new(Bell::default());
+    let mut publish = rig.client.publish("a", Bytes::new());
+    assert!(poll_for(&bell, &mut publish).is_pending(), "it is not overtaken again");
+    drop(request);
+    assert!(rig.bell.rung() > 0, "nobody else tells the driver");
+    rig.drive();
+    assert_eq!(bell.rung(), 1);
+    assert!(poll(&mut publish).is_ready());
 }
 
 #[test]

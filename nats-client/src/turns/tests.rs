@@ -207,3 +207,58 @@ fn those_who_wait_for_room_are_told_of_it_and_not_overtaken() {
     assert!(!turns.is_over(true, false));
     assert_eq!(turns.waiting(), 1);
 }
+
+/// Lets someone whose message needs much wait for room again: the holder of `key`, who was told of it.
+fn find_none(turns: &mut Turns, key: &mut Option<u64>) {
+    assert!(turns.wait_for_room(key, Waker::noop(), true).is_none());
+}
+
+#[test]
+fn one_that_was_told_of_room_and_found_none_is_told_alone_and_awaited() {
+    let mut turns = Turns::default();
+    let mut keys = [None; 3];
+    for key in &mut keys {
+        find_none(&mut turns, key);
+    }
+    assert_eq!(come_by(&mut turns, 10, true), 3, "none of them has been told before");
+    wait(&mut turns);
+    find_none(&mut turns, &mut keys[1]);
+    find_none(&mut turns, &mut keys[0]);
+    assert_eq!(come_by(&mut turns, 10, true), 1);
+    assert_eq!(come_by(&mut turns, 0, false), 0, "it has not been heard of");
+    assert!(turns.is_over(false, false), "others are not to be faster again");
+    assert!(turns.leave_room(&mut keys[2]).is_none(), "told before");
+    assert!(turns.is_over(false, false), "that was another one");
+    assert!(turns.leave_room(&mut keys[1]).is_none(), "told alone");
+    assert!(!turns.is_over(false, false));
+    assert_eq!(come_by(&mut turns, 0, false), 2, "one for room, and one for a turn");
+}
+
+#[test]
+fn one_that_is_told_alone_and_not_heard_of_is_passed_over() {
+    let (mut turns, mut key) = (Turns::default(), None);
+    find_none(&mut turns, &mut key);
+    assert_eq!(come_by(&mut turns, 0, false), 1);
+    assert_eq!(turns.deadline(), None);
+    find_none(&mut turns, &mut key);
+    assert_eq!(come_by(&mut turns, 0, false), 1);
+    let deadline = Instant::ZERO + PATIENCE;
+    assert_eq!(turns.deadline(), Some(deadline), "whoever comes meanwhile waits for that");
+    wait(&mut turns);
+    assert!(turns.wait_for_room(&mut None, Waker::noop(), false).is_none());
+    assert_eq!(come_by(&mut turns, 0, false), 0);
+    assert_eq!(come_by_at(&mut turns, deadline, 0, false), 2);
+    assert!(!turns.is_over(false, false));
+}
+
+#[test]
+fn one_that_was_to_be_told_alone_and_is_gone_keeps_room_from_nobody() {
+    let (mut turns, mut key) = (Turns::default(), None);
+    find_none(&mut turns, &mut key);
+    assert_eq!(come_by(&mut turns, 0, false), 1);
+    find_none(&mut turns, &mut key);
+    assert!(turns.leave_room(&mut key).is_some());
+    assert!(turns.wait_for_room(&mut None, Waker::noop(), false).is_none());
+    assert_eq!(come_by(&mut turns, 0, false), 1);
+    assert!(!turns.is_over(false, false));
+}
