@@ -5,6 +5,7 @@ mod flush;
 mod publish;
 mod request;
 mod request_many;
+mod room;
 mod servers;
 mod sink;
 mod subscribe;

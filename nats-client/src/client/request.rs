@@ -161,16 +161,18 @@ impl Client {
             let why = format!("inbox {inbox:?} has a wildcard");
             return Err(RequestError::with_source(RequestErrorKind::InvalidSubject, why));
         }
-        let mut replies = self.subscribe(&inbox).await?;
-        // Nothing is lost if the client closes right now: the stream ends.
-        let _ = replies.unsubscribe_after(1).await;
         let mut timer =
             timeout.map(|timeout| Timer::new(&*self.handle, self.handle.now() + timeout));
         let accepted = async {
+            let mut replies = self.subscribe(&inbox).await?;
+            // Nothing is lost if the client closes right now: the stream ends.
+            let _ = replies.unsubscribe_after(1).await;
             let message = OutboundMessage { reply: Some(inbox), ..message };
-            Ok(self.publish_message(message).await?)
+            self.publish_message(message).await?;
+            Ok(replies)
         };
-        within(timer.as_mut(), accepted, || timed_out(NO_ROOM, timeout)).await?;
+        let accepted = within(timer.as_mut(), accepted, || timed_out(NO_ROOM, timeout));
+        let mut replies = accepted.await?;
         let reply = async {
             let reply = next(&mut replies).await;
             let capacity = self.handle.settings.subscription.bytes;

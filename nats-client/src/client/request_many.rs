@@ -130,16 +130,19 @@ impl<'a> RequestMany<'a> {
     ) -> Result<Responses, RequestError> {
         let client = self.client;
         let inbox = Subject::from(client.new_inbox());
-        let replies = client.subscribe(&inbox).await?;
-        let reply = Some(inbox);
         let subject = subject.to_subject();
-        let message = OutboundMessage { subject, reply, payload, headers: self.headers };
         let handle = client.handle.clone();
         let now = handle.now();
         let wait = self.max_wait.or(client.timeout());
         let mut timer = wait.map(|wait| Timer::new(handle.clone(), now + wait));
-        let accepted = async { Ok(client.publish_message(message).await?) };
-        within(timer.as_mut(), accepted, || timed_out(NO_ROOM, wait)).await?;
+        let accepted = async {
+            let replies = client.subscribe(&inbox).await?;
+            let reply = Some(inbox);
+            let message = OutboundMessage { subject, reply, payload, headers: self.headers };
+            client.publish_message(message).await?;
+            Ok(replies)
+        };
+        let replies = within(timer.as_mut(), accepted, || timed_out(NO_ROOM, wait)).await?;
         let total = match timer {
             Some(timer) if self.max_wait.is_some() => Total::Running(timer),
             _ => Total::Endless,

@@ -1,7 +1,8 @@
 //! Subscribing.
 
 use std::fmt;
-use std::future::{IntoFuture, Ready, poll_fn, ready};
+use std::future::{Future, IntoFuture, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -9,29 +10,31 @@ use std::time::Duration;
 use nats_proto::connection::{self, EndReason, SubscriptionId};
 use nats_proto::{ServerError, Subject, ToSubject};
 
+use super::room::Room;
 use super::{Client, SubscribeError};
 use crate::handle::Handle;
 use crate::mailbox::{Bounds, Mailbox, WhenFull};
 use crate::shared::{Change, Core};
 use crate::subscriber::Subscriber;
+use crate::timers::Timer;
 
 /// Subscribing.
 impl Client {
     /// Subscribes to a subject, which may have wildcards. The subscription survives reconnects.
     ///
-    /// Returns at once, before the server knows of it; what this client publishes afterwards comes after it. To be
-    /// sure of messages of other clients, [`flush`](Self::flush) first. If the future is dropped before its only
-    /// poll, there is no subscription.
+    /// Returns before the server knows of it; what this client publishes afterwards comes after it. To be sure of messages
+    /// of other clients, [`flush`](Self::flush) first. It waits while the buffer is full, as [`publish`](Self::publish)
+    /// does, and lets other tasks run from time to time. If the future is dropped before its end, there is no subscription.
     ///
     /// # Errors
     ///
     /// The subject is not one, or the client is closed or draining.
     pub async fn subscribe<S: ToSubject>(&self, subject: S) -> Result<Subscriber, SubscribeError> {
-        self.subscription(subject).subscribe()
+        self.subscription(subject).subscribe().await
     }
 
     /// Like [`subscribe`](Self::subscribe), as a member of a queue group: each message goes to one of them. If the
-    /// future is dropped before its only poll, there is no subscription.
+    /// future is dropped before its end, there is no subscription.
     ///
     /// # Errors
     ///
@@ -41,11 +44,11 @@ impl Client {
         subject: S,
         queue_group: String,
     ) -> Result<Subscriber, SubscribeError> {
-        self.subscription(subject).queue_group(queue_group).subscribe()
+        self.subscription(subject).queue_group(queue_group).subscribe().await
     }
 
-    /// A subscription with limits or a policy of its own, to be awaited. If the future is dropped before its only
-    /// poll, there is no subscription.
+    /// A subscription with limits or a policy of its own, to be awaited. If the future is dropped before its end,
+    /// there is no subscription.
     ///
     /// ```no_run
     /// # async fn example(client: nats_client::Client) -> Result<(), nats_client::SubscribeError> {
@@ -77,7 +80,7 @@ impl Client {
 
 /// A subscription that is not made yet: see [`Client::subscription`].
 ///
-/// Awaiting it is like [`Client::subscribe`]: if the future is dropped before its only poll, there is no subscription.
+/// Awaiting it is like [`Client::subscribe`]: if the future is dropped before its end, there is no subscription.
 #[derive(Debug)]
 #[must_use = "nothing is subscribed to before this is awaited"]
 pub struct NewSubscription<'a> {
@@ -88,7 +91,7 @@ pub struct NewSubscription<'a> {
     max_messages: Option<u64>,
 }
 
-impl NewSubscription<'_> {
+impl<'a> NewSubscription<'a> {
     /// Makes it a member of a queue group: each message goes to one of them. Default: none.
     pub fn queue_group(mut self, name: impl Into<String>) -> Self {
         self.queue_group = Some(name.into());
@@ -137,6 +140,14 @@ impl NewSubscription<'_> {
         let limit = handle.settings.flush_timeout;
         let deadline = handle.now() + limit;
         let mut key = None;
+        let (mut room, mut timer) = (pin!(Room::new(handle)), Timer::new(&**handle, deadline));
+        let in_time = poll_fn(|cx| match room.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => timer.poll(cx).map(|()| false),
+        });
+        if !in_time.await {
+            return Err(ConfirmError::TimedOut { limit });
+        }
         let subscriber = self.make(|core, subject, queue| {
             let id = core.conn.subscribe_confirmed(subject, queue, Some(deadline))?;
             key = Some(core.confirms.insert(id, Waker::noop().clone()));
@@ -152,7 +163,8 @@ impl NewSubscription<'_> {
         }
     }
 
-    fn subscribe(self) -> Result<Subscriber, SubscribeError> {
+    async fn subscribe(self) -> Result<Subscriber, SubscribeError> {
+        Room::new(self.handle).await;
         self.make(|core, subject, queue| core.conn.subscribe(subject, queue))
     }
 
@@ -182,12 +194,12 @@ impl NewSubscription<'_> {
     }
 }
 
-impl IntoFuture for NewSubscription<'_> {
+impl<'a> IntoFuture for NewSubscription<'a> {
     type Output = Result<Subscriber, SubscribeError>;
-    type IntoFuture = Ready<Self::Output>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        ready(self.subscribe())
+        Box::pin(self.subscribe())
     }
 }
 

@@ -206,7 +206,9 @@ fn expect_large_among(mut others: impl FnMut(&Rig)) {
             others(&rig);
             rig.drive();
             peer.expect("PUB large ");
-            peer.expect("PUB ");
+            peer.expect("x\r\n");
+            // Others go on.
+            peer.expect("\r\n");
             return;
         }
     }
@@ -253,6 +255,16 @@ fn a_large_message_is_not_overtaken_by_requests_that_run_before_it() {
         for request in &mut requests {
             assert!(poll_for(&Arc::default(), request).is_pending());
         }
+    });
+}
+
+#[test]
+fn a_large_message_is_not_overtaken_by_those_who_subscribe_before_it() {
+    let subscribe = |client: Client| async move { client.subscribe("a").await };
+    let mut waiting = Vec::new();
+    expect_large_among(|rig| {
+        waiting.push(Box::pin(subscribe(rig.client.clone())));
+        waiting.retain_mut(|subscribe| poll_for(&Arc::default(), subscribe).is_pending());
     });
 }
 

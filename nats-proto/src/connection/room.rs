@@ -48,6 +48,12 @@ impl Connection {
         !can_write && self.accepts_publishes().is_ok()
     }
 
+    /// Whether as much is queued on a link as may be. [`publish`](Self::publish) and [`request`](Self::request) refuse
+    /// more; for subscriptions and fences there is always room, but who can wait should do so before.
+    pub fn is_full(&self) -> bool {
+        self.is_up() && !self.outgoing.is_empty() && self.room() == 0
+    }
+
     /// What may be queued.
     ///
     /// What was kept for a link is handed out all at once, and comes back if that link breaks. As long as it

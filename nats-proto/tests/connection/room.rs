@@ -47,6 +47,24 @@ fn a_full_buffer_refuses_until_it_is_handed_out() {
 }
 
 #[test]
+fn a_buffer_is_full_when_it_is_to_be_written_before_anything_else_is_queued() {
+    let mut small = config();
+    small.send_limit = 30;
+    let mut wire = Wire::new(small);
+    wire.connection.subscribe("a.subject.of.some.length", None).expect("a subject");
+    assert!(!wire.connection.is_full(), "without a link nothing of it is queued");
+    wire.connect();
+    wire.written();
+    assert!(!wire.connection.is_full());
+    wire.connection.subscribe("a", None).expect("a subject");
+    assert!(!wire.connection.is_full(), "there is room left");
+    wire.connection.subscribe("a.subject.of.some.length", None).expect("never refused");
+    assert!(wire.connection.is_full());
+    wire.written();
+    assert!(!wire.connection.is_full());
+}
+
+#[test]
 fn a_large_payload_is_handed_out_where_it_lies() {
     let mut wire = Wire::connected(config());
     for size in [OutBuf::SEGMENT_THRESHOLD, 5_000, 64 * 1024, 1024 * 1024] {

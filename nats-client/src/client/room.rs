@@ -1,0 +1,66 @@
+//! Waiting for room for what is never refused.
+
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::shared::Shared;
+use crate::turns::ROW;
+
+/// Waits for as long as publishes do, for those who are to queue something that there is always room for: a subscription.
+/// Those who subscribe and unsubscribe again and again would queue more than may be.
+///
+/// Lets the driver run if it has not looked at the last [`ROW`] subscriptions, which take memory until then. If the future
+/// is dropped, nobody waits any more.
+pub(super) struct Room<'a> {
+    shared: &'a Shared,
+    key: Option<u64>,
+    rested: bool,
+}
+
+impl<'a> Room<'a> {
+    pub(super) fn new(shared: &'a Shared) -> Self {
+        Self { shared, key: None, rested: false }
+    }
+}
+
+impl Future for Room<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut core = this.shared.lock();
+        // The connection may not know that nobody drives it any more.
+        let full = core.ended.is_none() && core.conn.is_full();
+        // Who has waited is no longer behind others.
+        let waits = full || (this.key.is_none() && core.overtakes());
+        let rests = core.changes.len() >= ROW && !mem::replace(&mut this.rested, true);
+        let old = match waits {
+            true => core.turns.wait_for_room(&mut this.key, cx.waker(), false),
+            false => core.turns.leave_room(&mut this.key),
+        };
+        drop(core);
+        drop(old);
+        if rests && !waits {
+            cx.waker().wake_by_ref();
+        }
+        if waits || rests { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        if self.key.is_some() {
+            let mut core = self.shared.lock();
+            let old = core.turns.leave_room(&mut self.key);
+            // Told of room, and gone: others may go on now.
+            let driver = if old.is_none() { core.driver.take() } else { None };
+            drop(core);
+            drop(old);
+            if let Some(driver) = driver {
+                driver.wake();
+            }
+        }
+    }
+}
