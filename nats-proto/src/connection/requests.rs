@@ -200,7 +200,7 @@ impl Requests {
             slot.waits = Waits::ForReply;
             if subject.starts_with(JETSTREAM) {
                 slot.waits = Waits::ForStored;
-                self.stored.insert(id.index);
+                note_stored(&mut self.stored, id.index);
             }
             // Behind it are those of requests that were given up to make room for this one.
             if let Some(place) = self.free.iter().rposition(|index| *index == id.index) {
@@ -314,13 +314,24 @@ impl Requests {
         }
         if let Some(slot) = self.slots.get_mut(id.index()) {
             if mem::replace(&mut slot.waits, Waits::No) == Waits::ForStored {
-                self.stored.remove(&id.index);
+                forget_stored(&mut self.stored, id.index);
             }
             slot.generation = slot.generation.wrapping_add(u32::from(!fault!(LateReplyIsTaken)));
             self.free.push(id.index);
         }
         true
     }
+}
+
+// Where they stand, they would cost other requests more than the question whether they are needed.
+#[inline(never)]
+fn note_stored(stored: &mut BTreeSet<u32>, index: u32) {
+    stored.insert(index);
+}
+
+#[inline(never)]
+fn forget_stored(stored: &mut BTreeSet<u32>, index: u32) {
+    stored.remove(&index);
 }
 
 impl Slot {
