@@ -151,11 +151,11 @@ pub(super) enum Reason {
 
 /// A place among those who wait, given up when dropped. `H` leads to what they share.
 pub(super) struct Place<H: Deref<Target = Shared>> {
-    shared: H,
+    pub(super) shared: H,
     reason: Reason,
     /// Whether it has waited for its turn: once is enough.
     waited: bool,
-    key: Option<u64>,
+    pub(super) key: Option<u64>,
 }
 
 impl<H: Deref<Target = Shared>> Place<H> {

@@ -5,6 +5,7 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::publish::{Place, Reason};
 use crate::shared::Shared;
 use crate::turns::ROW;
 
@@ -14,14 +15,13 @@ use crate::turns::ROW;
 /// Lets the driver run if it has not looked at the last [`ROW`] subscriptions, which take memory until then. If the future
 /// is dropped, nobody waits any more.
 pub(super) struct Room<'a> {
-    shared: &'a Shared,
-    key: Option<u64>,
+    place: Place<&'a Shared>,
     rested: bool,
 }
 
 impl<'a> Room<'a> {
     pub(super) fn new(shared: &'a Shared) -> Self {
-        Self { shared, key: None, rested: false }
+        Self { place: Place::new(shared, Reason::Full), rested: false }
     }
 }
 
@@ -29,16 +29,16 @@ impl Future for Room<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let mut core = this.shared.lock();
+        let Self { place: Place { shared, key, .. }, rested } = &mut *self;
+        let mut core = shared.lock();
         // The connection may not know that nobody drives it any more.
         let full = core.ended.is_none() && core.conn.is_full();
         // Who has waited is no longer behind others.
-        let waits = full || (this.key.is_none() && core.overtakes());
-        let rests = core.changes.len() >= ROW && !mem::replace(&mut this.rested, true);
+        let waits = full || (key.is_none() && core.overtakes());
+        let rests = core.changes.len() >= ROW && !mem::replace(rested, true);
         let old = match waits {
-            true => core.turns.wait_for_room(&mut this.key, cx.waker(), false),
-            false => core.turns.leave_room(&mut this.key),
+            true => core.turns.wait_for_room(key, cx.waker(), false),
+            false => core.turns.leave_room(key),
         };
         drop(core);
         drop(old);
@@ -46,21 +46,5 @@ impl Future for Room<'_> {
             cx.waker().wake_by_ref();
         }
         if waits || rests { Poll::Pending } else { Poll::Ready(()) }
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        if self.key.is_some() {
-            let mut core = self.shared.lock();
-            let old = core.turns.leave_room(&mut self.key);
-            // Told of room, and gone: others may go on now.
-            let driver = if old.is_none() { core.driver.take() } else { None };
-            drop(core);
-            drop(old);
-            if let Some(driver) = driver {
-                driver.wake();
-            }
-        }
     }
 }

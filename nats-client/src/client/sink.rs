@@ -75,7 +75,7 @@ impl Sink<OutboundMessage> for Client {
     fn start_send(mut self: Pin<&mut Self>, message: OutboundMessage) -> Result<(), PublishError> {
         if self.sending.waiting.is_some() {
             // The caller has skipped `poll_ready`, and the one that waits must not be overtaken.
-            let source = "the message before this one is waiting for room";
+            let source = "the message before this one still waits";
             return Err(PublishError::with_source(PublishErrorKind::Send, source));
         }
         self.sending.in_a_row = self.sending.in_a_row.saturating_add(1);

@@ -82,7 +82,7 @@ impl<R: Runtime> Driver<R> {
             _ => core.driver.replace(cx.waker().clone()),
         };
         // The link is still locked.
-        garbage.4 = core.conn.take_garbage();
+        garbage.payloads = core.conn.take_garbage();
         drop(core);
         drop(old);
         self.garbage = garbage;
@@ -170,7 +170,7 @@ impl<R: Runtime> Driver<R> {
                 }
                 event => {
                     // Given up a moment ago: the time was over.
-                    let dialling = garbage.1.is_some();
+                    let dialling = garbage.dial.is_some();
                     note(core, &event, dialling, &mut self.batch.wakers);
                     self.batch.events.push(event);
                 }

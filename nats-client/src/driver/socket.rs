@@ -30,14 +30,20 @@ pub(super) enum Hold {
     Pause,
 }
 
-/// A stream, attempts, a question and payloads that are over.
-pub(super) type Garbage =
-    (Option<Box<dyn Stream>>, Option<Dial>, Option<Handshake>, Option<Question>, Vec<Bytes>);
+/// What is over, to be dropped where nothing is locked.
+#[derive(Default)]
+pub(super) struct Garbage {
+    pub(super) stream: Option<Box<dyn Stream>>,
+    pub(super) dial: Option<Dial>,
+    pub(super) handshake: Option<Handshake>,
+    pub(super) question: Option<Question>,
+    pub(super) payloads: Vec<Bytes>,
+}
 
 /// Lets go of what is given up. A stream ends in good order, if it takes that at once: TLS and WebSockets have a last word,
 /// by which the peer knows that nothing is missing. A peer that does not read is not waited for.
 pub(super) fn take_leave(mut garbage: Garbage) {
-    if let Some(stream) = &mut garbage.0 {
+    if let Some(stream) = &mut garbage.stream {
         // There is nobody to tell of an error, and nothing that depends on it.
         let _ = Pin::new(stream).poll_close(&mut Context::from_waker(Waker::noop()));
     }
@@ -139,17 +145,17 @@ impl<R: Runtime> Driver<R> {
 
     /// Gives up the stream and the attempt there are, and leaves them in `garbage`, to be dropped after the lock.
     pub(super) fn give_up(&mut self, link: &mut Link, garbage: &mut Garbage) {
-        garbage.0 = link.close().or(garbage.0.take());
-        garbage.1 = self.dial.take().or(garbage.1.take());
-        garbage.2 = self.handshake.take().or(garbage.2.take());
-        garbage.3 = self.question.take().or(garbage.3.take());
+        garbage.stream = link.close().or(garbage.stream.take());
+        garbage.dial = self.dial.take().or(garbage.dial.take());
+        garbage.handshake = self.handshake.take().or(garbage.handshake.take());
+        garbage.question = self.question.take().or(garbage.question.take());
     }
 
     /// Leaves a question in `garbage` for whose answer nobody waits any more: neither the callback nor what it holds lives on
     /// until the next attempt, and a late answer is not taken for that to the next question.
     pub(super) fn withdraw_question(&mut self, state: State, garbage: &mut Garbage) {
         if !matches!(state, State::Choosing | State::AwaitAuth) {
-            garbage.3 = self.question.take().or(garbage.3.take());
+            garbage.question = self.question.take().or(garbage.question.take());
         }
     }
 }
