@@ -57,7 +57,7 @@ pub(super) enum Found {
     Data(usize),
     /// To be answered with the same payload.
     Ping(Vec<u8>),
-    /// The end, to be answered with the same code.
+    /// The payload of a close frame, which is to be answered.
     Close(Vec<u8>),
     /// The end of a compressed message.
     End,
