@@ -1,4 +1,4 @@
-//! The stream below TLS: it reads ahead, and now and then lets others run.
+//! The stream below TLS: it reads ahead, now and then lets others run, and tells of what fails when that can be told.
 
 use std::io::{self, IoSlice, Read};
 use std::ops::Range;
@@ -26,17 +26,53 @@ pub(super) struct Paced<S> {
     ahead: Box<[u8]>,
     /// What of it is not given out yet.
     unread: Range<usize>,
+    /// Why a write has failed. Nothing is written from then on.
+    failed: Option<io::Error>,
 }
 
 impl<S> Paced<S> {
     pub(super) fn new(stream: S) -> Self {
         let ahead = vec![0; AHEAD].into_boxed_slice();
-        Self { stream, read: 0, beginning: Vec::new(), ahead, unread: 0..0 }
+        Self { stream, read: 0, beginning: Vec::new(), ahead, unread: 0..0, failed: None }
     }
 
     /// The first bytes that were read.
     pub(super) fn beginning(&self) -> &[u8] {
         &self.beginning
+    }
+
+    /// Why nothing can be written any more, if that is so.
+    fn failure(&mut self) -> io::Result<()> {
+        let Some(error) = self.failed.take() else { return Ok(()) };
+        self.failed = Some(error.kind().into());
+        Err(error)
+    }
+
+    /// Writes by `write`, and leaves it to the next call to say that this has failed.
+    ///
+    /// Whoever writes to rustls is told either how much it has taken, or of an error. Were the error told at once, all that it
+    /// has taken would count as not written, though a part is with the server, which would get that again over the next link.
+    fn poll_by(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>>
+    where
+        S: Unpin,
+    {
+        self.failure()?;
+        let error = loop {
+            match ready!(write(Pin::new(&mut self.stream), cx)) {
+                // To rustls, that is no end.
+                Ok(0) => break io::ErrorKind::WriteZero.into(),
+                Ok(count) => return Poll::Ready(Ok(count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break error,
+            }
+        };
+        self.failed = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -84,7 +120,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        self.poll_by(cx, |stream, cx| stream.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -92,10 +128,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        self.poll_by(cx, |stream, cx| stream.poll_write_vectored(cx, bufs))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.failure()?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -2,6 +2,7 @@
 
 mod rig;
 
+use std::io::{Error, ErrorKind};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -69,6 +70,44 @@ fn a_publisher_that_writes_does_not_take_the_place_of_the_driver_that_reads() {
     assert!(Pin::new(&mut stream).poll_flush(&mut cx).is_ready());
     server.pump();
     assert!(server.received == written, "{} bytes", server.received.len());
+}
+
+#[test]
+fn what_a_server_may_have_is_written_though_a_write_fails_and_nothing_follows() {
+    // Records of 16 KiB; the third or the fourth write below TLS fails.
+    for lasts in [2, 3] {
+        let (mut server, mut stream) = connected();
+        server.end.0.lock().unwrap().lasts = Some(lasts);
+        let task = Arc::new(Task::default());
+        let waker = Waker::from(Arc::clone(&task));
+        let mut cx = Context::from_waker(&waker);
+        let (mut written, mut calls) = (0, 0);
+        let error = loop {
+            match Pin::new(&mut stream).poll_write(&mut cx, &[b'x'; 40_000]) {
+                Poll::Ready(Ok(count)) => written += count,
+                Poll::Ready(Err(error)) => break error,
+                Poll::Pending => assert!(task.woken() > 0, "nobody would come again"),
+            }
+            calls += 1;
+            assert!(calls < 10, "the error is not told");
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert!(Pin::new(&mut stream).poll_flush(&mut cx).map(|it| it.is_err()).is_ready());
+        let _ = Pin::new(&mut stream).poll_close(&mut cx);
+        server.pump();
+        let received = server.received.len();
+        assert!(received > 0 && received <= written, "{received} of {written} bytes");
+    }
+}
+
+#[test]
+fn a_stream_that_takes_no_byte_fails_instead_of_waiting_for_ever() {
+    let (server, mut stream) = connected();
+    server.end.0.lock().unwrap().takes_nothing = true;
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut results = (0..10).map(|_| Pin::new(&mut stream).poll_write(&mut cx, b"hello"));
+    let failed = |result| matches!(result, Poll::Ready(Err::<_, Error>(error)) if error.kind() == ErrorKind::WriteZero);
+    assert!(results.any(failed));
 }
 
 #[test]

@@ -206,10 +206,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
             return Poll::Ready(Ok(0));
         }
         let count = self.output.push(bufs);
-        match self.poll_drain(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(count)),
-        }
+        // What has been taken is taken, and a part of it may be with the server. So an error is told by the next call, as one
+        // that an answer meets.
+        let _ = self.poll_drain(cx);
+        Poll::Ready(Ok(count))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

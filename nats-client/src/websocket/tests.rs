@@ -381,6 +381,23 @@ fn what_was_accepted_goes_out_with_a_flush_and_nothing_is_accepted_before() {
 }
 
 #[test]
+fn what_a_server_may_have_is_written_though_the_stream_breaks_in_the_middle_of_a_frame() {
+    let mut rig = rig(0);
+    let mut cx = Context::from_waker(Waker::noop());
+    rig.wire.with(|wire| (wire.room, wire.broken) = (20, true));
+    let text = [b'x'; 1_000];
+    let written = Pin::new(&mut rig.socket).poll_write(&mut cx, &text);
+    assert!(matches!(written, Poll::Ready(Ok(1_000))), "{written:?}");
+    let reset = |result: Poll<io::Result<usize>>| match result {
+        Poll::Ready(Err(error)) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
+        other => panic!("{other:?}"),
+    };
+    reset(Pin::new(&mut rig.socket).poll_write(&mut cx, &text));
+    reset(Pin::new(&mut rig.socket).poll_flush(&mut cx).map_ok(|()| 0));
+    assert_eq!(rig.wire.with(|wire| wire.outgoing.len()), 20);
+}
+
+#[test]
 fn masks_fit_at_any_length() {
     for length in 0..40_u8 {
         let mut bytes: Vec<u8> = (0..length).collect();

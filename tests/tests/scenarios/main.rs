@@ -13,6 +13,7 @@ mod on_every_server;
 mod without_a_server;
 
 mod authentication;
+mod breaking_writes;
 mod callbacks;
 mod cancellation;
 mod cancelling;

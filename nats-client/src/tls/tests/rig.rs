@@ -25,6 +25,10 @@ pub(super) struct Wire {
     pub(super) to_server: Vec<u8>,
     /// Whether the stream takes nothing more from the client.
     pub(super) stalled: bool,
+    /// How many writes succeed before one fails.
+    pub(super) lasts: Option<usize>,
+    /// Whether a write says that it has taken nothing.
+    pub(super) takes_nothing: bool,
     pub(super) closed: bool,
     /// How often the client has read something.
     pub(super) reads: usize,
@@ -65,6 +69,16 @@ impl AsyncWrite for End {
         if wire.stalled {
             wire.writer = Some(cx.waker().clone());
             return Poll::Pending;
+        }
+        if wire.takes_nothing {
+            return Poll::Ready(Ok(0));
+        }
+        if let Some(lasts) = wire.lasts {
+            // As if it could be written to after that.
+            wire.lasts = lasts.checked_sub(1);
+            if lasts == 0 {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
         }
         wire.to_server.extend(buf);
         Poll::Ready(Ok(buf.len()))

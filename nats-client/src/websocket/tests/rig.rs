@@ -25,6 +25,8 @@ pub(super) struct Wire {
     pub(super) outgoing: Vec<u8>,
     /// Bytes that it takes.
     pub(super) room: usize,
+    /// Whether a write to it fails when there is no room.
+    pub(super) broken: bool,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
 }
@@ -55,6 +57,9 @@ impl AsyncWrite for Wire {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let count = buf.len().min(self.room);
+        if count == 0 && self.broken {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         if count == 0 {
             self.writer = Some(cx.waker().clone());
             return Poll::Pending;
