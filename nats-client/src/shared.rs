@@ -159,7 +159,13 @@ impl Core {
         match self.ended {
             // The connection may not know it: its driver may have panicked.
             Some(_) => Err(PublishError::Closed),
-            None => self.conn.publish(message),
+            None => {
+                self.conn.publish(message)?;
+                if self.turns.has_somebody_to_overtake() {
+                    self.conn.close_short_way();
+                }
+                Ok(())
+            }
         }
     }
 

@@ -14,7 +14,7 @@ pub struct Statistics {
     pub in_bytes: AtomicU64,
     /// Bytes handed out for writing.
     pub out_bytes: AtomicU64,
-    /// Messages received for a subscription or a request.
+    /// Messages received, also those that came too late for their subscription or request.
     pub in_messages: AtomicU64,
     /// Messages accepted for publishing, requests and replies among them.
     pub out_messages: AtomicU64,
@@ -28,7 +28,8 @@ impl Statistics {
         let counted = conn.statistics();
         self.in_bytes.store(counted.bytes_in, Ordering::Relaxed);
         self.out_bytes.store(counted.bytes_out, Ordering::Relaxed);
-        self.in_messages.store(counted.messages_in, Ordering::Relaxed);
+        let messages = counted.messages_in.saturating_add(counted.unroutable);
+        self.in_messages.store(messages, Ordering::Relaxed);
         self.out_messages.store(counted.published, Ordering::Relaxed);
         self.connects.store(counted.connects, Ordering::Relaxed);
     }

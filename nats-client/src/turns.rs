@@ -124,6 +124,12 @@ impl Turns {
         others && self.comes_by(queued)
     }
 
+    /// Whether somebody waits for room, or has just been told of some: nobody is to publish without having looked whether that
+    /// [overtakes](Self::overtakes).
+    pub(crate) fn has_somebody_to_overtake(&self) -> bool {
+        !self.room.is_empty() || self.awaits_overtaken()
+    }
+
     /// Whether the driver is sure to come by.
     fn comes_by(&self, queued: bool) -> bool {
         match self.driver {
@@ -278,8 +284,12 @@ impl Turns {
 
     /// A new turn begins, of the one that has waited for longest; no other before that was heard of, or is overdue.
     fn give_to_next(&mut self, now: Instant, wakers: &mut Vec<Waker>) {
-        let given = self.given.is_some_and(|given| now < given + PATIENCE);
-        if given || self.awaits_overtaken() {
+        if self.given.is_some_and(|given| now < given + PATIENCE) {
+            return;
+        }
+        // Also if nobody else gets it now: the driver must not come back for what is over.
+        self.given = None;
+        if self.awaits_overtaken() {
             return;
         }
         let next = self.turn.take_first();

@@ -100,7 +100,8 @@ kinds! {
         /// The client is closed.
         SendError => "failed to send flush request",
         /// It took too long, or the link broke and it is not known whether the server has everything. The
-        /// source is a [`nats_proto::connection::FlushError`].
+        /// source is a [`nats_proto::connection::FlushError`], or that there is [no
+        /// connection](crate::Client::rtt).
         FlushError => "flush failed",
     }
 }

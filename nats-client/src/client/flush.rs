@@ -1,6 +1,7 @@
 //! Fences: that the server has seen what was published before.
 
 use std::future::poll_fn;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -39,7 +40,7 @@ impl Client {
     /// [`flush_timeout`](crate::ConnectOptions::flush_timeout).
     ///
     /// A flush that succeeds proves it: a PING was answered that went out after all of it, and no link broke with
-    /// any of it. If one broke before this is called, the next flush through this handle tells of what was lost with it,
+    /// any of it. What was dropped, which [`Event::Dropped`](crate::Event) tells, is no part of that. If a link broke before this is called, the next flush through this handle tells of what was lost with it,
     /// once, and without waiting; a handle that is cloned later has nothing to tell of it.
     ///
     /// If the future is dropped, nobody waits any more; what is buffered goes out all the same.
@@ -57,11 +58,24 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// See [`flush`](Self::flush); but what was lost before this is called is left for that to tell.
+    /// See [`flush`](Self::flush); but what was lost before this is called is left for that to tell. If there is no
+    /// connection, or another one when the answer comes, the source is an [`io::Error`] of the kind
+    /// [`NotConnected`](io::ErrorKind::NotConnected): how long an outage takes says nothing about the server.
     pub async fn rtt(&self) -> Result<Duration, FlushError> {
-        let start = self.handle.now();
+        let (start, link) = (self.handle.now(), self.link()?);
         self.fence(true).await?;
-        Ok(self.handle.now().saturating_duration_since(start))
+        let took = self.handle.now().saturating_duration_since(start);
+        if self.link()? == link { Ok(took) } else { Err(not_connected()) }
+    }
+
+    /// Which connection there is, by its number.
+    fn link(&self) -> Result<u64, FlushError> {
+        let core = self.handle.lock();
+        match core.ended {
+            Some(_) => Err(connection::FlushError::Closed.into()),
+            None if core.is_up() => Ok(core.conn.statistics().connects),
+            None => Err(not_connected()),
+        }
     }
 
     async fn fence(&self, forgives: bool) -> Result<(), FlushError> {
@@ -75,6 +89,11 @@ impl Client {
             error => error.into(),
         })
     }
+}
+
+fn not_connected() -> FlushError {
+    let source = io::Error::from(io::ErrorKind::NotConnected);
+    FlushError::worded(FlushErrorKind::FlushError, "there is no connection".to_owned(), source)
 }
 
 /// A flush under way.

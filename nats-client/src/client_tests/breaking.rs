@@ -1,14 +1,16 @@
 //! Streams that break while something is written to them.
 
 use std::error::Error;
+use std::io;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use nats_proto::connection::FlushError as Core;
 
 use super::next;
 use super::publishing::accounts;
-use super::rig::{Rig, expect_numbers, poll_for};
+use super::rig::{Rig, expect_numbers, pass, poll_for, virtual_now};
 use crate::Client;
 use crate::client::FlushError;
 use crate::connection::State;
@@ -128,4 +130,42 @@ fn a_flush_tells_of_what_was_published_before_it_and_the_next_of_the_rest() {
     assert_eq!(uncertain(&error), 3);
     assert_eq!(told_at_once(&rig, &rig.client), Some(2));
     assert_eq!(told_at_once(&rig, &rig.client), None);
+}
+
+#[test]
+fn an_outage_is_no_round_trip() {
+    let refused = |result: Poll<Result<Duration, FlushError>>| match result {
+        Poll::Ready(Err(error)) => {
+            let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+            assert_eq!(source.map(io::Error::kind), Some(io::ErrorKind::NotConnected), "{error}");
+        }
+        other => panic!("{other:?}"),
+    };
+    let rig = Rig::with_clock(options(), virtual_now);
+    let mut peer = rig.connect();
+    let mut rtt = pin!(rig.client.rtt());
+    assert!(poll_for(&rig.bell, &mut rtt).is_pending());
+    rig.drive();
+    peer.expect("PING\r\n");
+    drop(peer);
+    rig.drive();
+    refused(poll_for(&rig.bell, &mut pin!(rig.client.rtt())));
+    // The PING goes out again, and is answered, on another link.
+    let mut peer = rig.connect();
+    peer.expect("PING\r\n");
+    peer.send("PONG\r\n");
+    rig.drive();
+    refused(poll_for(&rig.bell, &mut rtt));
+    // It takes as long as it takes.
+    let mut rtt = pin!(rig.client.rtt());
+    assert!(poll_for(&rig.bell, &mut rtt).is_pending());
+    rig.drive();
+    peer.expect("PING\r\n");
+    pass(Duration::from_millis(7));
+    peer.send("PONG\r\n");
+    rig.drive();
+    match poll_for(&rig.bell, &mut rtt) {
+        Poll::Ready(Ok(took)) => assert_eq!(took, Duration::from_millis(7)),
+        other => panic!("{other:?}"),
+    }
 }

@@ -290,6 +290,23 @@ fn a_request_that_was_told_of_room_and_is_gone_keeps_it_from_nobody() {
 }
 
 #[test]
+fn one_that_is_faster_does_not_open_the_short_way_for_others() {
+    let (rig, _peer) = Rig::connected_outside_of_time(options().send_buffer_limit(1_000));
+    assert_eq!(rig.publish_up_to(1, 100), 1);
+    let mut request = Box::pin(rig.client.request("svc", Bytes::from(vec![b'x'; 2_000])));
+    assert!(poll_for(&rig.bell, &mut request).is_pending());
+    rig.drive();
+    assert!(rig.client.try_publish("a", Bytes::new()).is_ok(), "others are faster");
+    assert!(poll_for(&rig.bell, &mut request).is_pending());
+    rig.drive();
+    // Subjects of this length go the short way if they may.
+    let subject = "subject.long";
+    assert!(rig.client.try_publish(subject, Bytes::new()).is_ok(), "it never waits");
+    let mut publish = rig.client.publish(subject, Bytes::new());
+    assert!(poll(&mut publish).is_pending(), "a request is overtaken");
+}
+
+#[test]
 fn threads_that_publish_keep_their_order_and_come_to_an_end() {
     const THREADS: usize = 8;
     const EACH: usize = 10_000;

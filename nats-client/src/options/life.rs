@@ -49,6 +49,13 @@ impl<R> ConnectOptions<R> {
         self
     }
 
+    /// Never reconnects: the client closes when its connection breaks, and is not moved by
+    /// [`force_reconnect`](crate::Client::force_reconnect) either. Default: it does.
+    pub fn no_reconnect(mut self) -> Self {
+        self.config.reconnect = false;
+        self
+    }
+
     /// The least time between two attempts at the same server. Default: 2 s.
     pub fn reconnect_wait(mut self, wait: Duration) -> Self {
         self.config.reconnect_wait = wait;

@@ -49,6 +49,20 @@ fn turns_go_to_one_after_the_other_and_to_nobody_before_the_last_was_heard_of() 
 }
 
 #[test]
+fn a_turn_that_is_overdue_does_not_call_the_driver_back_for_nothing() {
+    let (mut turns, mut key) = (Turns::default(), None);
+    find_none(&mut turns, &mut key);
+    assert_eq!(come_by(&mut turns, 0, false), 1);
+    find_none(&mut turns, &mut key);
+    wait(&mut turns);
+    turns.give_to_next(Instant::ZERO, &mut Vec::new());
+    wait(&mut turns);
+    let now = Instant::ZERO + PATIENCE;
+    come_by_at(&mut turns, now, 0, false);
+    assert!(turns.deadline().is_some_and(|deadline| deadline > now), "{:?}", turns.deadline());
+}
+
+#[test]
 fn who_does_not_take_its_turn_is_passed_over() {
     let mut turns = Turns::default();
     wait(&mut turns);

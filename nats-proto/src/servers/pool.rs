@@ -63,6 +63,13 @@ impl Entry {
         }
     }
 
+    /// The application gives it, with all that this says of it but for a demand for TLS that it was learned with: no text of
+    /// an address has that.
+    fn give(&mut self, addr: ServerAddr) {
+        self.addr = if self.addr.tls_required() { addr.with_tls() } else { addr };
+        (self.explicit, self.removed) = (true, false);
+    }
+
     /// What the application may know of it.
     fn server(&self) -> Server {
         Server {
@@ -136,9 +143,12 @@ impl Pool {
         self.entries.len() > usize::from(self.in_use)
     }
 
-    /// Whether the application has given another server than the one in use.
+    /// Whether the application has given another server than the one in use. Where that was learned, one of those given may
+    /// be the same, by another address.
     pub(crate) fn has_other_given(&self) -> bool {
-        self.entries.iter().skip(usize::from(self.in_use)).any(|entry| entry.explicit)
+        let is_learned = self.in_use && self.entries.front().is_some_and(|entry| !entry.explicit);
+        let others = self.entries.iter().skip(usize::from(self.in_use));
+        others.filter(|entry| entry.explicit).count() > usize::from(is_learned)
     }
 
     /// When the server whose turn is next, after the one in use, may be tried.
@@ -271,9 +281,7 @@ impl Pool {
         let current = in_use.as_ref().map(|entry| entry.addr.clone());
         if let Some(mut entry) = in_use {
             match addrs.iter().find(|addr| **addr == entry.addr) {
-                Some(addr) => {
-                    (entry.addr, entry.explicit, entry.removed) = (addr.clone(), true, false)
-                }
+                Some(addr) => entry.give(addr.clone()),
                 None => entry.removed = true,
             }
             self.entries.push_back(entry);
@@ -289,7 +297,7 @@ impl Pool {
                 Some(index) => old.swap_remove(index),
                 None => Entry::new(addr.clone(), true),
             };
-            (entry.addr, entry.explicit) = (addr, true);
+            entry.give(addr);
             new.push(entry);
         }
         if !retain_order {

@@ -71,6 +71,26 @@ fn a_server_that_is_about_to_go_is_not_left_for_another_address_of_its_own() {
 }
 
 #[test]
+fn a_server_reached_by_an_address_it_told_of_is_not_left_for_the_one_that_was_given() {
+    for given in [&["a"][..], &["a", "c"]] {
+        let mut config = pool(given);
+        config.leave_lame_duck = true;
+        let mut wire = Wire::connected(config);
+        wire.feed("INFO {\"headers\":true,\"connect_urls\":[\"10.0.0.1:4222\"]}\r\n");
+        for _ in given {
+            wire.cut();
+            wire.dialled();
+            wire.accept();
+            wire.feed(format!("INFO {INFO}\r\nPONG\r\n"));
+        }
+        wire.written();
+        wire.feed("INFO {\"headers\":true,\"ldm\":true}\r\n");
+        // One of two is not it.
+        assert_eq!(wire.written().is_empty(), given.len() == 1);
+    }
+}
+
+#[test]
 fn a_server_that_is_about_to_go_is_left_when_the_application_names_another() {
     let mut alone = pool(&["a"]);
     alone.leave_lame_duck = true;

@@ -38,6 +38,21 @@ fn servers_take_turns_in_the_order_given() {
 }
 
 #[test]
+fn a_server_that_is_given_by_its_text_keeps_the_demand_for_tls_it_was_learned_with() {
+    let mut rng = Rng::from_seed([1; 32]);
+    let mut pool = Pool::new(&config(&["a"]), &mut rng);
+    dialled(advance(&mut pool, None));
+    pool.discover(&urls(&["b:1"]), Source::Encrypted, true, &mut rng);
+    for next in ["b:1", "c"] {
+        // The second time it is in use.
+        pool.replace(vec![addr("b:1"), addr("c")], true, &mut rng).unwrap();
+        let demands: Vec<bool> = pool.addrs().iter().map(ServerAddr::tls_required).collect();
+        assert_eq!(demands, [true, false]);
+        assert_eq!(dialled(advance(&mut pool, None)), addr(next));
+    }
+}
+
+#[test]
 fn a_failed_server_waits_and_a_lost_one_does_not() {
     let mut rng = Rng::from_seed([1; 32]);
     let config = config(&["a"]);
