@@ -2,22 +2,42 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
+use std::task::Waker;
 
 use bytes::Bytes;
 
 use crate::shared::Core;
 
 /// The core, locked. The payloads that it gives up meanwhile are dropped behind the lock: they may be memory of the
-/// application's own, which does as it likes when it is dropped.
+/// application's own, which does as it likes when it is dropped. Should it panic, the driver was woken before.
 pub(crate) struct Locked<'a> {
     // Fields go in order: the lock first.
     core: MutexGuard<'a, Core>,
+    told: Told,
     garbage: Vec<Bytes>,
+}
+
+/// Woken when dropped.
+struct Told(Option<Waker>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(waker) = self.0.take() {
+            waker.wake();
+        }
+    }
 }
 
 impl<'a> Locked<'a> {
     pub(crate) fn new(core: MutexGuard<'a, Core>) -> Self {
-        Self { core, garbage: Vec::new() }
+        Self { core, told: Told(None), garbage: Vec::new() }
+    }
+
+    /// Wakes the driver, whose waker this is, behind the lock.
+    pub(crate) fn tell(&mut self, driver: Option<Waker>) {
+        if driver.is_some() {
+            self.told.0 = driver;
+        }
     }
 }
 

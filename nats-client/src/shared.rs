@@ -1,7 +1,7 @@
 //! What clients, subscribers and the driver share.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -286,10 +286,7 @@ impl Shared {
             core = self.lock();
         }
         let driver = core.wake_for_output();
-        drop(core);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        core.tell(driver);
         Ok(())
     }
 
@@ -298,7 +295,15 @@ impl Shared {
     /// driver or somebody else is at it.
     #[inline(never)]
     fn write_now(&self) -> bool {
-        let Some(mut link) = self.link.try_lock().ok().filter(|link| link.is_idle()) else {
+        // Told also if the stream panics, which is the driver's to find out.
+        let mut rest = Rest(Some(self));
+        let link = match self.link.try_lock() {
+            Ok(link) => Some(link),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        let Some(mut link) = link.filter(|link| link.is_idle()) else {
+            rest.0 = None;
             return false;
         };
         // The stream notes a waker if it takes nothing. The driver, woken then, puts its own in its place.
@@ -315,6 +320,7 @@ impl Shared {
             if !core.conn.poll_transmit(&mut link.out) {
                 self.statistics.store(&core.conn);
                 if core.is_up() && core.turns.nobody_waits() {
+                    rest.0 = None;
                     return true;
                 }
                 // They may have seen what the driver was not told of, and rely on it. And without a connection older
@@ -334,11 +340,7 @@ impl Shared {
         }
         drop(link);
         if fault!(RestIsNotTold) {
-            return true;
-        }
-        let driver = self.lock().driver.take();
-        if let Some(driver) = driver {
-            driver.wake();
+            rest.0 = None;
         }
         true
     }
@@ -397,10 +399,7 @@ impl Shared {
             core = self.lock();
         }
         let driver = core.wake_for_output();
-        drop(core);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        core.tell(driver);
     }
 
     /// Runs `change` under the lock and wakes the driver: for everything that is not done for each message.
@@ -408,10 +407,7 @@ impl Shared {
         let mut core = self.lock();
         let result = change(&mut core);
         let driver = if fault!(ChangeIsNotTold) { None } else { core.driver.take() };
-        drop(core);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        core.tell(driver);
         result
     }
 
@@ -431,6 +427,19 @@ impl Shared {
     pub(crate) fn emit(&self, notice: Notice) {
         trace::notice(&notice);
         self.notices.emit(notice);
+    }
+}
+
+/// What a publisher leaves to the driver, which is told of it behind the locks.
+struct Rest<'a>(Option<&'a Shared>);
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0 {
+            let mut core = shared.lock();
+            let driver = core.driver.take();
+            core.tell(driver);
+        }
     }
 }
 

@@ -92,11 +92,9 @@ impl<S: Deref<Target = Shared>> Timer<S> {
                 (None, core.wake_for_deadline())
             }
         };
+        core.tell(driver);
         drop(core);
         drop(old);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
         Poll::Pending
     }
 }

@@ -32,6 +32,12 @@ pub(crate) enum Owner {
 }
 
 impl Link {
+    /// Whether a write fails: the link is broken, or full, and what is at its other end says that nobody is there.
+    pub(crate) fn takes_no_more(&self) -> bool {
+        let refuses = self.broker_gone && !self.up.is_vanishing() && self.up.room() == 0;
+        self.broken || refuses
+    }
+
     pub(crate) fn cut(&mut self, now: Instant) {
         self.broken = true;
         self.up.lose();

@@ -168,6 +168,11 @@ impl Pipe {
         self.broken = true;
     }
 
+    /// Whether what is written is lost.
+    pub(crate) fn is_vanishing(&self) -> bool {
+        self.vanishing
+    }
+
     /// What is written from now on is lost, and what is under way as well.
     pub(crate) fn vanish(&mut self) {
         self.under_way.clear();

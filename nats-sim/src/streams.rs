@@ -82,9 +82,10 @@ impl<A: Application> Simulation<A> {
         }
     }
 
-    /// Writes some of `bytes`, none if there is no room. `None` if the stream is broken.
+    /// Writes some of `bytes`, none if there is no room. `None` if the stream is broken, or there will never be room: nobody
+    /// is there any more.
     pub fn write_stream(&mut self, stream: StreamId, bytes: &[u8]) -> Option<usize> {
-        let link = self.links.get_mut(&stream.0).filter(|link| !link.broken)?;
+        let link = self.links.get_mut(&stream.0).filter(|link| !link.takes_no_more())?;
         Some(link.up.write(self.now, &mut self.rng, bytes))
     }
 
@@ -98,7 +99,7 @@ impl<A: Application> Simulation<A> {
 
     /// Whether a write takes something, or fails.
     pub fn is_stream_writable(&self, stream: StreamId) -> bool {
-        self.links.get(&stream.0).is_none_or(|link| link.broken || link.up.room() > 0)
+        self.links.get(&stream.0).is_none_or(|link| link.takes_no_more() || link.up.room() > 0)
     }
 
     /// Closes this end. What was written still arrives.

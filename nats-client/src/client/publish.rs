@@ -199,11 +199,9 @@ impl<H: Deref<Target = Shared>> Place<H> {
             // Somebody else may be waiting for the driver to come by.
             Err(_) => core.driver.take(),
         };
+        core.tell(driver);
         drop(core);
         drop(old);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
         Poll::Ready(result.map_err(PublishError::from))
     }
 }
@@ -252,11 +250,9 @@ impl<H: Deref<Target = Shared>> Drop for Place<H> {
             let old = self.reason.leave(&mut core, &mut self.key);
             // Woken, and gone: the driver gives the turn to the next now, and not only when it is overdue.
             let driver = if old.is_none() { core.driver.take() } else { None };
+            core.tell(driver);
             drop(core);
             drop(old);
-            if let Some(driver) = driver {
-                driver.wake();
-            }
         }
     }
 }

@@ -351,7 +351,8 @@ impl Drop for Reply<'_> {
         let waited = self.room.is_some();
         let room = core.turns.leave_room(&mut self.room);
         // Woken, and gone: others may go on now.
-        let mut driver = if waited && room.is_none() { core.driver.take() } else { None };
+        let driver = if waited && room.is_none() { core.driver.take() } else { None };
+        core.tell(driver);
         let entry = self.waiting.take().map(|(id, key)| {
             let entry = core.requests.remove(id, key);
             if matches!(entry, crate::waiters::Entry::Waiting(_)) {
@@ -359,14 +360,12 @@ impl Drop for Reply<'_> {
                     core.conn.cancel_request(id);
                 }
                 // A drain may have waited for this one alone.
-                driver = driver.take().or_else(|| core.wake_for_output());
+                let driver = core.wake_for_output();
+                core.tell(driver);
             }
             entry
         });
         drop(core);
         drop((room, entry));
-        if let Some(driver) = driver {
-            driver.wake();
-        }
     }
 }

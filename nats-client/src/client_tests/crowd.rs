@@ -1,5 +1,6 @@
 //! More publishers that wait for room than it can serve at a time.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use bytes::Bytes;
 
 use super::rig::{Bell, Rig, pass, poll_for, virtual_now};
 use crate::client::{Plain, Publish};
-use crate::testing::{Peer, options};
+use crate::testing::{Peer, block_on, options};
 
 const TASKS: usize = 2_000;
 
@@ -138,4 +139,37 @@ fn nobody_is_told_of_room_before_there_is_a_connection() {
         assert!(count > 0, "{waiting} wait for ever");
         left = waiting;
     }
+}
+
+#[test]
+fn nobody_is_told_of_room_by_what_else_happens_without_a_connection() {
+    let delay = |_| Duration::from_secs(3600);
+    let options = options().pending_limit(PIECE).reconnect_delay_callback(delay);
+    let rig = Rig::with_clock(options, virtual_now);
+    drop(rig.connect());
+    rig.drive();
+    rig.publish_up_to(TASKS, SIZE);
+    let payload = Bytes::from(vec![b'x'; SIZE]);
+    let mut publishes: Vec<_> =
+        (0..TASKS).map(|_| rig.client.publish("a", payload.clone())).collect();
+    let bell = Arc::new(Bell::default());
+    for publish in &mut publishes {
+        assert!(poll_for(&bell, publish).is_pending());
+        if bell.rung() > 0 {
+            // It has only let others run.
+            assert!(poll_for(&bell, publish).is_pending());
+        }
+    }
+    rig.drive();
+    bell.rung();
+    for _ in 0..10 {
+        drop(block_on(rig.client.subscribe("a")).expect("a live client"));
+        rig.drive();
+    }
+    assert_eq!(bell.rung(), 0);
+    // The end is told to all of them.
+    assert!(poll_for(&bell, &mut pin!(rig.client.close())).is_pending());
+    rig.drive();
+    assert!(bell.rung() >= TASKS);
+    assert!(publishes.iter_mut().all(|publish| poll_for(&bell, publish).is_ready()));
 }

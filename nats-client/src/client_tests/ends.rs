@@ -136,3 +136,15 @@ fn a_drain_waits_for_who_had_a_place_to_take_what_came() {
     rig.drive();
     assert!(super::poll(closed.as_mut()).is_ready());
 }
+
+#[test]
+fn who_wants_no_reconnect_is_closed_by_the_end_of_the_link() {
+    let (rig, peer) = Rig::connected(options().no_reconnect());
+    drop(peer);
+    rig.drive();
+    rig.drive();
+    let mut closed = pin!(rig.client.closed());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(closed.as_mut().poll(&mut cx).is_ready());
+    assert!(rig.server.is_left_alone());
+}

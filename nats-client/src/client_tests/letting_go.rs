@@ -1,5 +1,6 @@
 //! Payloads that are memory of the application's own, and use the client when they are dropped.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -146,4 +147,35 @@ fn what_the_next_server_does_not_take_is_dropped_behind_the_lock() {
     gone.rig.drive();
     assert_eq!(gone.count(), 1);
     assert_eq!(gone.rig.client.delivery_statistics().dropped, 1);
+}
+
+/// Memory that panics when it is dropped.
+struct Rotten([u8; SIZE]);
+
+impl AsRef<[u8]> for Rotten {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Rotten {
+    fn drop(&mut self) {
+        panic!("a payload that panics, as a test wants it");
+    }
+}
+
+#[test]
+fn a_payload_that_panics_when_it_is_dropped_keeps_nothing_from_the_driver() {
+    let rig = Rig::new(options().reconnect_delay_callback(|_| Duration::from_secs(3600)));
+    drop(rig.connect());
+    rig.drive();
+    rig.client.try_publish("a", Bytes::from_owner(Rotten([0; SIZE]))).expect("room");
+    rig.drive();
+    rig.bell.rung();
+    let mut close = pin!(rig.client.close());
+    let closed = catch_unwind(AssertUnwindSafe(|| poll(close.as_mut())));
+    assert!(closed.is_err(), "it has panicked");
+    assert!(rig.bell.rung() > 0, "the driver is not told of the end");
+    rig.drive();
+    assert!(poll(pin!(rig.client.closed())).is_ready());
 }

@@ -1,6 +1,6 @@
 //! Publishers at full speed: who goes on, and who waits meanwhile.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -304,6 +304,25 @@ fn one_that_is_faster_does_not_open_the_short_way_for_others() {
     assert!(rig.client.try_publish(subject, Bytes::new()).is_ok(), "it never waits");
     let mut publish = rig.client.publish(subject, Bytes::new());
     assert!(poll(&mut publish).is_pending(), "a request is overtaken");
+}
+
+#[test]
+fn a_large_message_needs_no_moment_without_unsubscribes_and_flushes() {
+    let (rig, _peer) = Rig::connected_outside_of_time(options());
+    let subscribe = |_| block_on(rig.client.subscribe("s")).expect("a live client");
+    let mut subscribers: Vec<_> = (0..20).map(subscribe).collect();
+    rig.drive();
+    let bell = Arc::new(Bell::default());
+    let mut large = rig.client.publish("large", Bytes::from(vec![b'x'; 1 << 20]));
+    assert_eq!(rig.publish_up_to(1, 100), 1);
+    assert!(poll_for(&bell, &mut large).is_pending());
+    let went = (0..20).any(|_| {
+        rig.drive();
+        subscribers.pop();
+        assert!(poll_for(&rig.bell, &mut pin!(rig.client.flush())).is_pending());
+        bell.rung() > 0 && poll_for(&bell, &mut large).is_ready()
+    });
+    assert!(went);
 }
 
 #[test]

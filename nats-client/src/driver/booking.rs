@@ -64,7 +64,8 @@ impl<R: Runtime> Driver<R> {
         let swapped = written && core.conn.poll_transmit(&mut link.out);
         let no_link = core.conn.room_needs_link();
         core.turns.come_by(now, link.out.len(), swapped, no_link, &mut self.batch.publishers);
-        if link.stream.is_none() || !self.batch.events.is_empty() {
+        // Without a stream it is as with one that takes nothing: what changes for those who wait comes with an event.
+        if !self.batch.events.is_empty() {
             core.turns.end(&mut self.batch.publishers);
         }
         shared.statistics.store(&core.conn);

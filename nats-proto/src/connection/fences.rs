@@ -43,6 +43,8 @@ struct FlushWaiter {
     id: FlushId,
     /// The last publish that it covers. Its PING may stand behind later ones.
     position: u64,
+    /// Whose PING it waits for: its own, or that of one shortly before.
+    shares: FlushId,
     /// The subscription that it confirms, if it is not a flush of publishes.
     subscription: Option<SubscriptionId>,
     /// Whether its PING is among those under way; if not, it goes out with the next connection.
@@ -69,6 +71,8 @@ impl GivenUp {
 #[derive(Clone, Debug)]
 pub(super) struct Fences {
     under_way: VecDeque<Fence>,
+    /// The flush whose PING is the last, and not written yet; and the last of those that share it.
+    unwritten: Option<(FlushId, FlushId)>,
     /// In the order of their ids.
     flushes: VecDeque<FlushWaiter>,
     /// Not taken from the positions yet: without a link each publish may push out another one, and no position is
@@ -82,6 +86,7 @@ impl Fences {
     pub(super) const fn new() -> Self {
         Self {
             under_way: VecDeque::new(),
+            unwritten: None,
             flushes: VecDeque::new(),
             given_up: GivenUp { behind: 0, count: 0 },
             last_flush: 0,
@@ -93,6 +98,32 @@ impl Fences {
     pub(super) fn push(&mut self, purpose: Purpose, position: u64) {
         self.settle();
         self.under_way.push_back(Fence { purpose, position });
+        self.unwritten = match purpose {
+            Purpose::Flush(flush) => Some((flush, flush)),
+            _ => None,
+        };
+    }
+
+    /// All PINGs are handed out for writing.
+    pub(super) fn handed_out(&mut self) {
+        self.unwritten = None;
+    }
+
+    /// A flush whose PING serves for another one that covers everything up to `position` as well. Who flushes again and again,
+    /// and waits for none of them, must not fill the memory with PINGs that nobody takes.
+    pub(super) fn to_share(&mut self, position: u64) -> Option<FlushId> {
+        self.settle();
+        let is_behind = self.under_way.back().is_some_and(|fence| fence.position == position);
+        // Else others would wait between those that share it.
+        let is_newest = |(_, last): &(FlushId, FlushId)| last.0 == self.last_flush;
+        self.unwritten.filter(|unwritten| is_behind && is_newest(unwritten)).map(|(flush, _)| flush)
+    }
+
+    /// The next of those who wait for the PING of this flush.
+    pub(super) fn next_sharing(&self, flush: FlushId) -> Option<FlushId> {
+        // Nobody else comes between them.
+        let first = self.flushes.partition_point(|waiter| waiter.id < flush);
+        self.flushes.get(first).filter(|waiter| waiter.shares == flush).map(|waiter| waiter.id)
     }
 
     /// Whether there is such a PING behind the last publish.
@@ -150,19 +181,22 @@ impl Fences {
 
     /// The link broke: all that was under way.
     pub(super) fn take_under_way(&mut self) -> VecDeque<Fence> {
+        self.unwritten = None;
         core::mem::take(&mut self.under_way)
     }
 
-    /// Somebody waits for a flush of everything up to `position`. Says whether its deadline is now the soonest.
+    /// Somebody waits for a flush of everything up to `position`, with a PING that it [shares](Self::to_share) or, if it is
+    /// `fenced`, of its own. Says whether its deadline is now the soonest.
     pub(super) fn add_flush(
         &mut self,
         deadline: Option<Instant>,
         position: u64,
         fenced: bool,
+        shares: Option<FlushId>,
     ) -> (FlushId, bool) {
         // As if it had waited when those were given up that are still to be taken from it.
         let position = position.saturating_add(self.given_up.count);
-        self.add(deadline, FlushWaiter { id: FlushId(0), position, subscription: None, fenced })
+        self.add(deadline, position, None, fenced, shares)
     }
 
     /// Somebody waits for the server to have a subscription.
@@ -172,14 +206,24 @@ impl Fences {
         subscription: SubscriptionId,
         fenced: bool,
     ) -> (FlushId, bool) {
-        let subscription = Some(subscription);
-        self.add(deadline, FlushWaiter { id: FlushId(0), position: 0, subscription, fenced })
+        self.add(deadline, 0, Some(subscription), fenced, None)
     }
 
-    fn add(&mut self, deadline: Option<Instant>, waiter: FlushWaiter) -> (FlushId, bool) {
+    fn add(
+        &mut self,
+        deadline: Option<Instant>,
+        position: u64,
+        subscription: Option<SubscriptionId>,
+        fenced: bool,
+        shares: Option<FlushId>,
+    ) -> (FlushId, bool) {
         self.last_flush = self.last_flush.saturating_add(1);
         let id = FlushId(self.last_flush);
-        self.flushes.push_back(FlushWaiter { id, ..waiter });
+        if let Some(shares) = shares {
+            self.unwritten = Some((shares, id));
+        }
+        let shares = shares.unwrap_or(id);
+        self.flushes.push_back(FlushWaiter { id, position, shares, subscription, fenced });
         let deadline = deadline.filter(|_| !fault!(FlushHasNoDeadline));
         let soonest = deadline.is_some_and(|deadline| self.deadlines.insert(deadline, id));
         (id, soonest)
@@ -214,6 +258,7 @@ impl Fences {
         postponed
             .map(|waiter| {
                 waiter.fenced = true;
+                waiter.shares = waiter.id;
                 (waiter.id, waiter.subscription)
             })
             .collect()
@@ -254,8 +299,8 @@ mod tests {
     #[test]
     fn a_postponed_flush_goes_out_once() {
         let mut fences = Fences::new();
-        let (a, _) = fences.add_flush(None, 0, true);
-        let (b, _) = fences.add_flush(None, 0, false);
+        let (a, _) = fences.add_flush(None, 0, true, None);
+        let (b, _) = fences.add_flush(None, 0, false, None);
         assert_eq!(fences.postpone_flushes(|_| 0), []);
         assert_eq!(fences.take_postponed(), [(a, None), (b, None)]);
         assert_eq!(fences.take_postponed(), []);
@@ -268,7 +313,7 @@ mod tests {
         let mut fences = Fences::new();
         let mut expected = Vec::new();
         for position in [1, 2, 3, 5] {
-            fences.add_flush(None, position, true);
+            fences.add_flush(None, position, true, None);
             expected.push(position);
         }
         for count in [0, 1, 2, 1, 0, 3, 1] {
@@ -277,7 +322,7 @@ mod tests {
                 *position = (*position).min(behind.max(position.saturating_sub(count)));
             }
             head = behind.max(head - count) + 2;
-            fences.add_flush(None, head, false);
+            fences.add_flush(None, head, false, None);
             expected.push(head);
         }
         // Now others are queued.
@@ -291,7 +336,7 @@ mod tests {
     #[test]
     fn a_finished_flush_has_no_deadline() {
         let mut fences = Fences::new();
-        let (a, soonest) = fences.add_flush(Some(Instant::from_millis(5)), 0, true);
+        let (a, soonest) = fences.add_flush(Some(Instant::from_millis(5)), 0, true, None);
         assert!(soonest);
         assert!(fences.finish_flush(a));
         assert!(!fences.finish_flush(a));

@@ -244,7 +244,11 @@ impl Connection {
             }
             // An end has begun since, or the move was called off, and begun again behind other publishes.
             Purpose::Leave => {}
-            Purpose::Flush(flush) => self.finish_flush(flush, Ok(())),
+            Purpose::Flush(flush) => {
+                while let Some(flush) = self.fences.next_sharing(flush) {
+                    self.finish_flush(flush, Ok(()));
+                }
+            }
             Purpose::Subscribe => {}
             Purpose::Confirm(flush, id) => self.confirmed(flush, id),
             Purpose::DrainSubscription(id) => self.end_subscription(id, EndReason::Drained),

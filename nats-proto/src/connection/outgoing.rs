@@ -265,12 +265,14 @@ impl Connection {
     /// publishes that were given up on purpose [`Event::Dropped`] tells.
     pub fn flush(&mut self, deadline: Option<Instant>) -> FlushId {
         let connected = self.is_up();
-        let (id, soonest) = self.fences.add_flush(deadline, self.ledger.head(), connected);
+        let head = self.ledger.head();
+        let shares = if connected { self.fences.to_share(head) } else { None };
+        let (id, soonest) = self.fences.add_flush(deadline, head, connected, shares);
         if self.link == Link::Closed {
             self.finish_flush(id, Err(FlushError::Closed));
         } else if connected && fault!(FlushIsAnsweredEarly) {
             self.finish_flush(id, Ok(()));
-        } else if connected {
+        } else if connected && shares.is_none() {
             self.ping(Purpose::Flush(id));
         }
         if soonest {
@@ -324,6 +326,7 @@ impl Connection {
             }
             Link::Connected if !self.outgoing.is_empty() => {
                 self.queued = Queued::default();
+                self.fences.handed_out();
                 &mut self.outgoing
             }
             _ => return false,

@@ -11,6 +11,8 @@ use crate::faults::fault;
 /// thousands, and servers send INFO, and hang up, as often as they like.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Queued {
+    /// On a link, whether there is any.
+    pub(super) any: bool,
     /// On a link, none of them has more bytes of headers and payload.
     largest: usize,
     /// On a link, whether one of them may have headers.
@@ -23,6 +25,7 @@ pub(super) struct Queued {
 impl Connection {
     /// A publish was queued on a link, and those that go the short way follow.
     pub(super) fn note_queued(&mut self) {
+        self.queued.any = true;
         self.queued.largest = self.queued.largest.max(self.max_payload());
         self.queued.headers |= self.headers_supported();
     }
@@ -111,6 +114,7 @@ impl Connection {
             let keep = keep || fault!(TooLargeIsSent);
             count = count.saturating_add(1);
             if keep {
+                queued.any = true;
                 queued.largest = queued.largest.max(size);
                 queued.headers |= has_headers;
             } else {

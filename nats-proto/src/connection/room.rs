@@ -118,9 +118,10 @@ impl Connection {
         let limit = self.room_limit(connected);
         let queued = self.queued();
         // On a link, one frame that is larger than the limit goes alone: waiting would not make it fit.
-        // It may do so while another such frame is being written, but not on top of what was kept for the link.
+        // It may do so while another such frame is being written, but not on top of what was kept for the link. PINGs and what
+        // is said of subscriptions are no publishes: however many there are, it need not wait for a moment without any.
         let most = self.send_limit().zip(self.room_limit(false), usize::max);
-        if connected && queued.all == 0 && self.handed_out.fits(most) {
+        if connected && !self.queued.any && self.handed_out.fits(most) {
             return Ok(());
         }
         let drops = !connected && self.config.pending_policy == PendingPolicy::DropOldest;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use nats_proto::Event;
 use nats_proto::connection::{DisconnectReason, FlushError};
+use nats_proto::{Event, FlushId};
 
 use crate::support::{FRAME, Wire, config};
 
@@ -205,4 +205,68 @@ fn a_flush_that_is_given_up_is_not_told_of() {
     wire.feed("PONG\r\n");
     assert!(wire.events().is_empty());
     assert_eq!(wire.statistics().confirmed, 1, "its PONG confirms all the same");
+}
+
+/// The flushes that were answered, all of them well.
+fn flushed(wire: &mut Wire) -> Vec<FlushId> {
+    let events = wire.events().into_iter();
+    events
+        .map(|event| match event {
+            Event::Flushed { flush, result: Ok(()) } => flush,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn flushes_with_nothing_between_them_share_a_ping_that_is_not_written() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    let first: Vec<FlushId> = (0..1_000).map(|_| wire.connection.flush(None)).collect();
+    wire.publish("a", "2").expect("room");
+    let second: Vec<FlushId> = (0..2).map(|_| wire.connection.flush(None)).collect();
+    assert_eq!(wire.written(), "PUB a 1\r\n1\r\nPING\r\nPUB a 1\r\n2\r\nPING\r\n");
+    // Written, it may be answered any time, and proves less than the next would.
+    let third = wire.connection.flush(None);
+    assert_eq!(wire.written(), "PING\r\n");
+    // Whose PING it is may be gone.
+    wire.connection.cancel_flush(first[0]);
+    wire.feed("PONG\r\n");
+    assert_eq!(flushed(&mut wire), first[1..]);
+    assert_eq!(wire.statistics().confirmed, 1);
+    wire.feed("PONG\r\n");
+    assert_eq!(flushed(&mut wire), second);
+    wire.feed("PONG\r\n");
+    assert_eq!(flushed(&mut wire), [third]);
+}
+
+#[test]
+fn a_flush_shares_no_ping_if_others_wait_between() {
+    let mut wire = Wire::connected(config());
+    let early = wire.connection.flush(None);
+    let id = wire.connection.subscribe_confirmed("s", None, None).expect("a subscription");
+    wire.cut();
+    // There the flush comes last.
+    wire.connect();
+    let late = wire.connection.flush(None);
+    let written = wire.written();
+    assert_eq!(written.matches("PING\r\n").count(), 4, "{written}");
+    wire.feed("PONG\r\n".repeat(2));
+    let events = wire.events();
+    let [Event::SubscriptionConfirmed { subscription }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(*subscription, id);
+    for flush in [early, late] {
+        wire.feed("PONG\r\n");
+        assert_eq!(flushed(&mut wire), [flush]);
+    }
+}
+
+#[test]
+fn flushes_that_are_given_up_fill_no_memory() {
+    let mut wire = Wire::connected(config());
+    for _ in 0..100_000 {
+        let flush = wire.connection.flush(None);
+        wire.connection.cancel_flush(flush);
+    }
+    assert_eq!(wire.connection.buffered(), "PING\r\n".len());
 }
