@@ -17,6 +17,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// It is read by one task, and written to by whoever publishes, on any thread and with a waker that does nothing. So
     /// reading and writing must each have a waker of their own, as with sockets: a stream that keeps one for both loses
     /// that of its reader.
+    ///
+    /// A write that gives an error has taken nothing: what it was given is sent again over the next connection. So a stream
+    /// that takes more than it can pass on at once, as encryption does, must say how much, and give the error to the next call.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
     /// A listening TCP socket.
     type Listener: Send + Sync + 'static;

@@ -28,7 +28,8 @@ impl<R> ConnectOptions<R> {
     ///
     /// The function gets the address of the server whose turn it is, and gives a stream of bytes to it; a TCP socket
     /// should have `TCP_NODELAY` set. TLS and WebSocket, if the address asks for them, are put on top of that stream. It
-    /// must keep the wakers of who reads and of who writes apart: see [`Runtime::Stream`](crate::Runtime::Stream).
+    /// must keep the wakers of who reads and of who writes apart, and take nothing with a write that gives an error: see
+    /// [`Runtime::Stream`](crate::Runtime::Stream).
     ///
     /// The future runs as a part of the attempt to connect: when
     /// [`connection_timeout`](Self::connection_timeout) is over, or the client is closed, it is dropped wherever it

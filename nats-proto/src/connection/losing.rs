@@ -46,7 +46,8 @@ impl Connection {
     }
 
     /// The byte stream is closed, for whatever reason; `unsent` is the buffer handed out last, with what is
-    /// not written of it.
+    /// not written of it. What a stream on the way, such as an encrypted one, has taken and not passed on counts as written:
+    /// nobody knows how much of it the server has.
     ///
     /// To be called once for every stream that was opened, and after every [`Event::Hangup`]. The `reason`
     /// counts unless the connection hung up for one of its own.
