@@ -19,6 +19,8 @@ use nats_proto::{Config, Connection, Event, Instant, Outgoing, ServerAddr};
 /// One each 100 ms.
 const ROUNDS: u32 = 100;
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The least that a socket waits.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// A connection and all the I/O that it needs.
 struct Client {
@@ -47,7 +49,7 @@ impl Client {
                     event => return Some(event),
                 }
             }
-            match self.transmit().and_then(|()| self.receive(until)) {
+            match self.transmit(until).and_then(|()| self.receive(until)) {
                 Ok(()) if self.now() >= until => return None,
                 Ok(()) => self.connection.handle_timeout(self.now()),
                 Err(error) => self.disconnect(DisconnectReason::Io(error.to_string())),
@@ -75,15 +77,25 @@ impl Client {
         Err(last)
     }
 
-    fn transmit(&mut self) -> io::Result<()> {
+    /// How long the connection and the application have time.
+    fn wait(&self, until: Instant) -> Duration {
+        let deadline = self.connection.poll_timeout().unwrap_or(until).min(until);
+        (deadline - self.now()).max(MOMENT)
+    }
+
+    /// Writes what there is, but not for longer than that: a server may take nothing.
+    fn transmit(&mut self, until: Instant) -> io::Result<()> {
+        let wait = self.wait(until);
         let Some(stream) = &mut self.stream else {
             return Ok(());
         };
+        stream.set_write_timeout(Some(wait))?;
         while !self.output.is_empty() || self.connection.poll_transmit(&mut self.output) {
             let result = stream.write(self.output.chunks().next().unwrap_or_default());
             match result {
                 Ok(written) => self.output.advance(written),
                 Err(error) if error.kind() == Interrupted => {}
+                Err(e) if matches!(e.kind(), WouldBlock | TimedOut) => break,
                 Err(error) => return Err(error),
             }
         }
@@ -92,8 +104,8 @@ impl Client {
 
     /// Waits for bytes, but not longer than the connection or the application wants to.
     fn receive(&mut self, until: Instant) -> io::Result<()> {
-        let deadline = self.connection.poll_timeout().unwrap_or(until).min(until);
-        let wait = (deadline - self.now()).max(Duration::from_millis(1));
+        // If something is left to write, the time is over.
+        let wait = if self.output.is_empty() { self.wait(until) } else { MOMENT };
         let Some(stream) = &mut self.stream else {
             std::thread::sleep(wait);
             return Ok(());
@@ -177,4 +189,44 @@ fn main() -> Result<(), Box<dyn Error>> {
     let statistics = client.connection.statistics();
     println!("{ROUNDS} rounds: {received} ticks, {replies} replies, {statistics:?}");
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_takes_nothing_is_given_up() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("nats://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            client.write_all(b"INFO {\"max_payload\":1048576}\r\nPONG\r\n").unwrap();
+            client
+        });
+        let mut config = Config::new(vec![url.parse().unwrap()]);
+        config.ping_interval = Duration::from_millis(100);
+        (config.send_limit, config.pending_limit) = (64 << 20, 64 << 20);
+        let mut client = Client {
+            connection: Connection::new(config.into(), seed(), Instant::ZERO).unwrap(),
+            stream: None,
+            input: BytesMut::new(),
+            output: OutBuf::new(),
+            origin: std::time::Instant::now(),
+        };
+        let payload = vec![b'x'; 1000].into();
+        for _ in 0..32_000 {
+            client.connection.publish(Outgoing::new("a", &payload)).unwrap();
+        }
+        let far = Instant::ZERO + Duration::from_secs(3600);
+        let reason = loop {
+            match client.next_event(far) {
+                Some(Event::Disconnected { reason }) => break reason,
+                Some(_) => {}
+                None => panic!("nothing happens"),
+            }
+        };
+        assert_eq!(reason, DisconnectReason::Stale);
+        drop(server.join());
+    }
 }

@@ -25,7 +25,7 @@
 //!    [`Event::ChooseServer`] with [`Config::choose_server`], and [`Event::SubscriptionsDrained`] after
 //!    [`drain`](Connection::drain). All others are for the application.
 //! 2. Write what `poll_transmit` gives, and say with [`OutBuf::advance`](wire::OutBuf::advance) how much of
-//!    it is written.
+//!    it is written. Writing must not block beyond `poll_timeout` either, nor keep from reading: a peer may take nothing.
 //! 3. Wait for bytes, but not beyond `poll_timeout`; then `receive`, or `handle_timeout`. Handling a
 //!    deadline moves it: there is never a loop without delay.
 //! 4. When the stream ends, for whatever reason, say so with `handle_disconnect` and hand back the buffer
@@ -88,11 +88,19 @@
 //!             continue;
 //!         };
 //!         let mut exchange = || -> std::io::Result<()> {
+//!             let moment = Duration::from_millis(1);
+//!             open.set_write_timeout(Some(deadline.max(moment)))?;
 //!             while !output.is_empty() || connection.poll_transmit(&mut output) {
-//!                 let written = open.write(output.chunks().next().unwrap_or_default())?;
-//!                 output.advance(written);
+//!                 let result = open.write(output.chunks().next().unwrap_or_default());
+//!                 match result {
+//!                     Ok(written) => output.advance(written),
+//!                     Err(error) if matches!(error.kind(), WouldBlock | TimedOut) => break,
+//!                     Err(error) => return Err(error),
+//!                 }
 //!             }
-//!             open.set_read_timeout(Some(deadline.max(Duration::from_millis(1))))?;
+//!             // If something is left to write, the time is over.
+//!             let wait = if output.is_empty() { deadline } else { moment };
+//!             open.set_read_timeout(Some(wait.max(moment)))?;
 //!             let mut buffer = [0; 4096];
 //!             match open.read(&mut buffer)? {
 //!                 0 => Err(ErrorKind::UnexpectedEof.into()),
@@ -180,6 +188,7 @@ pub mod faults;
 #[cfg(not(feature = "planted-faults"))]
 mod faults;
 pub mod header;
+mod lenient;
 mod message;
 mod rng;
 mod server_addr;

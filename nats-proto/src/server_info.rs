@@ -1,19 +1,19 @@
 //! INFO: what a server says about itself.
 
+mod deserialize;
+
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 /// What a server says about itself, first when a client connects and again whenever something changes.
 ///
-/// Fields that this version does not know are ignored, and fields that are left out have the value of
-/// [`Default`]: a server is free to say little. When serialised, the fields that a `nats-server` leaves out when
+/// Fields that this version does not know are ignored, and fields that are left out, or `null`, have the value of
+/// [`Default`]: a server is free to say little. As in Go, names of fields may be in any case, and the last of several with
+/// the same name counts. When serialised, the fields that a `nats-server` leaves out when
 /// they are empty or false are left out as well, and so is an empty `go`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ServerInfo {
     /// The unique id of the server.
     pub server_id: String,
@@ -22,7 +22,7 @@ pub struct ServerInfo {
     /// The version of the server.
     pub version: String,
     /// The version of the protocol: from 1 on, the server sends INFO again when the cluster changes, and obeys
-    /// `echo: false`.
+    /// `echo: false`. What is too large is read as [`i8::MAX`].
     pub proto: i8,
     /// The commit that the server was built from.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,7 +33,6 @@ pub struct ServerInfo {
     /// The host that the server was told to listen on. Not to be trusted as a name for TLS.
     pub host: String,
     /// The port that the server listens on. What is no port is read as 0, as if nothing was said.
-    #[serde(deserialize_with = "port")]
     pub port: u16,
     /// Whether messages may have headers.
     pub headers: bool,
@@ -52,7 +51,7 @@ pub struct ServerInfo {
     /// The most bytes of headers and payload together that the server accepts in one message. The INFO that
     /// follows CONNECT carries the limit of the account. A server that says -1, for no limit, is read as
     /// [`usize::MAX`].
-    #[serde(deserialize_with = "limit", serialize_with = "told")]
+    #[serde(serialize_with = "told")]
     pub max_payload: usize,
     /// Whether the server offers JetStream.
     #[serde(skip_serializing_if = "is_false")]
@@ -77,11 +76,11 @@ pub struct ServerInfo {
     pub domain: Option<String>,
     /// Servers that clients can connect to, as `host:port` without scheme. Entries beyond
     /// [`MAX_CONNECT_URLS`](Self::MAX_CONNECT_URLS) are dropped while reading.
-    #[serde(deserialize_with = "bounded_list", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub connect_urls: Vec<String>,
     /// Servers that clients can connect to by WebSocket, bounded like `connect_urls`. WebSocket clients get
     /// these addresses in `connect_urls` as well.
-    #[serde(deserialize_with = "bounded_list", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ws_connect_urls: Vec<String>,
     /// Whether the server is about to shut down and asks its clients to go elsewhere.
     #[serde(rename = "ldm", skip_serializing_if = "is_false")]
@@ -118,72 +117,9 @@ fn is_zero_u32(value: &u32) -> bool {
     *value == 0
 }
 
-/// A number of bytes, where a negative number stands for no limit.
-fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    i64::deserialize(deserializer).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
-}
-
-/// A port, which is only told to the application: no number is worth a connection.
-fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
-    struct Port;
-
-    impl Visitor<'_> for Port {
-        type Value = u16;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a number")
-        }
-
-        fn visit_u64<E>(self, port: u64) -> Result<u16, E> {
-            Ok(u16::try_from(port).unwrap_or_default())
-        }
-
-        fn visit_i64<E>(self, _negative: i64) -> Result<u16, E> {
-            Ok(0)
-        }
-
-        fn visit_f64<E>(self, _fraction: f64) -> Result<u16, E> {
-            Ok(0)
-        }
-    }
-
-    deserializer.deserialize_any(Port)
-}
-
-/// What [`limit`] reads as the same.
+/// What is read as the same.
 fn told<S: Serializer>(limit: &usize, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_i64(i64::try_from(*limit).unwrap_or(-1))
-}
-
-/// A list of strings or null, of which only the first [`ServerInfo::MAX_CONNECT_URLS`] are ever allocated.
-fn bounded_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    struct BoundedList;
-
-    impl<'de> Visitor<'de> for BoundedList {
-        type Value = Vec<String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of strings or null")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(Vec::new())
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut list = Vec::new();
-            while list.len() < ServerInfo::MAX_CONNECT_URLS {
-                match seq.next_element()? {
-                    Some(entry) => list.push(entry),
-                    None => return Ok(list),
-                }
-            }
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(list)
-        }
-    }
-
-    deserializer.deserialize_any(BoundedList)
 }
 
 #[cfg(test)]
