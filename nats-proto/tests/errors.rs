@@ -231,7 +231,7 @@ fn errors_of_decoding() {
         DecodeError::HeaderLongerThanTotal { headers: 9, total: 8 },
         "header block of 9 bytes is longer than its message of 8 bytes",
     );
-    of(DecodeError::UnknownOperation("FOO".into()), "unknown operation in line \"FOO\"");
+    of(DecodeError::UnknownOperation("FOO".into()), "no operation begins with \"FOO\"");
     of(
         DecodeError::BadArguments { operation: "MSG", arguments: "a".into() },
         "bad arguments of MSG: \"a\"",

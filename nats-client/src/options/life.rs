@@ -21,7 +21,8 @@ impl<R> ConnectOptions<R> {
     }
 
     /// Makes a failing first connect be retried like a reconnect: `connect` gives the handle at once and
-    /// connects in the background. Default: off.
+    /// connects in the background. After [`max_reconnects`](Self::max_reconnects) attempts at each server the client closes,
+    /// and what was published by then is lost. Default: off.
     pub fn retry_on_initial_connect(mut self) -> Self {
         self.config.retry_on_initial_connect = true;
         self

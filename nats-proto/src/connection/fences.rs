@@ -111,7 +111,7 @@ impl Fences {
 
     /// A flush whose PING serves for another one that covers everything up to `position` as well. Who flushes again and again,
     /// and waits for none of them, must not fill the memory with PINGs that nobody takes.
-    pub(super) fn to_share(&mut self, position: u64) -> Option<FlushId> {
+    pub(super) fn shareable(&mut self, position: u64) -> Option<FlushId> {
         self.settle();
         let is_behind = self.under_way.back().is_some_and(|fence| fence.position == position);
         // Else others would wait between those that share it.
@@ -185,7 +185,7 @@ impl Fences {
         core::mem::take(&mut self.under_way)
     }
 
-    /// Somebody waits for a flush of everything up to `position`, with a PING that it [shares](Self::to_share) or, if it is
+    /// Somebody waits for a flush of everything up to `position`, with a PING that it [shares](Self::shareable) or, if it is
     /// `fenced`, of its own. Says whether its deadline is now the soonest.
     pub(super) fn add_flush(
         &mut self,

@@ -266,7 +266,7 @@ impl Connection {
     pub fn flush(&mut self, deadline: Option<Instant>) -> FlushId {
         let connected = self.is_up();
         let head = self.ledger.head();
-        let shares = if connected { self.fences.to_share(head) } else { None };
+        let shares = if connected { self.fences.shareable(head) } else { None };
         let (id, soonest) = self.fences.add_flush(deadline, head, connected, shares);
         if self.link == Link::Closed {
             self.finish_flush(id, Err(FlushError::Closed));

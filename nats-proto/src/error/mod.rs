@@ -42,7 +42,8 @@ pub enum DecodeError {
         /// The total length announced.
         total: u64,
     },
-    /// No operation begins like this. Holds the start of the line, with control characters escaped.
+    /// No operation begins like this. Holds the start of the line, up to the first byte that does not fit, with control
+    /// characters escaped.
     UnknownOperation(String),
     /// The arguments of an operation are wrong: how many there are, or what they are.
     BadArguments {
@@ -88,7 +89,7 @@ impl fmt::Display for DecodeError {
                 f,
                 "header block of {headers} bytes is longer than its message of {total} bytes"
             ),
-            Self::UnknownOperation(line) => write!(f, "unknown operation in line \"{line}\""),
+            Self::UnknownOperation(line) => write!(f, "no operation begins with \"{line}\""),
             Self::BadArguments { operation, arguments } => {
                 write!(f, "bad arguments of {operation}: \"{arguments}\"")
             }

@@ -13,8 +13,9 @@ use crate::{DecodeError, ServerError};
 /// Decodes what servers send, resumable at any byte.
 ///
 /// It accepts what the clients of the NATS project accept: names of operations in any case, any number of
-/// spaces and tabs between arguments, lines that end with LF alone, and anything behind PING, PONG and +OK.
-/// Only payloads must be followed by CR LF. A subscription identifier must be a number.
+/// spaces and tabs between arguments, lines that end with LF alone, anything behind PING, PONG and +OK, and JSON as Go
+/// reads it. Only payloads must be followed by CR LF, and a CR within a line separates no arguments. A subscription identifier
+/// must be a number.
 #[derive(Clone, Debug)]
 pub struct ServerDecoder {
     machine: Machine<FromServer>,

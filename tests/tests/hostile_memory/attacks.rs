@@ -79,7 +79,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
         let deep = vec![(format!("INFO {{\"x\":{}\r\n", "[".repeat(900 * KIB)).into_bytes(), 1)];
         add("deep JSON", End::Error("JSON of INFO cannot be read"), INFO, deep);
         let garbage = vec![(b"\x16\x03\x01\0\xff".repeat(10_000), 1), (b"\r\n".to_vec(), 1)];
-        add("garbage", End::Error("unknown operation in line"), LINE, garbage);
+        add("garbage", End::Error("no operation begins with"), LINE, garbage);
         add(
             "one byte at a time",
             TOO_LONG,

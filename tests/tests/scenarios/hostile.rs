@@ -30,7 +30,7 @@ fn violations() -> Vec<(Vec<u8>, &'static str)> {
         (long("-ERR ", 64 * KIB), "control line is longer than 65536 bytes"),
         (long("INFO {\"x\":\"", MIB), "INFO or CONNECT line is longer than 1048576 bytes"),
         (deep.into_bytes(), "JSON of INFO cannot be read"),
-        (b"\0\xff\xfe\x16\x03\x01\r\n".to_vec(), "unknown operation"),
+        (b"\0\xff\xfe\x16\x03\x01\r\n".to_vec(), "no operation begins"),
     ];
     for (line, error) in [
         ("MSG s 1 -1", "is not a number: \"-1\""),
@@ -45,7 +45,7 @@ fn violations() -> Vec<(Vec<u8>, &'static str)> {
         ("HMSG s 1 67108865 67108865", "message of 67108865 bytes with its headers is longer than"),
         ("MSG s 1 2\r\nhixx", "payload is not followed by CRLF"),
         ("MSG s", "bad arguments of MSG"),
-        ("HTTP/1.1 400 Bad Request", "unknown operation"),
+        ("HTTP/1.1 400 Bad Request", "no operation begins"),
         ("INFO []", "JSON of INFO cannot be read"),
         ("INFO {\"max_payload\":9223372036854775808}", "JSON of INFO cannot be read"),
         ("INFO {\"port\":\"none\"}", "JSON of INFO cannot be read"),
