@@ -54,6 +54,20 @@ fn a_link_to_a_broker_that_is_gone_is_none_of_the_one_that_came_after_it() {
 }
 
 #[test]
+fn a_stream_to_a_broker_that_has_left_it_breaks_once_it_is_full_and_one_to_a_lost_host_does_not() {
+    for silently in [false, true] {
+        let mut simulation = Simulation::<()>::new(7);
+        simulation.add_broker(Config::default());
+        let stream = send(&mut simulation, b"PING\r\n");
+        simulation.crash_broker(0, silently);
+        let written = |_| simulation.write_stream(stream, &[b' '; 4096]);
+        let breaks = (0..1_000).map(written).any(|written| written.is_none());
+        assert_eq!(breaks, !silently);
+        assert_eq!(simulation.is_stream_writable(stream), !silently, "a write fails at once");
+    }
+}
+
+#[test]
 fn what_a_broker_may_be_set_to_take_can_be_observed() {
     let mut config = Config::default();
     config.max_control_line = 200_000;
