@@ -83,13 +83,15 @@ impl Client {
         (deadline - self.now()).max(MOMENT)
     }
 
-    /// Writes what there is, but not for longer than that: a server may take nothing.
+    /// Writes what there is, but not for longer than that: a server may take nothing, or little, or nothing before it is read
+    /// from.
     fn transmit(&mut self, until: Instant) -> io::Result<()> {
         let wait = self.wait(until);
+        let (origin, end) = (self.origin, self.now() + wait);
         let Some(stream) = &mut self.stream else {
             return Ok(());
         };
-        stream.set_write_timeout(Some(wait))?;
+        stream.set_write_timeout(Some(wait.min(100 * MOMENT)))?;
         while !self.output.is_empty() || self.connection.poll_transmit(&mut self.output) {
             let result = stream.write(self.output.chunks().next().unwrap_or_default());
             match result {
@@ -98,13 +100,16 @@ impl Client {
                 Err(e) if matches!(e.kind(), WouldBlock | TimedOut) => break,
                 Err(error) => return Err(error),
             }
+            if Instant::ZERO + origin.elapsed() >= end {
+                break;
+            }
         }
         Ok(())
     }
 
     /// Waits for bytes, but not longer than the connection or the application wants to.
     fn receive(&mut self, until: Instant) -> io::Result<()> {
-        // If something is left to write, the time is over.
+        // If something is left to write, that comes first.
         let wait = if self.output.is_empty() { self.wait(until) } else { MOMENT };
         let Some(stream) = &mut self.stream else {
             std::thread::sleep(wait);

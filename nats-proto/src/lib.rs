@@ -88,8 +88,9 @@
 //!             continue;
 //!         };
 //!         let mut exchange = || -> std::io::Result<()> {
-//!             let moment = Duration::from_millis(1);
-//!             open.set_write_timeout(Some(deadline.max(moment)))?;
+//!             let (moment, end) = (Duration::from_millis(1), now() + deadline);
+//!             // A peer may take nothing, or not before it is read from.
+//!             open.set_write_timeout(Some(deadline.clamp(moment, 100 * moment)))?;
 //!             while !output.is_empty() || connection.poll_transmit(&mut output) {
 //!                 let result = open.write(output.chunks().next().unwrap_or_default());
 //!                 match result {
@@ -97,9 +98,11 @@
 //!                     Err(error) if matches!(error.kind(), WouldBlock | TimedOut) => break,
 //!                     Err(error) => return Err(error),
 //!                 }
+//!                 if now() >= end {
+//!                     break;
+//!                 }
 //!             }
-//!             // If something is left to write, the time is over.
-//!             let wait = if output.is_empty() { deadline } else { moment };
+//!             let wait = if output.is_empty() { end - now() } else { moment };
 //!             open.set_read_timeout(Some(wait.max(moment)))?;
 //!             let mut buffer = [0; 4096];
 //!             match open.read(&mut buffer)? {

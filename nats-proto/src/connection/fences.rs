@@ -67,12 +67,22 @@ impl GivenUp {
     }
 }
 
+/// A PING that may be the last of what is queued.
+#[derive(Clone, Copy, Debug)]
+struct Unwritten {
+    /// The flush that it was sent for.
+    flush: FlushId,
+    /// The last of those that share it.
+    last: FlushId,
+    /// Bytes that were queued with it.
+    end: usize,
+}
+
 /// Keepalive and flush PINGs in one queue, because their PONGs cannot be told apart.
 #[derive(Clone, Debug)]
 pub(super) struct Fences {
     under_way: VecDeque<Fence>,
-    /// The flush whose PING is the last, and not written yet; and the last of those that share it.
-    unwritten: Option<(FlushId, FlushId)>,
+    unwritten: Option<Unwritten>,
     /// In the order of their ids.
     flushes: VecDeque<FlushWaiter>,
     /// Not taken from the positions yet: without a link each publish may push out another one, and no position is
@@ -94,12 +104,12 @@ impl Fences {
         }
     }
 
-    /// A PING was queued.
-    pub(super) fn push(&mut self, purpose: Purpose, position: u64) {
+    /// A PING was queued, behind a publish and with so many bytes in all.
+    pub(super) fn push(&mut self, purpose: Purpose, position: u64, end: usize) {
         self.settle();
         self.under_way.push_back(Fence { purpose, position });
         self.unwritten = match purpose {
-            Purpose::Flush(flush) => Some((flush, flush)),
+            Purpose::Flush(flush) => Some(Unwritten { flush, last: flush, end }),
             _ => None,
         };
     }
@@ -109,14 +119,14 @@ impl Fences {
         self.unwritten = None;
     }
 
-    /// A flush whose PING serves for another one that covers everything up to `position` as well. Who flushes again and again,
-    /// and waits for none of them, must not fill the memory with PINGs that nobody takes.
-    pub(super) fn shareable(&mut self, position: u64) -> Option<FlushId> {
-        self.settle();
-        let is_behind = self.under_way.back().is_some_and(|fence| fence.position == position);
+    /// A flush whose PING serves for another one as well, where so many bytes are queued: nothing is behind it, no publish and
+    /// no subscription. Who flushes again and again, and waits for none of them, must not fill the memory with PINGs that
+    /// nobody takes.
+    pub(super) fn shareable(&self, end: usize) -> Option<FlushId> {
         // Else others would wait between those that share it.
-        let is_newest = |(_, last): &(FlushId, FlushId)| last.0 == self.last_flush;
-        self.unwritten.filter(|unwritten| is_behind && is_newest(unwritten)).map(|(flush, _)| flush)
+        let is_newest = |unwritten: &Unwritten| unwritten.last.0 == self.last_flush;
+        let shareable = self.unwritten.filter(|last| last.end == end && is_newest(last));
+        shareable.map(|last| last.flush)
     }
 
     /// The next of those who wait for the PING of this flush.
@@ -172,6 +182,8 @@ impl Fences {
     }
 
     fn move_back(&mut self, before: impl Fn(u64) -> u64) {
+        // With fewer bytes queued, their number would mean nothing.
+        self.unwritten = None;
         let fences = self.under_way.iter_mut().map(|fence| &mut fence.position);
         let flushes = self.flushes.iter_mut().map(|waiter| &mut waiter.position);
         for position in fences.chain(flushes) {
@@ -219,8 +231,8 @@ impl Fences {
     ) -> (FlushId, bool) {
         self.last_flush = self.last_flush.saturating_add(1);
         let id = FlushId(self.last_flush);
-        if let Some(shares) = shares {
-            self.unwritten = Some((shares, id));
+        if let Some(unwritten) = self.unwritten.as_mut().filter(|_| shares.is_some()) {
+            unwritten.last = id;
         }
         let shares = shares.unwrap_or(id);
         self.flushes.push_back(FlushWaiter { id, position, shares, subscription, fenced });

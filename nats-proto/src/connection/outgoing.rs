@@ -265,8 +265,8 @@ impl Connection {
     /// publishes that were given up on purpose [`Event::Dropped`] tells.
     pub fn flush(&mut self, deadline: Option<Instant>) -> FlushId {
         let connected = self.is_up();
+        let shares = self.fences.shareable(self.outgoing.len()).filter(|_| connected);
         let head = self.ledger.head();
-        let shares = if connected { self.fences.shareable(head) } else { None };
         let (id, soonest) = self.fences.add_flush(deadline, head, connected, shares);
         if self.link == Link::Closed {
             self.finish_flush(id, Err(FlushError::Closed));
@@ -295,7 +295,7 @@ impl Connection {
     /// Queues a PING behind everything that was accepted so far.
     pub(super) fn ping(&mut self, purpose: Purpose) {
         encoder::ping(&mut self.outgoing);
-        self.fences.push(purpose, self.ledger.head());
+        self.fences.push(purpose, self.ledger.head(), self.outgoing.len());
         self.wake.transmit();
     }
 

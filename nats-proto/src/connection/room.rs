@@ -121,7 +121,11 @@ impl Connection {
         // It may do so while another such frame is being written, but not on top of what was kept for the link. PINGs and what
         // is said of subscriptions are no publishes: however many there are, it need not wait for a moment without any.
         let most = self.send_limit().zip(self.room_limit(false), usize::max);
-        if connected && !self.queued.any && self.handed_out.fits(most) {
+        let is_alone = match frame.fits(self.send_limit()) {
+            true => queued.all == 0,
+            false => !self.queued.any,
+        };
+        if connected && is_alone && self.handed_out.fits(most) {
             return Ok(());
         }
         let drops = !connected && self.config.pending_policy == PendingPolicy::DropOldest;

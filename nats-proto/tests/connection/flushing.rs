@@ -270,3 +270,24 @@ fn flushes_that_are_given_up_fill_no_memory() {
     }
     assert_eq!(wire.connection.buffered(), "PING\r\n".len());
 }
+
+#[test]
+fn a_flush_shares_no_ping_over_what_is_said_of_subscriptions() {
+    for cancelled in [false, true] {
+        let mut wire = Wire::connected(config());
+        let first = wire.connection.flush(None);
+        if cancelled {
+            wire.connection.cancel_flush(first);
+        }
+        let id = wire.connection.subscribe("s", None).expect("a subscription");
+        let second = wire.connection.flush(None);
+        wire.connection.unsubscribe(id).expect("it is there");
+        let third = wire.connection.flush(None);
+        assert_eq!(wire.written(), "PING\r\nSUB s 1\r\nPING\r\nUNSUB 1\r\nPING\r\n");
+        for flush in [first, second, third] {
+            wire.feed("PONG\r\n");
+            let expected = (!cancelled || flush != first).then_some(flush);
+            assert_eq!(flushed(&mut wire), Vec::from_iter(expected));
+        }
+    }
+}

@@ -82,7 +82,7 @@ fn table<R: Rt>() -> Vec<Entry<R>> {
         "Subscriber::drain" => drain_subscriber(s),
 
         "Client::flush" => flush(s),
-        "Client::rtt" => s.ok(s.client.rtt()),
+        "Client::rtt" => rtt(s),
         "Client::force_reconnect" => s.ok(s.client.force_reconnect()),
         "Client::server_pool" => s.ok(s.client.server_pool()),
         "Client::set_server_pool" => s.ok(s.client.set_server_pool(&*s.url)),
@@ -210,6 +210,13 @@ async fn flush<R: Rt>(s: &Stage<R>) {
         s.client.publish(TO, s.payload()).await.unwrap();
     }
     s.ok(s.client.flush()).await;
+}
+
+/// Who is away is told so at once, and others need not be.
+async fn rtt<R: Rt>(s: &Stage<R>) {
+    let away = s.client.delivery_statistics().connects == 0;
+    let result = s.cut(s.client.rtt()).await;
+    assert!(result.is_none_or(|result| result.is_ok() || away));
 }
 
 /// Waits until the client is connected and says so, and has it reconnect after a while.
