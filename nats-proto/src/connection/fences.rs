@@ -67,22 +67,12 @@ impl GivenUp {
     }
 }
 
-/// A PING that may be the last of what is queued.
-#[derive(Clone, Copy, Debug)]
-struct Unwritten {
-    /// The flush that it was sent for.
-    flush: FlushId,
-    /// The last of those that share it.
-    last: FlushId,
-    /// Bytes that were queued with it.
-    end: usize,
-}
-
 /// Keepalive and flush PINGs in one queue, because their PONGs cannot be told apart.
 #[derive(Clone, Debug)]
 pub(super) struct Fences {
     under_way: VecDeque<Fence>,
-    unwritten: Option<Unwritten>,
+    /// If the last PING is that of a flush, and not written yet: how many bytes were queued with it.
+    shared_end: Option<usize>,
     /// In the order of their ids.
     flushes: VecDeque<FlushWaiter>,
     /// Not taken from the positions yet: without a link each publish may push out another one, and no position is
@@ -96,7 +86,7 @@ impl Fences {
     pub(super) const fn new() -> Self {
         Self {
             under_way: VecDeque::new(),
-            unwritten: None,
+            shared_end: None,
             flushes: VecDeque::new(),
             given_up: GivenUp { behind: 0, count: 0 },
             last_flush: 0,
@@ -104,34 +94,40 @@ impl Fences {
         }
     }
 
-    /// A PING was queued, behind a publish and with so many bytes in all.
-    pub(super) fn push(&mut self, purpose: Purpose, position: u64, end: usize) {
+    /// A PING was queued.
+    pub(super) fn push(&mut self, purpose: Purpose, position: u64) {
         self.settle();
         self.under_way.push_back(Fence { purpose, position });
-        self.unwritten = match purpose {
-            Purpose::Flush(flush) => Some(Unwritten { flush, last: flush, end }),
-            _ => None,
-        };
+        self.shared_end = None;
+    }
+
+    /// The last PING is that of the flush that was added last, and may be [shared](Self::shareable) for as long as no more
+    /// than so many bytes are queued.
+    pub(super) fn share_last(&mut self, end: usize) {
+        self.shared_end = Some(end);
     }
 
     /// All PINGs are handed out for writing.
     pub(super) fn handed_out(&mut self) {
-        self.unwritten = None;
+        self.shared_end = None;
     }
 
     /// A flush whose PING serves for another one as well, where so many bytes are queued: nothing is behind it, no publish and
     /// no subscription. Who flushes again and again, and waits for none of them, must not fill the memory with PINGs that
     /// nobody takes.
     pub(super) fn shareable(&self, end: usize) -> Option<FlushId> {
-        // Else others would wait between those that share it.
-        let is_newest = |unwritten: &Unwritten| unwritten.last.0 == self.last_flush;
-        let shareable = self.unwritten.filter(|last| last.end == end && is_newest(last));
-        shareable.map(|last| last.flush)
+        match self.under_way.back() {
+            // A server may have answered it unseen.
+            Some(Fence { purpose: Purpose::Flush(flush), .. }) if self.shared_end == Some(end) => {
+                Some(*flush)
+            }
+            _ => None,
+        }
     }
 
     /// The next of those who wait for the PING of this flush.
     pub(super) fn next_sharing(&self, flush: FlushId) -> Option<FlushId> {
-        // Nobody else comes between them.
+        // Nobody else comes between them: who waits for another PING ends the sharing.
         let first = self.flushes.partition_point(|waiter| waiter.id < flush);
         self.flushes.get(first).filter(|waiter| waiter.shares == flush).map(|waiter| waiter.id)
     }
@@ -183,7 +179,7 @@ impl Fences {
 
     fn move_back(&mut self, before: impl Fn(u64) -> u64) {
         // With fewer bytes queued, their number would mean nothing.
-        self.unwritten = None;
+        self.shared_end = None;
         let fences = self.under_way.iter_mut().map(|fence| &mut fence.position);
         let flushes = self.flushes.iter_mut().map(|waiter| &mut waiter.position);
         for position in fences.chain(flushes) {
@@ -193,7 +189,7 @@ impl Fences {
 
     /// The link broke: all that was under way.
     pub(super) fn take_under_way(&mut self) -> VecDeque<Fence> {
-        self.unwritten = None;
+        self.shared_end = None;
         core::mem::take(&mut self.under_way)
     }
 
@@ -231,9 +227,6 @@ impl Fences {
     ) -> (FlushId, bool) {
         self.last_flush = self.last_flush.saturating_add(1);
         let id = FlushId(self.last_flush);
-        if let Some(unwritten) = self.unwritten.as_mut().filter(|_| shares.is_some()) {
-            unwritten.last = id;
-        }
         let shares = shares.unwrap_or(id);
         self.flushes.push_back(FlushWaiter { id, position, shares, subscription, fenced });
         let deadline = deadline.filter(|_| !fault!(FlushHasNoDeadline));

@@ -274,6 +274,7 @@ impl Connection {
             self.finish_flush(id, Ok(()));
         } else if connected && shares.is_none() {
             self.ping(Purpose::Flush(id));
+            self.fences.share_last(self.outgoing.len());
         }
         if soonest {
             self.wake.attention();
@@ -295,7 +296,7 @@ impl Connection {
     /// Queues a PING behind everything that was accepted so far.
     pub(super) fn ping(&mut self, purpose: Purpose) {
         encoder::ping(&mut self.outgoing);
-        self.fences.push(purpose, self.ledger.head(), self.outgoing.len());
+        self.fences.push(purpose, self.ledger.head());
         self.wake.transmit();
     }
 

@@ -82,10 +82,10 @@ impl Connection {
         };
         // These stand before all publishes, so they confirm none.
         encoder::ping(&mut self.urgent);
-        self.fences.push(Purpose::Subscribe, 0, 0);
+        self.fences.push(Purpose::Subscribe, 0);
         subscription.restore(&mut self.urgent);
         encoder::ping(&mut self.urgent);
-        self.fences.push(Purpose::Confirm(flush, id), 0, 0);
+        self.fences.push(Purpose::Confirm(flush, id), 0);
     }
 
     fn add_subscription(

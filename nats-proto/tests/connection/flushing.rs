@@ -291,3 +291,15 @@ fn a_flush_shares_no_ping_over_what_is_said_of_subscriptions() {
         }
     }
 }
+
+#[test]
+fn a_ping_that_is_answered_unseen_serves_for_no_other_flush() {
+    let mut wire = Wire::connected(config());
+    let first = wire.connection.flush(None);
+    wire.feed("PONG\r\n");
+    assert_eq!(flushed(&mut wire), [first]);
+    let second = wire.connection.flush(None);
+    assert_eq!(wire.written(), "PING\r\nPING\r\n");
+    wire.feed("PONG\r\n");
+    assert_eq!(flushed(&mut wire), [second]);
+}

@@ -312,3 +312,18 @@ fn room_needs_a_link_that_is_up_and_not_about_to_be_left() {
     wire.connection.handle_drained(wire.now);
     assert!(!wire.connection.room_needs_link(), "whoever waits is to be refused");
 }
+
+#[test]
+fn only_a_publish_beyond_the_limit_goes_on_top_of_what_is_no_publish() {
+    let mut small = config();
+    small.send_limit = 30;
+    let mut wire = Wire::connected(small);
+    wire.connection.subscribe("a.subject.of.some.length", None).expect("a subject");
+    wire.connection.flush(None);
+    let error = wire.publish("a", "0123456789").expect_err("it would fit later");
+    assert!(matches!(error, PublishError::BufferFull { connected: true, .. }), "{error:?}");
+    wire.publish("a", &"x".repeat(1_000)).expect("no later moment is better");
+    let error = wire.publish("a", &"x".repeat(1_000)).expect_err("one is enough");
+    assert!(matches!(error, PublishError::BufferFull { connected: true, .. }), "{error:?}");
+    assert!(wire.written().starts_with("SUB a.subject.of.some.length 1\r\nPING\r\nPUB a 1000\r\n"));
+}
