@@ -33,6 +33,18 @@ impl<'a> Locked<'a> {
         Self { core, told: Told(None), garbage: Vec::new() }
     }
 
+    /// Wakes the driver behind the lock.
+    pub(crate) fn tell_driver(&mut self) {
+        let driver = self.core.driver.take();
+        self.tell(driver);
+    }
+
+    /// The same, if what was just published or requested is news to it.
+    pub(crate) fn tell_of_output(&mut self) {
+        let driver = self.core.wake_for_output();
+        self.tell(driver);
+    }
+
     /// Wakes the driver, whose waker this is, behind the lock.
     pub(crate) fn tell(&mut self, driver: Option<Waker>) {
         if driver.is_some() {

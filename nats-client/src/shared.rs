@@ -285,8 +285,7 @@ impl Shared {
             }
             core = self.lock();
         }
-        let driver = core.wake_for_output();
-        core.tell(driver);
+        core.tell_of_output();
         Ok(())
     }
 
@@ -398,16 +397,16 @@ impl Shared {
             }
             core = self.lock();
         }
-        let driver = core.wake_for_output();
-        core.tell(driver);
+        core.tell_of_output();
     }
 
     /// Runs `change` under the lock and wakes the driver: for everything that is not done for each message.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Core) -> T) -> T {
         let mut core = self.lock();
         let result = change(&mut core);
-        let driver = if fault!(ChangeIsNotTold) { None } else { core.driver.take() };
-        core.tell(driver);
+        if !fault!(ChangeIsNotTold) {
+            core.tell_driver();
+        }
         result
     }
 
@@ -436,9 +435,7 @@ struct Rest<'a>(Option<&'a Shared>);
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
         if let Some(shared) = self.0 {
-            let mut core = shared.lock();
-            let driver = core.driver.take();
-            core.tell(driver);
+            shared.lock().tell_driver();
         }
     }
 }

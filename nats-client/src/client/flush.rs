@@ -40,8 +40,9 @@ impl Client {
     /// [`flush_timeout`](crate::ConnectOptions::flush_timeout).
     ///
     /// A flush that succeeds proves it: a PING was answered that went out after all of it, and no link broke with
-    /// any of it. What was dropped, which [`Notice::Dropped`](crate::Notice::Dropped) tells, is no part of that. If a link broke before this is called, the next flush through this handle tells of what was lost with it,
-    /// once, and without waiting; a handle that is cloned later has nothing to tell of it.
+    /// any of it. What was dropped, which [`Notice::Dropped`](crate::Notice::Dropped) tells, is no part of that. If a
+    /// link broke before this is called, the next flush through this handle tells of what was lost with it, once, and
+    /// without waiting; a handle that is cloned later has nothing to tell of it.
     ///
     /// If the future is dropped, nobody waits any more; what is buffered goes out all the same.
     ///

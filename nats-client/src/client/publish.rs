@@ -194,12 +194,11 @@ impl<H: Deref<Target = Shared>> Place<H> {
             drop((old, renewed));
             return Poll::Pending;
         };
-        let driver = match result {
-            Ok(()) => core.wake_for_output(),
+        match result {
+            Ok(()) => core.tell_of_output(),
             // Somebody else may be waiting for the driver to come by.
-            Err(_) => core.driver.take(),
-        };
-        core.tell(driver);
+            Err(_) => core.tell_driver(),
+        }
         drop(core);
         drop(old);
         Poll::Ready(result.map_err(PublishError::from))
@@ -249,8 +248,9 @@ impl<H: Deref<Target = Shared>> Drop for Place<H> {
             let mut core = self.shared.lock();
             let old = self.reason.leave(&mut core, &mut self.key);
             // Woken, and gone: the driver gives the turn to the next now, and not only when it is overdue.
-            let driver = if old.is_none() { core.driver.take() } else { None };
-            core.tell(driver);
+            if old.is_none() {
+                core.tell_driver();
+            }
             drop(core);
             drop(old);
         }

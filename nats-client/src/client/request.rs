@@ -351,8 +351,9 @@ impl Drop for Reply<'_> {
         let waited = self.room.is_some();
         let room = core.turns.leave_room(&mut self.room);
         // Woken, and gone: others may go on now.
-        let driver = if waited && room.is_none() { core.driver.take() } else { None };
-        core.tell(driver);
+        if waited && room.is_none() {
+            core.tell_driver();
+        }
         let entry = self.waiting.take().map(|(id, key)| {
             let entry = core.requests.remove(id, key);
             if matches!(entry, crate::waiters::Entry::Waiting(_)) {
@@ -360,8 +361,7 @@ impl Drop for Reply<'_> {
                     core.conn.cancel_request(id);
                 }
                 // A drain may have waited for this one alone.
-                let driver = core.wake_for_output();
-                core.tell(driver);
+                core.tell_of_output();
             }
             entry
         });
