@@ -106,6 +106,10 @@ fn errors_of_verbs() {
         "the server does not allow the subscription for replies: check the permissions and the inbox prefix",
     );
     says(
+        RequestError::PublishRefused,
+        "the server does not allow publishing to the subject of the request: check the permissions",
+    );
+    says(
         RequestError::Dropped,
         "the request was given up before it was sent: there was no room to keep it, or the next server would not take it",
     );

@@ -84,9 +84,11 @@ impl Client {
     /// # Errors
     ///
     /// No reply came in time, nobody listens to the subject, or the message was not accepted: the source is then a
-    /// [`PublishError`](connection::PublishError). Where the server does not allow the subscription for replies, the
-    /// source is [`RequestError::InboxRefused`](connection::RequestError::InboxRefused); where the message was given up before
-    /// it was sent, [`RequestError::Dropped`](connection::RequestError::Dropped). With an [inbox](Request::inbox) of its own, also an [`InboxError`].
+    /// [`PublishError`](connection::PublishError). Where the server does not allow publishing to the subject, the source is
+    /// [`RequestError::PublishRefused`](connection::RequestError::PublishRefused); where it does not allow the subscription for
+    /// replies, [`RequestError::InboxRefused`](connection::RequestError::InboxRefused); where the message was given up before it
+    /// was sent, [`RequestError::Dropped`](connection::RequestError::Dropped). With an [inbox](Request::inbox) of its own these are
+    /// not told, and the source may be an [`InboxError`].
     pub async fn request<S: ToSubject>(
         &self,
         subject: S,

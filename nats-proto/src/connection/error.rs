@@ -273,6 +273,9 @@ pub enum RequestError {
     /// The server does not allow the subscription that replies come to: see
     /// [`Config::inbox_prefix`](crate::Config::inbox_prefix). The request itself may have been answered.
     InboxRefused,
+    /// The server does not allow the client to publish to the subject of the request, so that nobody has got it.
+    /// [`Event::ServerError`](crate::Event::ServerError) names the subject.
+    PublishRefused,
     /// The message was given up before it was sent, so that nobody can answer: newer publishes took its place, or the
     /// server that is connected now would not take it. [`Event::Dropped`](crate::Event::Dropped) counts it.
     Dropped,
@@ -287,6 +290,9 @@ impl fmt::Display for RequestError {
             Self::NoResponders => "nobody listens to the subject of the request",
             Self::InboxRefused => {
                 "the server does not allow the subscription for replies: check the permissions and the inbox prefix"
+            }
+            Self::PublishRefused => {
+                "the server does not allow publishing to the subject of the request: check the permissions"
             }
             Self::Dropped => {
                 "the request was given up before it was sent: there was no room to keep it, or the next server would not take it"

@@ -337,6 +337,7 @@ impl Connection {
         let introduced = !pending || matches!(self.link, Link::AwaitPong { .. });
         if !pending {
             self.refuse_subscriptions(&error);
+            self.refuse_requests(&error);
         }
         if closes || pending {
             let refusal = (introduced && error.is_authorization())

@@ -400,6 +400,16 @@ impl Connection {
         }
     }
 
+    /// Ends the requests to a subject that the client may not publish to: nobody has got them.
+    pub(super) fn refuse_requests(&mut self, error: &ServerError) {
+        let ServerError::PermissionsViolation(PermissionTarget::Publish { subject }) = error else {
+            return;
+        };
+        for request in self.requests.take_to(subject) {
+            self.emit(Event::RequestFailed { request, error: RequestError::PublishRefused });
+        }
+    }
+
     /// Sends a probe if it is time for one.
     pub(super) fn probe(&mut self, now: Instant) {
         match self.keepalive.handle_timeout(now) {

@@ -18,17 +18,23 @@ const UNIQUE_LEN: usize = 22;
 /// What the subjects of the API of JetStream begin with, in whichever domain.
 const JETSTREAM: &str = "$JS.";
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Slot {
     /// Goes up each time the slot is used, so that a late reply does not reach its successor.
     generation: u32,
     waits: Waits,
+    /// What is asked, by which a server that does not allow it names the request; kept for its memory.
+    subject: String,
 }
 
+/// A subject no longer than this leaves its memory to the next one.
+const SHORT_SUBJECT: usize = 128;
+
 /// What a slot waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Waits {
     /// Nothing: it is free.
+    #[default]
     No,
     /// A reply to its reply subject.
     ForReply,
@@ -180,7 +186,7 @@ impl Requests {
     pub(super) fn reserve(&mut self) -> (RequestId, String) {
         let index = self.free.last().copied().unwrap_or_else(|| {
             let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-            self.slots.push(Slot { generation: 0, waits: Waits::No });
+            self.slots.push(Slot::default());
             self.free.push(index);
             index
         });
@@ -198,6 +204,7 @@ impl Requests {
     pub(super) fn start(&mut self, id: RequestId, subject: &str, deadline: Instant) -> bool {
         if let Some(slot) = self.slots.get_mut(id.index()) {
             slot.waits = Waits::ForReply;
+            slot.subject.push_str(subject);
             if subject.starts_with(JETSTREAM) {
                 slot.waits = Waits::ForStored;
                 note_stored(&mut self.stored, id.index);
@@ -291,15 +298,22 @@ impl Requests {
 
     /// Takes out all, unanswered.
     pub(super) fn take_all(&mut self) -> Vec<RequestId> {
-        self.deadlines.clear();
+        self.take_where(|_| true)
+    }
+
+    /// Takes out those to `subject`, unanswered.
+    pub(super) fn take_to(&mut self, subject: &str) -> Vec<RequestId> {
+        self.take_where(|slot| slot.subject == subject)
+    }
+
+    fn take_where(&mut self, takes: impl Fn(&Slot) -> bool) -> Vec<RequestId> {
         let ids: Vec<RequestId> = (0_u32..)
             .zip(&self.slots)
-            .filter(|(_, slot)| slot.is_waiting())
+            .filter(|(_, slot)| slot.is_waiting() && takes(slot))
             .map(|(index, slot)| RequestId { index, generation: slot.generation })
             .collect();
         for id in &ids {
-            self.leave_unanswered(*id);
-            self.free_slot(*id);
+            self.cancel(*id);
         }
         ids
     }
@@ -317,6 +331,10 @@ impl Requests {
                 forget_stored(&mut self.stored, id.index);
             }
             slot.generation = slot.generation.wrapping_add(u32::from(!fault!(LateReplyIsTaken)));
+            slot.subject.clear();
+            if slot.subject.capacity() > SHORT_SUBJECT {
+                slot.subject = String::new();
+            }
             self.free.push(id.index);
         }
         true

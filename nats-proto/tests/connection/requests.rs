@@ -130,6 +130,49 @@ fn requests_fail_at_once_where_the_inbox_is_refused_and_later_ones_ask_again() {
     }
 }
 
+#[test]
+fn requests_fail_at_once_to_a_subject_that_may_not_be_published_to() {
+    let mut wire = Wire::connected(config());
+    let deadline = wire.now + Duration::from_secs(10);
+    let payload = Bytes::new();
+    let long = "s".repeat(1_000);
+    let ask = |wire: &mut Wire, subject: &str| {
+        wire.connection.request(Outgoing::new(subject, &payload), deadline).expect("room")
+    };
+    let (first, other, again) =
+        (ask(&mut wire, "sv\"c"), ask(&mut wire, &long), ask(&mut wire, "sv\"c"));
+    wire.feed("-ERR 'Permissions Violation for Publish to \"sv\\\"c\"'\r\n");
+    let events = wire.events();
+    let error = RequestError::PublishRefused;
+    assert!(
+        matches!(
+            events[..],
+            [
+                Event::ServerError(_),
+                Event::RequestFailed { request: a, error: first_error },
+                Event::RequestFailed { request: b, error: second_error }
+            ] if (a, b) == (first, again) && first_error == error && second_error == error
+        ),
+        "{events:?}"
+    );
+    // A slot is not known by what its request before asked; and it is told of each refusal, to nobody if nobody waits.
+    let next = ask(&mut wire, "sv");
+    wire.feed("-ERR 'Permissions Violation for Publish to \"sv\\\"c\"'\r\n");
+    wire.feed("-ERR 'Permissions Violation for Publish to \"svsv\"'\r\n");
+    assert!(matches!(wire.events()[..], [Event::ServerError(_), Event::ServerError(_)]));
+    for (subject, id) in [(&*long, other), ("sv", next)] {
+        wire.feed(format!("-ERR 'Permissions Violation for Publish to \"{subject}\"'\r\n"));
+        let events = wire.events();
+        assert!(
+            matches!(events[..], [_, Event::RequestFailed { request, .. }] if request == id),
+            "{events:?}"
+        );
+    }
+    assert_eq!(wire.connection.pending_requests(), 0);
+    wire.pass(Duration::from_secs(10));
+    assert!(wire.events().is_empty(), "there is no deadline left");
+}
+
 /// What the status means is what the message itself says it does: no other reading of its header block.
 #[test]
 fn a_header_block_says_that_nobody_listens_where_the_message_does() {

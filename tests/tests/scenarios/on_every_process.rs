@@ -40,6 +40,7 @@ macro_rules! on_every_process {
                     a_subscription_that_waits_is_told_of_its_refusal,
                     one_subscription_too_many_is_told_so,
                     a_new_configuration_ends_what_it_forbids,
+                    requests_say_that_they_are_not_allowed,
                     requests_say_that_their_replies_are_not_allowed,
                 }
                 tls {

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use futures_util::future::join;
 use futures_util::stream::StreamExt;
-use nats_client::{ConfirmError, EndReason, Notice, PermissionTarget, RequestErrorKind};
+use nats_client::{ConfirmError, EndReason, Notice, PermissionTarget, Request, RequestErrorKind};
 use nats_proto::ServerError;
 use nats_proto::connection::RequestError;
 use nats_tests::server::{Options, RealServer, Release, TestServer};
@@ -118,6 +118,17 @@ pub(crate) async fn a_new_configuration_ends_what_it_forbids<R: Rt>(env: Env<R, 
     let sid = Some(forbidden.sid());
     assert!(matches!(target, PermissionTarget::Subscription { sid: told, .. } if told == sid));
     assert_eq!(stays.end_reason(), None);
+}
+
+pub(crate) async fn requests_say_that_they_are_not_allowed<R: Rt>(env: Env<R, Release>) {
+    let server = RealServer::start(env.kind, &Options::new().extra(PERMISSIONS));
+    let client = env.options().connect(url(&server)).await.unwrap();
+    // As long as that: only what the server says ends it.
+    let knock = || Request::new().payload("knock".into()).timeout(None);
+    let error = client.send_request("closed.door", knock()).await.unwrap_err();
+    assert_eq!(error.kind(), RequestErrorKind::Other, "{error}");
+    let source = error.source().and_then(|source| source.downcast_ref());
+    assert_eq!(source, Some(&RequestError::PublishRefused), "{error}");
 }
 
 pub(crate) async fn requests_say_that_their_replies_are_not_allowed<R: Rt>(env: Env<R, Release>) {
