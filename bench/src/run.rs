@@ -1,5 +1,6 @@
 //! The run: servers, clients in turn, the report.
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use crate::Result;
@@ -61,8 +62,12 @@ pub(crate) fn main() -> Result<()> {
     }
     groups.retain(|group| !group.is_empty());
     if options.list {
-        groups.iter().flatten().for_each(|measurement| println!("{}", measurement.name()));
-        return Ok(());
+        let names = groups.iter().flatten().map(|measurement| measurement.name() + "\n");
+        return match std::io::stdout().write_all(names.collect::<String>().as_bytes()) {
+            // Who reads has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            result => Ok(result?),
+        };
     }
     if groups.is_empty() {
         return Err(format!("nothing is called {:?}: see --list", options.only).into());

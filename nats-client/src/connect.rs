@@ -39,7 +39,7 @@ pub enum ConnectErrorKind {
     /// A host name could not be resolved.
     Dns,
     /// There are no credentials that could be sent: the seed is not one, the credentials file cannot be read, the
-    /// callback has failed, or they make CONNECT longer than the server reads.
+    /// callback has failed or takes too long, or they make CONNECT longer than the server reads.
     Authentication,
     /// The server refuses the credentials, or asks for some.
     AuthorizationViolation,
@@ -213,6 +213,9 @@ impl Failure {
             nats_proto::connection::ConnectError::TimedOut => {
                 format!("the handshake did not end within {limit:?}")
             }
+            nats_proto::connection::ConnectError::AuthTimedOut => {
+                format!("the callback has not given the credentials within {limit:?}")
+            }
             error => error.to_string(),
         }
     }
@@ -229,6 +232,10 @@ fn explain(
         Core::Dial(DialError::Resolve(_)) => {
             (ConnectErrorKind::Dns, "check the spelling of the host name")
         }
+        Core::AuthTimedOut => (
+            ConnectErrorKind::Authentication,
+            "check how long the callback takes, or give it more connection_timeout",
+        ),
         Core::Auth(_) => (
             ConnectErrorKind::Authentication,
             "check the key, the credentials file or the callback that gives the credentials",
@@ -338,7 +345,7 @@ pub async fn connect_with_options<R: Runtime>(
 }
 
 /// Waits until the first connection is up, or cannot be.
-async fn started(shared: &Shared) -> Result<(), ConnectError> {
+pub(crate) async fn started(shared: &Shared) -> Result<(), ConnectError> {
     let mut watch = Registration::new(shared, |core| &mut core.watchers);
     let limits = &shared.settings.limits;
     let outcome = |core: &mut Core| core.startup.outcome(limits);

@@ -30,6 +30,7 @@ fn errors_of_connecting() {
     says(DialError::Tls(handshake.clone()), "the TLS handshake failed: unknown issuer");
     says(ConnectError::Dial(DialError::Io("refused".into())), "refused");
     says(ConnectError::TimedOut, "the connection was not up in time");
+    says(ConnectError::AuthTimedOut, "the credentials were not given in time");
     says(
         ConnectError::Authorization(ServerError::AuthorizationViolation),
         "the server refuses the credentials: Authorization Violation",

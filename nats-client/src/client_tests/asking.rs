@@ -7,11 +7,12 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use super::rig::Rig;
-use crate::ConnectOptions;
+use super::rig::{Rig, pass, virtual_now};
+use crate::connect::started;
 use crate::connection::State;
 use crate::shared::Shared;
 use crate::testing::{Fake, FakeServer, block_on};
+use crate::{ConnectErrorKind, ConnectOptions};
 
 /// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(3600);
@@ -66,6 +67,22 @@ fn nobody_is_asked_any_longer_for_the_credentials_of_a_link_that_is_lost() {
     assert_eq!(rig.client.connection_state(), State::Pending);
     assert!(rig.server.is_left_alone(), "the next attempt is an hour away");
     assert_eq!(dropped.try_recv(), Ok(()));
+}
+
+#[test]
+fn a_callback_that_takes_too_long_is_told_from_a_server_that_does() {
+    let options = ConnectOptions::new().auth_callback(|_| pending());
+    let rig = Rig::with_clock(options, virtual_now);
+    rig.drive();
+    let peer = rig.server.accept();
+    peer.send("INFO {\"server_id\":\"x\",\"auth_required\":true}\r\n");
+    rig.drive();
+    pass(Duration::from_secs(5));
+    rig.drive();
+    let error = block_on(started(&rig.shared)).expect_err("too late");
+    assert_eq!(error.kind(), ConnectErrorKind::Authentication);
+    let text = error.to_string();
+    assert!(text.contains("the callback has not given the credentials within 5s"), "{text}");
 }
 
 #[test]

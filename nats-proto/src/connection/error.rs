@@ -35,6 +35,8 @@ pub enum ConnectError {
     Tls(TlsError),
     /// The caller has no credentials for this attempt.
     Auth(AuthError),
+    /// The caller has not answered [`Event::Authenticate`](crate::Event::Authenticate) by the deadline of the attempt.
+    AuthTimedOut,
     /// CONNECT would be longer than the server reads: long credentials or a long name of the client may make it so.
     ConnectTooLong {
         /// Bytes of its arguments.
@@ -122,6 +124,7 @@ impl fmt::Display for ConnectError {
             }
             Self::Tls(error) => error.fmt(f),
             Self::Auth(error) => write!(f, "there are no credentials: {error}"),
+            Self::AuthTimedOut => f.write_str("the credentials were not given in time"),
             Self::ConnectTooLong { size, limit } => write!(
                 f,
                 "CONNECT has {size} bytes, the server reads at most {limit}: shorten the credentials or the \

@@ -193,11 +193,13 @@ impl Connection {
                     self.take_back_asks();
                     self.take_turn(now, delay);
                 }
-                _ => self.hang_up(
-                    DisconnectReason::TimedOut,
-                    Some(ConnectError::TimedOut),
-                    Next::Reconnect,
-                ),
+                link => {
+                    let error = match link {
+                        Link::AwaitAuth { .. } => ConnectError::AuthTimedOut,
+                        _ => ConnectError::TimedOut,
+                    };
+                    self.hang_up(DisconnectReason::TimedOut, Some(error), Next::Reconnect);
+                }
             }
         }
         if self.is_up() && self.lame_duck.due().is_some_and(|due| due <= now) {

@@ -188,6 +188,21 @@ fn who_has_no_credentials_is_told_so_and_nothing_is_sent() {
 }
 
 #[test]
+fn credentials_that_are_not_given_in_time_are_told_from_a_server_that_says_nothing() {
+    for (auth, expected) in
+        [(AuthSource::Ask, ConnectError::AuthTimedOut), (AuthSource::None, ConnectError::TimedOut)]
+    {
+        let mut config = config();
+        config.auth = auth;
+        let limit = config.connect_timeout;
+        let (mut wire, _) = after_info(config, &format!("INFO {INFO}"));
+        wire.written();
+        wire.pass(limit);
+        assert_eq!(refusal(&mut wire), expected);
+    }
+}
+
+#[test]
 fn a_server_may_end_the_wait_for_credentials() {
     let mut config = config();
     config.auth = AuthSource::Ask;
