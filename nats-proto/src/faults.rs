@@ -158,6 +158,8 @@ __faults! {
     WritesToTheLeft,
     /// A line without an end is awaited, however long it is.
     EndlessLineIsAwaited,
+    /// A subject that may not be published to ends the requests to others as well.
+    RefusalEndsAll,
 }
 
 /// Whether a fault is planted: `false`, known to the compiler, without the feature.

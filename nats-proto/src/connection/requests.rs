@@ -272,13 +272,24 @@ impl Requests {
 
     /// Frees the slot; false if the request is not waiting any more.
     pub(super) fn finish(&mut self, id: RequestId) -> bool {
-        let finished = self.free_slot(id);
-        if finished {
-            let Self { slots, free, deadlines, .. } = self;
-            let live = slots.len().saturating_sub(free.len());
-            deadlines.tidy(live, |id| waiting(slots, id));
+        if !self.is_waiting(&id) {
+            return false;
         }
-        finished
+        if let Some(slot) = self.slots.get_mut(id.index()) {
+            if mem::replace(&mut slot.waits, Waits::No) == Waits::ForStored {
+                forget_stored(&mut self.stored, id.index);
+            }
+            slot.generation = slot.generation.wrapping_add(u32::from(!fault!(LateReplyIsTaken)));
+            slot.subject.clear();
+            if slot.subject.capacity() > SHORT_SUBJECT {
+                slot.subject = String::new();
+            }
+            self.free.push(id.index);
+        }
+        let Self { slots, free, deadlines, .. } = self;
+        let live = slots.len().saturating_sub(free.len());
+        deadlines.tidy(live, |id| waiting(slots, id));
+        true
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -290,7 +301,7 @@ impl Requests {
         loop {
             let id = self.deadlines.pop_due(now)?;
             self.leave_unanswered(id);
-            if self.free_slot(id) {
+            if self.finish(id) {
                 return Some(id);
             }
         }
@@ -303,7 +314,7 @@ impl Requests {
 
     /// Takes out those to `subject`, unanswered.
     pub(super) fn take_to(&mut self, subject: &str) -> Vec<RequestId> {
-        self.take_where(|slot| slot.subject == subject)
+        self.take_where(|slot| slot.subject == subject || fault!(RefusalEndsAll))
     }
 
     fn take_where(&mut self, takes: impl Fn(&Slot) -> bool) -> Vec<RequestId> {
@@ -320,24 +331,6 @@ impl Requests {
 
     fn is_waiting(&self, id: &RequestId) -> bool {
         waiting(&self.slots, id)
-    }
-
-    fn free_slot(&mut self, id: RequestId) -> bool {
-        if !self.is_waiting(&id) {
-            return false;
-        }
-        if let Some(slot) = self.slots.get_mut(id.index()) {
-            if mem::replace(&mut slot.waits, Waits::No) == Waits::ForStored {
-                forget_stored(&mut self.stored, id.index);
-            }
-            slot.generation = slot.generation.wrapping_add(u32::from(!fault!(LateReplyIsTaken)));
-            slot.subject.clear();
-            if slot.subject.capacity() > SHORT_SUBJECT {
-                slot.subject = String::new();
-            }
-            self.free.push(id.index);
-        }
-        true
     }
 }
 
@@ -434,6 +427,16 @@ mod tests {
         assert_eq!(requests.pop_due(Instant::from_millis(20)), Some(a));
         assert_eq!(requests.pop_due(Instant::from_millis(20)), Some(b));
         assert_eq!(requests.pop_due(Instant::from_millis(20)), None);
+    }
+
+    #[test]
+    fn no_deadline_is_left_when_the_last_request_is_due() {
+        let mut requests = requests();
+        let (a, _) = start(&mut requests, 10);
+        let (b, _) = start(&mut requests, 20);
+        assert!(requests.finish(b));
+        assert_eq!(requests.pop_due(Instant::from_millis(10)), Some(a));
+        assert_eq!(requests.next_deadline(), None);
     }
 
     #[test]

@@ -25,11 +25,11 @@ seen! {
     StrayMessage, Garbage, EndlessLine,
     // How connections came and went.
     Connected, LostToEof, LostToSilence, LostToError, LostToGarbage, LostByRequest, LeftLameDuck,
-    FailedToDial, FailedInTime, FailedTls, FailedTlsEarly, FailedAuth, FailedLocalAuth, FailedEarly,
-    Chosen, Authenticated, Encrypted, LameDuckTold, ServersDiscovered, ServerError,
+    FailedToDial, FailedInTime, FailedTls, FailedTlsEarly, FailedAuth, FailedLocalAuth, FailedAuthInTime,
+    FailedEarly, Chosen, Authenticated, Encrypted, LameDuckTold, ServersDiscovered, ServerError,
     // What became of what was asked for.
     FullAway, FullOnLink, TooLarge, HeadersRefused, HeadersKept, HeadersCut, Dropped,
-    Reply, RequestTimedOut, RequestDropped, NoResponders, RequestClosed,
+    Reply, RequestTimedOut, RequestDropped, NoResponders, RequestRefused, RequestClosed,
     Flushed, FlushTimedOut, FlushUncertain, FlushClosed,
     Confirmed, ConfirmedLater, Unconfirmed, MaxReached, Drained, EndedByClose,
     AllDrained, DrainedWithin, DrainedSooner,

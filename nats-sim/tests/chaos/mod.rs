@@ -247,7 +247,7 @@ impl Chaos {
         let rng = self.simulation.rng();
         // It is about the credentials only while a connection is made.
         let refuses = state != State::Connected && rng.below(2) == 0;
-        let kind = if waits { rng.below(4) } else { rng.below(10) };
+        let kind = if waits { rng.below(4) } else { rng.below(12) };
         let (seen, bytes) = match kind {
             _ if refuses => (Seen::AuthError, "-ERR 'Authorization Violation'\r\n".into()),
             0..3 => {
@@ -259,14 +259,15 @@ impl Chaos {
                 (seen, format!("INFO {{\"proto\":1,{text}}}\r\n"))
             }
             3 => (Seen::StaleError, "-ERR 'Stale Connection'\r\n".into()),
-            4 => (Seen::AuthError, "-ERR 'Authorization Violation'\r\n".into()),
-            5 => {
-                let error = "Permissions Violation for Publish to \"topic.0\"";
+            4..7 => {
+                let subject = ["topic.0", "svc.0", "nobody"][rng.below(3) as usize];
+                let error = format!("Permissions Violation for Publish to \"{subject}\"");
                 (Seen::PermissionError, format!("-ERR '{error}'\r\n"))
             }
-            6 => (Seen::Pings, "PING\r\n+OK\r\nPING\r\n".into()),
-            7 => (Seen::StrayMessage, "MSG nobody.asked 4000000000 2\r\nhi\r\n".into()),
-            8 => (Seen::Garbage, "GARBAGE\r\n".into()),
+            7 => (Seen::AuthError, "-ERR 'Authorization Violation'\r\n".into()),
+            8 => (Seen::Pings, "PING\r\n+OK\r\nPING\r\n".into()),
+            9 => (Seen::StrayMessage, "MSG nobody.asked 4000000000 2\r\nhi\r\n".into()),
+            10 => (Seen::Garbage, "GARBAGE\r\n".into()),
             _ => (Seen::EndlessLine, format!("MSG {}", "endless".repeat(CONTROL_LINE / 6))),
         };
         let happens = self.simulation.inject(client, bytes.as_bytes());

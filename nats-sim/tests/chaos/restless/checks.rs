@@ -4,7 +4,9 @@ use nats_proto::connection::{
     ConnectError, DialError, DisconnectReason, EndReason, FlushError, PendingPolicy, PublishError,
     RequestError, TlsError,
 };
-use nats_proto::{Connection, Event, FlushId, Instant, RequestId, State, SubscriptionId};
+use nats_proto::{
+    Connection, Event, FlushId, Instant, PermissionTarget, RequestId, State, SubscriptionId,
+};
 
 use super::{Flushing, Restless};
 use crate::chaos::books::Size;
@@ -107,6 +109,11 @@ impl Restless {
                 let place = place.expect("who says that nobody listens has the request");
                 assert!(!place.heard, "somebody listened to {:?}", asked.stamp);
                 Seen::NoResponders
+            }
+            RequestError::PublishRefused => {
+                let target = PermissionTarget::Publish { subject: asked.subject };
+                assert_eq!(self.forbidden, Some(target), "what was refused is not {request:?}");
+                Seen::RequestRefused
             }
             RequestError::Closed => {
                 assert!(self.is_ending());
@@ -215,6 +222,7 @@ impl Restless {
             Event::ConnectFailed { error, .. } => match error {
                 ConnectError::Dial(DialError::Io(_)) => Seen::FailedToDial,
                 ConnectError::TimedOut => Seen::FailedInTime,
+                ConnectError::AuthTimedOut => Seen::FailedAuthInTime,
                 ConnectError::Tls(TlsError::Handshake(_)) => Seen::FailedTls,
                 ConnectError::Tls(TlsError::EarlyData | TlsError::EarlyError(_)) => {
                     Seen::FailedTlsEarly

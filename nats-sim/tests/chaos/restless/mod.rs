@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use nats_proto::connection::DisconnectReason;
 use nats_proto::{
-    Connection, Event, FlushId, Instant, Message, RequestId, Rng, State, SubscriptionId,
+    Connection, Event, FlushId, Instant, Message, PermissionTarget, RequestId, Rng, ServerError,
+    State, SubscriptionId,
 };
 
 use nats_sim::{Application, between};
@@ -20,10 +21,11 @@ use super::extras::Extras;
 use super::servers::Servers;
 use super::topics::Topic;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Asked {
     deadline: Instant,
     stamp: Stamp,
+    subject: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +76,8 @@ pub(super) struct Restless {
     ends_by: Option<Instant>,
     /// By when a server that is about to shut down must have confirmed what it has got.
     leaves_by: Instant,
+    /// What the server does not allow, as it said last.
+    forbidden: Option<PermissionTarget>,
     dropped: u64,
     pub(super) closed: bool,
     pub(super) has_inbox: bool,
@@ -121,6 +125,7 @@ impl Restless {
             subscriptions_drained: false,
             ends_by: None,
             leaves_by: Instant::ZERO,
+            forbidden: None,
             dropped: 0,
             closed: false,
             has_inbox: false,
@@ -221,6 +226,9 @@ impl Application for Restless {
         match event {
             Event::RequestFailed { request, error } => {
                 self.request_failed(now, connection, *request, error);
+            }
+            Event::ServerError(ServerError::PermissionsViolation(target)) => {
+                self.forbidden = Some(target.clone());
             }
             Event::Flushed { flush, result } => {
                 self.flushed(now, connection, *flush, *result);

@@ -103,7 +103,7 @@ impl Restless {
         });
         if let Ok(id) = result {
             self.has_inbox = true;
-            let before = self.requests.insert(id, Asked { deadline, stamp });
+            let before = self.requests.insert(id, Asked { deadline, stamp, subject });
             assert!(before.is_none(), "{id:?} is given twice");
         }
     }
