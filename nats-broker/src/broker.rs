@@ -182,13 +182,14 @@ impl Broker {
         session.into_iter().chain(lame_duck).min()
     }
 
-    /// Whether this client's latest input was delivered to another one for whom more than three quarters of
-    /// [`Config::max_pending`] wait to be written.
+    /// Whether this client's latest input was delivered to another one for whom more than half of
+    /// [`Config::max_pending`] waits to be written.
     ///
     /// A driver then does well to wait some milliseconds before it reads more from this client, so that a fast
-    /// publisher does not make slow consumers of all who listen to it.
+    /// publisher does not make slow consumers of all who listen to it; and not to give
+    /// [`handle_input`](Self::handle_input) more at a time than makes a part of `max_pending` for any of them.
     pub fn is_stalled(&self, session: SessionId) -> bool {
-        self.sessions.get(&session).is_some_and(|from| from.stalled)
+        self.sessions.get(&session).is_some_and(|from| from.stalled.is_some())
     }
 
     /// Whether the session exists and was not hung up on.

@@ -207,7 +207,7 @@ impl Broker {
                 message.payload,
             );
         });
-        let is_nearly_full = session.pending() > self.config.max_pending / 4 * 3;
+        let pending = session.pending();
         if queued.is_err() {
             self.cut_off(to);
             return true;
@@ -215,8 +215,10 @@ impl Broker {
         let size = headers.len().saturating_add(message.payload.len());
         self.statistics.out_messages = self.statistics.out_messages.saturating_add(1);
         self.statistics.out_bytes = self.statistics.out_bytes.saturating_add(size as u64);
-        if is_nearly_full && let Some(from) = self.sessions.get_mut(&message.from) {
-            from.stalled = true;
+        if pending > self.config.max_pending / 2
+            && let Some(from) = self.sessions.get_mut(&message.from)
+        {
+            from.stalled = Some((to, pending));
         }
         if is_last {
             self.unsubscribe(key);

@@ -38,11 +38,23 @@ impl Broker {
     /// copied, once if it is large. So a waiting payload keeps little more than itself in memory, if `input` has not much
     /// more memory than bytes: give it a new one after a large message.
     pub fn handle_input(&mut self, now: Instant, session: SessionId, input: &mut BytesMut) {
-        let _ = self.handle_input_within(u64::MAX, now, session, input);
+        let mut stalled = None;
+        loop {
+            let progress = self.handle_input_within(u64::MAX, now, session, input);
+            let Some(from) = self.sessions.get_mut(&session) else {
+                return;
+            };
+            stalled = from.stalled.or(stalled);
+            if progress == Progress::Done {
+                from.stalled = stalled;
+                return;
+            }
+        }
     }
 
     /// The same, but goes on with no further operation once it has taken so many steps, each of which is a place where
-    /// somebody may have subscribed, or a subscription.
+    /// somebody may have subscribed, or a subscription; or once the client [is stalled](Self::is_stalled), unless nothing
+    /// was written meanwhile to the one for whom it was before.
     ///
     /// What one operation takes is not divided: what is subscribed to bounds it, and not what was read.
     pub(crate) fn handle_input_within(
@@ -58,10 +70,7 @@ impl Broker {
             input.clear();
             return Progress::Done;
         };
-        let undone = from.undone.take();
-        if undone.is_none() {
-            from.stalled = false;
-        }
+        let (undone, stalled) = (from.undone.take(), from.stalled.take());
         if must_introduce_itself
             && from.phase == Phase::Introducing
             && input.first().is_some_and(|byte| !byte.eq_ignore_ascii_case(&b'C'))
@@ -70,8 +79,12 @@ impl Broker {
             input.clear();
             return Progress::Done;
         }
+        // Who does not read is not waited for twice.
+        let waits = stalled.is_none_or(|(to, pending)| {
+            self.sessions.get(&to).is_none_or(|to| to.pending() < pending)
+        });
         if let Some(Undone { chunk, held, mut ops }) = undone {
-            self.handle_operations(end, now, session, (&chunk, held), &mut ops);
+            self.handle_operations((end, waits), now, session, (&chunk, held), &mut ops);
             if let Some(from) = self.unfinished(session, &ops) {
                 from.undone = Some(Undone { chunk, held, ops });
                 return Progress::Unfinished;
@@ -86,7 +99,7 @@ impl Broker {
         let decoder = self.sessions.get_mut(&session).map(|from| &mut from.decoder);
         let decoded = decoder.map_or(Ok(()), |decoder| decoder.decode(input, &mut ops));
         let mut items = ops.items.drain(..);
-        self.handle_operations(end, now, session, (&ops.chunk, held), &mut items);
+        self.handle_operations((end, waits), now, session, (&ops.chunk, held), &mut items);
         if let Some(from) = self.unfinished(session, &items) {
             let rest = items.collect::<Vec<_>>().into_iter();
             from.undone = Some(Undone { chunk: mem::take(&mut ops.chunk), held, ops: rest });
@@ -102,10 +115,11 @@ impl Broker {
         Progress::Done
     }
 
-    /// Handles operations until there are no more, the session ends, or `end` steps are taken.
+    /// Handles operations until there are no more, the session ends, `end` steps are taken, or somebody is to be waited
+    /// for.
     fn handle_operations(
         &mut self,
-        end: u64,
+        (end, waits): (u64, bool),
         now: Instant,
         session: SessionId,
         (chunk, held): (&Bytes, usize),
@@ -113,7 +127,8 @@ impl Broker {
     ) {
         for op in ops {
             self.handle_operation(now, session, chunk, held, op);
-            if !self.is_open(session) || self.steps >= end {
+            let from = self.sessions.get(&session).filter(|from| !from.is_closing());
+            if self.steps >= end || from.is_none_or(|from| waits && from.stalled.is_some()) {
                 break;
             }
         }
@@ -184,6 +199,48 @@ mod tests {
             assert!(calls >= least, "{calls} calls for {steps} steps each");
             assert_eq!(outputs(&mut parts, clients), expected);
         }
+    }
+
+    #[test]
+    fn who_reads_on_is_waited_for_and_who_does_not_is_waited_for_once() {
+        let mut config = Config::default();
+        config.max_pending = 1_000;
+        let mut broker = Broker::new(config, [1; 32]);
+        let [reader, publisher] = [(); 2].map(|()| broker.handle_connect(Instant::ZERO, ""));
+        let read = |broker: &mut Broker| {
+            let mut out = OutBuf::new();
+            broker.poll_transmit(reader, &mut out);
+            let count = out.len();
+            // The driver tells that it has written it.
+            broker.poll_transmit(reader, &mut OutBuf::new());
+            count
+        };
+        let introduction = &b"CONNECT {\"verbose\":false}\r\nSUB a 1\r\n"[..];
+        broker.handle_input(Instant::ZERO, reader, &mut BytesMut::from(introduction));
+        read(&mut broker);
+        let introduction = &b"CONNECT {\"verbose\":false}\r\n"[..];
+        broker.handle_input(Instant::ZERO, publisher, &mut BytesMut::from(introduction));
+        // `MSG a 1 86`, the payload and the line ends are 100 bytes.
+        let message = [b"PUB a 86\r\n", &[b'x'; 86][..], b"\r\n"].concat();
+        let go_on = |broker: &mut Broker, input: &mut BytesMut| {
+            broker.handle_input_within(u64::MAX, Instant::ZERO, publisher, input)
+        };
+        let mut input = BytesMut::from(&message.repeat(31)[..]);
+        for calls in 1..=5 {
+            assert_eq!(go_on(&mut broker, &mut input), Progress::Unfinished, "{calls}");
+            assert!(broker.is_stalled(publisher));
+            assert_eq!(read(&mut broker), 600);
+        }
+        assert_eq!(go_on(&mut broker, &mut input), Progress::Done);
+        assert!(!broker.is_stalled(publisher));
+        let mut input = BytesMut::from(&message.repeat(9)[..]);
+        assert_eq!(go_on(&mut broker, &mut input), Progress::Unfinished);
+        assert_eq!(go_on(&mut broker, &mut input), Progress::Done);
+        assert!(broker.is_stalled(publisher) && broker.is_open(reader));
+        // So it is with all at once, which waits for nobody.
+        assert_eq!(read(&mut broker), 1_000);
+        broker.handle_input(Instant::ZERO, publisher, &mut BytesMut::from(&message.repeat(11)[..]));
+        assert!(broker.is_stalled(publisher) && !broker.is_open(reader));
     }
 
     #[test]

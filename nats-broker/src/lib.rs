@@ -117,9 +117,11 @@
 //! * After the last byte is written, `serve` swallows what still comes in, until nothing did for 20 ms (for a second
 //!   at most), before it drops the stream. Closing at once, as the real server does, can destroy an -ERR on its way
 //!   if the client was still sending.
-//! * Where one client publishes faster than another reads, `serve` pauses reading for 5 ms at a time when three
-//!   quarters of [`Config::max_pending`] are used. The real server pauses for at most 10 ms a read, less if the
-//!   reader catches up.
+//! * Where one client publishes faster than another reads, `serve` pauses for 5 ms before the next operation when half of
+//!   [`Config::max_pending`] is used, as long as the reader goes on reading, and otherwise once a read. The real server does so
+//!   when three quarters are used, and for at most 10 ms a read, less if the reader catches up. It writes to the reader
+//!   meanwhile also between two copies of one message: here, a message whose copies for one client are more than may wait
+//!   ends that client.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

@@ -85,8 +85,8 @@ pub(crate) struct Session {
     pub(crate) undone: Option<Undone>,
     /// By the client's own name for each.
     pub(crate) subscriptions: BTreeMap<Bytes, SubscriptionKey>,
-    /// Whether the latest input was delivered to a client that is nearly full.
-    pub(crate) stalled: bool,
+    /// The client to whom the latest input was delivered though it lags behind, and the bytes that waited for it then.
+    pub(crate) stalled: Option<(SessionId, usize)>,
     /// Until when the client must introduce itself.
     pub(crate) introduce_by: Option<Instant>,
     /// When the next keepalive probe is due.
@@ -124,7 +124,7 @@ impl Session {
             decoder,
             undone: None,
             subscriptions: BTreeMap::new(),
-            stalled: false,
+            stalled: None,
             introduce_by: None,
             probe_at: None,
             deadline: None,

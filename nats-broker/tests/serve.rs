@@ -221,6 +221,44 @@ fn a_client_that_does_not_read_is_cut_off_while_others_get_everything() {
 }
 
 #[test]
+fn a_client_that_reads_all_the_time_gets_everything_however_much_comes_at_once() {
+    for (max_pending, subscriptions, size, messages) in [
+        (64 * 1024, 1, 1_000, 1_000),
+        (64 * 1024, 2, 1_000, 1_000),
+        (1024 * 1024, 3, 200_000, 10),
+        (1024 * 1024, 50, 1_000, 200),
+    ] {
+        let runtime = runtime();
+        let mut config = Config::default();
+        (config.max_pending, config.max_payload) = (max_pending, size);
+        let server = start(&runtime, config);
+        let mut reader = client(server.addr());
+        for sid in 0..subscriptions {
+            reader.write_all(format!("SUB a {sid}\r\n").as_bytes()).unwrap();
+        }
+        reader.write_all(b"PING\r\n").unwrap();
+        assert_eq!(line(&mut reader), "PONG\r\n");
+        let mut publisher = client(server.addr());
+        let message = [format!("PUB a {size}\r\n").as_bytes(), &vec![b'x'; size], b"\r\n"].concat();
+        let publishing = std::thread::spawn(move || {
+            publisher.write_all(&message.repeat(messages)).unwrap();
+            publisher
+        });
+        let mut left: usize =
+            (0..subscriptions).map(|sid| format!("MSG a {sid} {size}\r\n\r\n").len() + size).sum();
+        left *= messages;
+        let mut buffer = vec![0; 1024 * 1024];
+        while left > 0 {
+            let count = reader.read(&mut buffer).unwrap();
+            assert!(count > 0, "cut off, {left} bytes too early: {max_pending}, {subscriptions}");
+            left -= count;
+        }
+        assert_eq!(server.statistics().slow_consumers, 0);
+        drop(publishing.join().unwrap());
+    }
+}
+
+#[test]
 fn a_client_that_reads_steadily_but_too_slowly_is_cut_off_as_well() {
     const SIZE: usize = 500_000;
     const MESSAGES: usize = 60;

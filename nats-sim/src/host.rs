@@ -1,6 +1,7 @@
 //! A broker and its end of the byte streams.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use nats_broker::{Broker, BrokerEvent, Config, SessionId};
@@ -10,6 +11,12 @@ use nats_proto::{Instant, Rng};
 use crate::link::{Link, Links};
 use crate::pipe::Read;
 use crate::watch::Watch;
+
+/// How long a client that takes nothing of what there is for it is kept, as in `nats_broker::serve`.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client that publishes to slow ones waits.
+const STALL: Duration = Duration::from_millis(5);
 
 /// A publish that a broker has handled.
 #[derive(Debug)]
@@ -36,6 +43,10 @@ struct Peer {
     input: BytesMut,
     out: OutBuf,
     closing: bool,
+    /// Until when what is being written must be, or, behind the end, all that is left.
+    write_by: Option<Instant>,
+    /// Nothing is read before, for the sake of those who get it.
+    stalled_until: Instant,
     /// Looks at the same input, if anybody wants to know what the broker handles.
     watch: Option<Watch>,
 }
@@ -74,7 +85,15 @@ impl Host {
         watch: Option<Watch>,
     ) -> Option<SessionId> {
         let session = self.broker.as_mut()?.handle_connect(now, "10.0.0.1");
-        let peer = Peer { link, input: BytesMut::new(), out: OutBuf::new(), closing: false, watch };
+        let peer = Peer {
+            link,
+            input: BytesMut::new(),
+            out: OutBuf::new(),
+            closing: false,
+            write_by: None,
+            stalled_until: now,
+            watch,
+        };
         self.peers.insert(session, peer);
         self.woken = true;
         Some(session)
@@ -90,7 +109,8 @@ impl Host {
         let peers = self.peers.values().filter_map(|peer| {
             let link = links.get(&peer.link)?;
             let write = (!peer.out.is_empty() && link.down.room() > 0).then_some(now);
-            link.up.readable_at().into_iter().chain(write).min()
+            let read = link.up.readable_at().map(|at| at.max(peer.stalled_until));
+            [read, write, peer.write_by].into_iter().flatten().min()
         });
         peers.chain(broker.poll_timeout()).chain(self.woken.then_some(now)).min()
     }
@@ -118,8 +138,10 @@ impl Host {
             };
             let old = peer.input.len();
             let read = match links.get_mut(&peer.link) {
-                Some(link) => link.up.read(now, rng, &mut peer.input),
                 None => Read::Eof,
+                Some(_) if peer.write_by.is_some_and(|by| by <= now) => Read::Eof,
+                Some(_) if now < peer.stalled_until => Read::Nothing,
+                Some(link) => link.up.read(now, rng, &mut peer.input),
             };
             match read {
                 Read::Bytes(_) => {
@@ -127,6 +149,9 @@ impl Host {
                     let read = observer.is_some().then(|| peer.input[old..].to_vec());
                     let before = broker.statistics().in_messages;
                     broker.handle_input(now, id, &mut peer.input);
+                    if broker.is_stalled(id) {
+                        peer.stalled_until = now + STALL;
+                    }
                     let handled = broker.statistics().in_messages - before;
                     if let (Some(observer), Some(read)) = (observer, read) {
                         self.observe(&broker, id, &read, handled, observer);
@@ -191,6 +216,7 @@ impl Host {
                 BrokerEvent::Hangup(id) => {
                     if let Some(peer) = self.peers.get_mut(&id) {
                         peer.closing = true;
+                        peer.write_by = Some(now + WRITE_TIMEOUT);
                     }
                 }
                 BrokerEvent::Abort(id) => self.drop_peer(now, broker, links, id),
@@ -210,9 +236,13 @@ impl Host {
                 let chunk = peer.out.chunks().next().unwrap_or_default();
                 let taken = link.down.write(now, rng, chunk);
                 if taken == 0 {
+                    peer.write_by.get_or_insert(now + WRITE_TIMEOUT);
                     break;
                 }
                 peer.out.advance(taken);
+                if peer.out.is_empty() && !peer.closing {
+                    peer.write_by = None;
+                }
             }
             if peer.closing && peer.out.is_empty() {
                 done.push(*id);

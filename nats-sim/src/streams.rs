@@ -16,7 +16,7 @@ use crate::simulation::{Dials, Simulation};
 pub struct StreamId(pub(crate) u64);
 
 impl StreamId {
-    /// The number of the stream: how many were opened until then.
+    /// The number of the stream: greater than that of any stream, or link of a client, that was opened before.
     pub const fn number(self) -> u64 {
         self.0
     }

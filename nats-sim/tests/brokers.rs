@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use nats_broker::Config;
 use nats_sim::{Simulation, StreamId};
 
@@ -129,4 +130,47 @@ fn an_observer_that_comes_later_sees_those_who_come_later_still() {
     say(&mut simulation, early, b"\r\nx\r\n");
     send(&mut simulation, b"PUB a 0\r\n\r\n");
     assert_eq!(*seen.borrow(), 1);
+}
+
+#[test]
+fn who_reads_nothing_is_kept_for_as_long_as_a_write_may_take() {
+    for ends in [false, true] {
+        let (mut simulation, _) = observed(Config::default());
+        let payload = "x".repeat(1_000_000);
+        let publish = format!("PUB a 1000000\r\n{payload}\r\n");
+        let end = if ends { "GARBAGE\r\n" } else { "" };
+        let text = format!("CONNECT {{\"verbose\":false}}\r\nSUB a 1\r\n{publish}{publish}{end}");
+        send(&mut simulation, text.as_bytes());
+        let sessions = |simulation: &mut Simulation<()>| {
+            simulation.broker(0).expect("it runs").sessions().count()
+        };
+        simulation.run_for(Duration::from_secs(5));
+        assert_eq!(sessions(&mut simulation), 1, "{ends}");
+        simulation.run_for(Duration::from_secs(10));
+        assert_eq!(sessions(&mut simulation), 0, "{ends}");
+    }
+}
+
+#[test]
+fn a_fast_publisher_waits_for_a_client_that_reads_on() {
+    let mut config = Config::default();
+    config.max_pending = 4 * 1024 * 1024;
+    config.max_payload = 60_000;
+    let (mut simulation, _) = observed(config);
+    let reader = send(&mut simulation, b"SUB a 1\r\nSUB a 2\r\nSUB a 3\r\nSUB a 4\r\n");
+    let publisher = send(&mut simulation, b"CONNECT {\"verbose\":false}\r\n");
+    let message = [&b"PUB a 60000\r\n"[..], &[b'x'; 60_000], b"\r\n"].concat();
+    let mut unsent = message.repeat(100);
+    let mut read = 0;
+    let mut buffer = BytesMut::new();
+    while read < 100 * 4 * 60_000 {
+        let written =
+            simulation.write_stream(publisher, &unsent).expect("the stream is not broken");
+        unsent.drain(..written);
+        simulation.run_for(Duration::from_micros(100));
+        buffer.clear();
+        simulation.read_stream(reader, usize::MAX, &mut buffer);
+        read += buffer.len();
+        assert_eq!(simulation.broker(0).expect("it runs").statistics().slow_consumers, 0);
+    }
 }

@@ -29,6 +29,9 @@ const SLICES: usize = 64;
 /// Reads and writes in a row before other tasks get their turn.
 const TURNS: usize = 16;
 
+/// The part of what may wait for a client that others may have delivered in a row before other tasks get their turn.
+const SHARE: u64 = 4;
+
 /// How long a client that publishes to slow ones waits between two reads, as in the real server.
 const STALL: Duration = Duration::from_millis(5);
 
@@ -75,6 +78,8 @@ pub(super) struct Connection<R: Runtime> {
     input: BytesMut,
     /// How far the broker is with the input.
     progress: Progress,
+    /// Bytes that may still be delivered in these turns: a part of what may wait for one client, whose task has to write it.
+    left: u64,
     out: OutBuf,
     /// Set while reading is put off, and, at the end, while nothing comes in.
     stall: Alarm<R>,
@@ -96,6 +101,7 @@ impl<R: Runtime> Connection<R> {
             session,
             input: BytesMut::new(),
             progress: Progress::Done,
+            left: 0,
             out: OutBuf::new(),
             stall: Alarm(None),
             write_timeout: Alarm(None),
@@ -141,6 +147,7 @@ impl<R: Runtime> Connection<R> {
 
     /// Reads and writes until the connection is to be closed.
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Fate> {
+        self.left = self.shared.max_pending / SHARE;
         for _ in 0..TURNS {
             let fate = self.collect(cx);
             if fate != Fate::Open {
@@ -164,6 +171,9 @@ impl<R: Runtime> Connection<R> {
             };
             if !written && !read {
                 return Poll::Pending;
+            }
+            if self.left == 0 {
+                break;
             }
         }
         cx.waker().wake_by_ref();
@@ -242,7 +252,9 @@ impl<R: Runtime> Connection<R> {
                 link.waker = None;
             }
             let input = &mut self.input;
+            let before = core.broker.statistics().out_bytes;
             self.progress = core.broker.handle_input_within(STEPS, now, self.session, input);
+            self.left = self.left.saturating_sub(core.broker.statistics().out_bytes - before);
             core.broker.is_stalled(self.session)
         });
         // What is kept of the operations that were handled must not keep the memory of those that come later as well, and

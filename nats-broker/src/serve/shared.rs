@@ -93,6 +93,8 @@ pub(super) struct Shared {
     clock: fn() -> time::Instant,
     origin: time::Instant,
     pub(super) write_timeout: Duration,
+    /// Bytes that may wait to be written to one client.
+    pub(super) max_pending: u64,
 }
 
 impl Shared {
@@ -101,6 +103,7 @@ impl Shared {
         clock: fn() -> time::Instant,
         write_timeout: Duration,
     ) -> Self {
+        let max_pending = broker.config().max_pending as u64;
         let core = Core {
             broker,
             now: Instant::ZERO,
@@ -114,7 +117,7 @@ impl Shared {
             done_waker: None,
             woken: Vec::new(),
         };
-        Self { core: Mutex::new(core), clock, origin: clock(), write_timeout }
+        Self { core: Mutex::new(core), clock, origin: clock(), write_timeout, max_pending }
     }
 
     /// The core as it is. What is changed this way wakes nobody.
