@@ -203,8 +203,7 @@ mod tests {
 
     #[test]
     fn who_reads_on_is_waited_for_and_who_does_not_is_waited_for_once() {
-        let mut config = Config::default();
-        config.max_pending = 1_000;
+        let config = Config { max_pending: 1_000, ..Config::default() };
         let mut broker = Broker::new(config, [1; 32]);
         let [reader, publisher] = [(); 2].map(|()| broker.handle_connect(Instant::ZERO, ""));
         let read = |broker: &mut Broker| {

@@ -264,6 +264,11 @@ fn explain(
             ConnectErrorKind::TimedOut,
             "check how long the callback for the credentials takes, and the server's authorization timeout",
         ),
+        Core::Lost(DisconnectReason::Eof) => (
+            ConnectErrorKind::Io,
+            "check that a NATS server listens there, its limits and its log, and whether the server wants tls_first or a \
+             WebSocket",
+        ),
         Core::Lost(DisconnectReason::Server(_)) => {
             (ConnectErrorKind::Io, "check the limits and the log of the server")
         }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
+use std::vec::Drain;
 
 use bytes::Bytes;
 use nats_proto::connection::{
@@ -447,7 +448,18 @@ impl Clock {
     }
 }
 
-/// Wakes everyone, keeping the memory of the list. Not to be called under the lock.
+/// Wakes everyone, keeping the memory of the list. Not to be called under the lock. If one panics, the others are woken
+/// nevertheless.
 pub(crate) fn wake_all(wakers: &mut Vec<Waker>) {
-    wakers.drain(..).for_each(Waker::wake);
+    let mut sleeping = Sleeping(wakers.drain(..));
+    sleeping.0.by_ref().for_each(Waker::wake);
+}
+
+/// Those who are still to be woken.
+struct Sleeping<'a>(Drain<'a, Waker>);
+
+impl Drop for Sleeping<'_> {
+    fn drop(&mut self) {
+        self.0.by_ref().for_each(Waker::wake);
+    }
 }

@@ -9,6 +9,7 @@ use futures_core::Stream;
 use nats_proto::Message;
 use nats_proto::connection::{EndReason, SubscriptionId};
 
+use crate::client::Room;
 use crate::faults::fault;
 use crate::handle::Handle;
 use crate::mailbox::{Hand, Mailbox, SubscriberStatistics, Taken};
@@ -113,7 +114,8 @@ impl Subscriber {
     /// last message has ended the subscription. If it learns too late of a greater count, messages come again only with the
     /// next connection.
     ///
-    /// If the future is dropped before its only poll, the subscription goes on as before.
+    /// The count holds from the first poll on; behind that it waits while the buffer is full, as a publish does. If the future is
+    /// dropped before its first poll, the subscription goes on as before; later nothing is undone.
     ///
     /// # Errors
     ///
@@ -123,7 +125,10 @@ impl Subscriber {
         self.change(|core| {
             // A subscription that has ended cannot get more than it may.
             let _ = core.conn.unsubscribe_after(id, count);
-        })
+        })?;
+        // Not before: what comes meanwhile counts.
+        Room::new(&self.handle).await;
+        Ok(())
     }
 
     /// Ends the subscription once the server has delivered all that it had for it. The stream goes on until then, and

@@ -15,6 +15,7 @@ fn error(text: &str) -> ServerAddrError {
 fn scheme_and_port_have_defaults() {
     for (text, scheme, host, port) in [
         ("localhost", "nats", "localhost", 4222),
+        (" tls://localhost:1\r\n", "tls", "localhost", 1),
         ("localhost:1", "nats", "localhost", 1),
         ("127.0.0.1:65535", "nats", "127.0.0.1", 65535),
         ("nats://Demo.example", "nats", "demo.example", 4222),
@@ -119,7 +120,8 @@ fn what_is_wrong_is_named() {
         ("derek:12345678:4222", InvalidHost { host: "derek:***".into() }),
         ("nats://ada:facade123:4222", InvalidHost { host: "ada:***".into() }),
         ("dead:beef:4222", InvalidHost { host: "dead:***".into() }),
-        ("a\r\n", InvalidHost { host: r"a\r\n".into() }),
+        ("a\r\nb", InvalidHost { host: r"a\r\nb".into() }),
+        (" ", EmptyHost),
         ("host:", InvalidPort { port: "".into() }),
         ("host:0", InvalidPort { port: "0".into() }),
         ("host:+1", InvalidPort { port: "***".into() }),

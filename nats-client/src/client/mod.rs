@@ -29,6 +29,7 @@ pub use errors::{
 pub use publish::{Full, Plain, Publish};
 pub use request::{InboxError, Request};
 pub use request_many::{RequestMany, Responses, ResponsesEnd};
+pub(crate) use room::Room;
 pub use subscribe::{ConfirmError, NewSubscription};
 
 use crate::connection::State;

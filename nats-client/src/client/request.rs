@@ -194,7 +194,8 @@ impl Client {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InboxError {
-    /// The server refuses the inbox: the user may not subscribe to it, or has as many subscriptions as are allowed.
+    /// The server refuses the inbox: the user may not subscribe to it. Of a subscription too many the server does not say which
+    /// it is, and the request is `TimedOut`.
     Refused(ServerError),
     /// The client was drained, and the server had no reply until then.
     Drained,

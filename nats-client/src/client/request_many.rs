@@ -184,7 +184,8 @@ pub enum ResponsesEnd {
     Closed,
     /// The client was drained: the server had no more replies until then.
     Drained,
-    /// The server refuses the inbox; [`Notice::ServerError`](crate::Notice::ServerError) says why.
+    /// The server's permissions refuse the inbox; [`Notice::ServerError`](crate::Notice::ServerError) says why. If it is one
+    /// subscription too many, that notice is all there is.
     Refused,
 }
 

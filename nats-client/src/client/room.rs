@@ -9,18 +9,19 @@ use super::publish::{Place, Reason};
 use crate::shared::Shared;
 use crate::turns::ROW;
 
-/// Waits for as long as publishes do, for those who are to queue something that there is always room for: a subscription.
+/// Waits for as long as publishes do, for those who are to queue something that there is always room for: a subscription, or
+/// after how many messages it ends.
 /// Those who subscribe and unsubscribe again and again would queue more than may be.
 ///
 /// Lets the driver run if it has not looked at the last [`ROW`] subscriptions, which take memory until then. If the future
 /// is dropped, nobody waits any more.
-pub(super) struct Room<'a> {
+pub(crate) struct Room<'a> {
     place: Place<&'a Shared>,
     rested: bool,
 }
 
 impl<'a> Room<'a> {
-    pub(super) fn new(shared: &'a Shared) -> Self {
+    pub(crate) fn new(shared: &'a Shared) -> Self {
         Self { place: Place::new(shared, Reason::Full), rested: false }
     }
 }

@@ -1,7 +1,7 @@
 //! Subscribers, and the tasks that poll them.
 
 use std::future::IntoFuture;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -140,6 +140,31 @@ fn who_subscribes_waits_for_room_and_leaves_nothing_if_that_is_given_up() {
     let Poll::Ready(Ok(_waiting)) = poll_for(&bell, &mut waiting) else { panic!("it waits") };
     assert_eq!(rig.client.subscriptions(), subscriptions + 1);
     assert_eq!(rig.client.waiting_for_room(), 0);
+}
+
+#[test]
+fn who_sets_a_maximum_waits_for_room() {
+    let (rig, peer) = full();
+    peer.stall(false);
+    rig.drive();
+    let mut subscriber = block_on(rig.client.subscribe("a")).expect("a subscription");
+    assert_eq!(rig.client.subscriptions(), 1);
+    peer.stall(true);
+    rig.drive();
+    let bell = Arc::new(Bell::default());
+    let set = (1_u64..).find(|max| {
+        let mut set = pin!(subscriber.unsubscribe_after(*max));
+        poll_for(&bell, &mut set).is_pending()
+    });
+    let buffered = rig.shared.lock().conn.buffered();
+    assert!(buffered < 11_000 && set > Some(100), "{buffered} bytes, {set:?}");
+    let mut set = pin!(subscriber.unsubscribe_after(0));
+    assert!(poll_for(&bell, &mut set).is_pending());
+    assert_eq!(rig.client.subscriptions(), 0, "it holds at once");
+    peer.stall(false);
+    rig.drive();
+    assert!(bell.rung() > 0);
+    assert!(poll_for(&bell, &mut set).is_ready());
 }
 
 #[test]

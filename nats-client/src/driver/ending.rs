@@ -53,14 +53,16 @@ impl<R: Runtime> Driver<R> {
         wakers.append(&mut self.batch.publishers);
         core.watchers.take_all(wakers);
         core.timers.fire(Instant::from_nanos(u64::MAX), wakers);
+        let payloads = core.conn.take_garbage();
         drop(core);
         let missed = self.router.finish_all(&EndReason::Closed, wakers);
-        drop((garbage, driver, unwritten));
         wake_all(wakers);
         for (sid, dropped) in missed {
             self.shared.emit(Notice::SlowConsumerRecovered { sid, dropped });
         }
         self.shared.emit(Notice::Closed);
+        // The application's own, which may panic: not before everybody knows.
+        drop((garbage, driver, unwritten, payloads));
     }
 }
 
@@ -73,15 +75,18 @@ impl<R: Runtime> Drop for Driver<R> {
         let mut unfinished = Unfinished::default();
         // Both at once: a publisher must not write behind a message that is written in part.
         let mut link = self.shared.link();
-        let (stream, unsent) = (link.close(), mem::take(&mut link.out));
+        let (stream, mut unsent) = (link.close(), mem::take(&mut link.out));
         drop(link);
-        drop(stream);
+        let mut payloads = Vec::new();
         // After a panic the core may not be in order: it is only asked for what it has queued.
         if !std::thread::panicking() {
             let now = self.shared.now();
-            unfinished = cut_short(&mut self.shared.lock().conn, now, unsent);
+            let mut core = self.shared.lock();
+            unfinished = cut_short(&mut core.conn, now, mem::take(&mut unsent));
+            payloads = core.conn.take_garbage();
         }
         self.release(unfinished);
+        drop((stream, unsent, payloads));
     }
 }
 

@@ -1,6 +1,6 @@
 //! PINGs under way, and what their PONGs mean.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use super::event::{FlushId, SubscriptionId};
@@ -40,7 +40,6 @@ pub(super) struct Fence {
 
 #[derive(Clone, Copy, Debug)]
 struct FlushWaiter {
-    id: FlushId,
     /// The last publish that it covers. Its PING may stand behind later ones.
     position: u64,
     /// Whose PING it waits for: its own, or that of one shortly before.
@@ -73,8 +72,8 @@ pub(super) struct Fences {
     under_way: VecDeque<Fence>,
     /// If the last PING is that of a flush, and not written yet: how many bytes were queued with it.
     shared_end: Option<usize>,
-    /// In the order of their ids.
-    flushes: VecDeque<FlushWaiter>,
+    /// Those who wait.
+    flushes: BTreeMap<FlushId, FlushWaiter>,
     /// Not taken from the positions yet: without a link each publish may push out another one, and no position is
     /// asked for before the next link.
     given_up: GivenUp,
@@ -87,7 +86,7 @@ impl Fences {
         Self {
             under_way: VecDeque::new(),
             shared_end: None,
-            flushes: VecDeque::new(),
+            flushes: BTreeMap::new(),
             given_up: GivenUp { behind: 0, count: 0 },
             last_flush: 0,
             deadlines: Deadlines::new(),
@@ -128,8 +127,8 @@ impl Fences {
     /// The next of those who wait for the PING of this flush.
     pub(super) fn next_sharing(&self, flush: FlushId) -> Option<FlushId> {
         // Nobody else comes between them: who waits for another PING ends the sharing.
-        let first = self.flushes.partition_point(|waiter| waiter.id < flush);
-        self.flushes.get(first).filter(|waiter| waiter.shares == flush).map(|waiter| waiter.id)
+        let (id, waiter) = self.flushes.range(flush..).next()?;
+        (waiter.shares == flush).then_some(*id)
     }
 
     /// Whether there is such a PING behind the last publish.
@@ -181,7 +180,7 @@ impl Fences {
         // With fewer bytes queued, their number would mean nothing.
         self.shared_end = None;
         let fences = self.under_way.iter_mut().map(|fence| &mut fence.position);
-        let flushes = self.flushes.iter_mut().map(|waiter| &mut waiter.position);
+        let flushes = self.flushes.values_mut().map(|waiter| &mut waiter.position);
         for position in fences.chain(flushes) {
             *position = position.saturating_sub(before(*position));
         }
@@ -228,7 +227,7 @@ impl Fences {
         self.last_flush = self.last_flush.saturating_add(1);
         let id = FlushId(self.last_flush);
         let shares = shares.unwrap_or(id);
-        self.flushes.push_back(FlushWaiter { id, position, shares, subscription, fenced });
+        self.flushes.insert(id, FlushWaiter { position, shares, subscription, fenced });
         let deadline = deadline.filter(|_| !fault!(FlushHasNoDeadline));
         let soonest = deadline.is_some_and(|deadline| self.deadlines.insert(deadline, id));
         (id, soonest)
@@ -236,35 +235,36 @@ impl Fences {
 
     /// Nobody waits for it any more; false if nobody did.
     pub(super) fn finish_flush(&mut self, id: FlushId) -> bool {
-        let Some(index) = find(&self.flushes, id) else {
-            return false;
-        };
-        self.flushes.remove(index);
+        self.take(id).is_some()
+    }
+
+    fn take(&mut self, id: FlushId) -> Option<FlushWaiter> {
+        let waiter = self.flushes.remove(&id)?;
         let flushes = &self.flushes;
-        self.deadlines.tidy(flushes.len(), |id| find(flushes, *id).is_some());
-        true
+        self.deadlines.tidy(flushes.len(), |id| flushes.contains_key(id));
+        Some(waiter)
     }
 
     /// The link broke: all flushes go out again with the next connection. Gives those that cannot succeed any
     /// more, with the number that `lost` says for what each covers.
     pub(super) fn postpone_flushes(&mut self, lost: impl Fn(u64) -> u64) -> Vec<(FlushId, u64)> {
         self.settle();
-        let failed = self.flushes.iter_mut().filter_map(|waiter| {
+        let failed = self.flushes.iter_mut().filter_map(|(id, waiter)| {
             waiter.fenced &= fault!(FlushIsNotSentAgain);
             let lost = lost(waiter.position);
-            (lost > 0).then_some((waiter.id, lost))
+            (lost > 0).then_some((*id, lost))
         });
         failed.collect()
     }
 
     /// The flushes whose PING is to be sent now; marks them as under way.
     pub(super) fn take_postponed(&mut self) -> Vec<(FlushId, Option<SubscriptionId>)> {
-        let postponed = self.flushes.iter_mut().filter(|waiter| !waiter.fenced);
+        let postponed = self.flushes.iter_mut().filter(|(_, waiter)| !waiter.fenced);
         postponed
-            .map(|waiter| {
+            .map(|(id, waiter)| {
                 waiter.fenced = true;
-                waiter.shares = waiter.id;
-                (waiter.id, waiter.subscription)
+                waiter.shares = *id;
+                (*id, waiter.subscription)
             })
             .collect()
     }
@@ -277,9 +277,7 @@ impl Fences {
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<(FlushId, Option<SubscriptionId>)> {
         loop {
             let id = self.deadlines.pop_due(now)?;
-            if let Some(index) = find(&self.flushes, id)
-                && let Some(waiter) = self.flushes.remove(index)
-            {
+            if let Some(waiter) = self.take(id) {
                 return Some((id, waiter.subscription));
             }
         }
@@ -288,13 +286,10 @@ impl Fences {
     /// Takes out all flushes. Those that confirm subscriptions need not be told.
     pub(super) fn take_flushes(&mut self) -> Vec<FlushId> {
         self.deadlines.clear();
-        let flushes = self.flushes.drain(..).filter(|waiter| waiter.subscription.is_none());
-        flushes.map(|waiter| waiter.id).collect()
+        let flushes = core::mem::take(&mut self.flushes);
+        let flushes = flushes.into_iter().filter(|(_, waiter)| waiter.subscription.is_none());
+        flushes.map(|(id, _)| id).collect()
     }
-}
-
-fn find(flushes: &VecDeque<FlushWaiter>, id: FlushId) -> Option<usize> {
-    flushes.binary_search_by_key(&id, |waiter| waiter.id).ok()
 }
 
 #[cfg(test)]

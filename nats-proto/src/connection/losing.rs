@@ -98,12 +98,12 @@ impl Connection {
 
     /// An attempt did not come to a connection.
     pub(super) fn connect_failed(&mut self, now: Instant, error: ConnectError, next: Next) {
-        let broken_off = ConnectError::Lost(DisconnectReason::Requested);
-        if next == Next::ReconnectNow && error == broken_off {
-            // That the application did so says nothing of the server, and takes no other one its chance.
-            self.attempts = self.attempts.saturating_sub(1);
-        } else {
-            self.pool.failed(now, Some(&error), &self.config, &mut self.rng);
+        // That the application does so says nothing of the server, and takes no other one its chance.
+        let broken_off = error == ConnectError::Lost(DisconnectReason::Requested);
+        match next {
+            Next::ReconnectNow if broken_off => self.attempts = self.attempts.saturating_sub(1),
+            Next::Close(_) if broken_off => {}
+            _ => self.pool.failed(now, Some(&error), &self.config, &mut self.rng),
         }
         let refused_again = match &error {
             ConnectError::Authorization(refusal) => {
@@ -111,7 +111,7 @@ impl Connection {
             }
             _ => false,
         };
-        if let Some(server) = self.pool.current().cloned() {
+        if !broken_off && let Some(server) = self.pool.current().cloned() {
             self.emit(Event::ConnectFailed { server, error: error.clone() });
         }
         match next {

@@ -298,6 +298,7 @@ impl Connection {
         encoder::ping(&mut self.outgoing);
         self.fences.push(purpose, self.ledger.head());
         self.wake.transmit();
+        self.gate.close();
     }
 
     /// Swaps what is to be written into `out`, which must be empty (everything written). False if there is

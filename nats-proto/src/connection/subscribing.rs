@@ -67,6 +67,8 @@ impl Connection {
         if let Some(subscription) = self.subscriptions.get_mut(id) {
             subscription.restore(&mut self.outgoing);
             self.wake.transmit();
+            // It takes room that the gate counts on.
+            self.gate.close();
         }
     }
 
@@ -118,10 +120,16 @@ impl Connection {
         let subscription = self.subscriptions.remove(id).ok_or(UnknownSubscription)?;
         self.forget_confirming(subscription.phase);
         if self.is_up() && subscription.phase != Phase::Draining && !fault!(UnsubscribeIsNotSent) {
-            encoder::unsubscribe(&mut self.outgoing, id.sid, None);
-            self.wake.transmit();
+            self.announce_end(id.sid, None);
         }
         Ok(())
+    }
+
+    /// Tells the server that a subscription ends, at once or after so many messages.
+    fn announce_end(&mut self, sid: u64, max: Option<u64>) {
+        encoder::unsubscribe(&mut self.outgoing, sid, max);
+        self.wake.transmit();
+        self.gate.close();
     }
 
     /// Ends a subscription after it has got `max` messages in all, over all links: at once if it has.
@@ -143,14 +151,14 @@ impl Connection {
         let connected = self.is_up();
         let subscription = self.subscriptions.get_mut(id).ok_or(UnknownSubscription)?;
         // The server would end it at a maximum that it was told.
-        let told = subscription.max_on_wire().map(|_| LARGEST_MAX);
+        let told = subscription.max_on_wire();
         subscription.max = Some(max);
         let done = subscription.delivered >= max;
-        let on_wire = subscription.max_on_wire().or(told);
-        if connected && subscription.phase != Phase::Draining && (done || on_wire.is_some()) {
+        let on_wire = subscription.max_on_wire().or(told.map(|_| LARGEST_MAX));
+        let is_news = done || on_wire != told;
+        if connected && subscription.phase != Phase::Draining && is_news {
             let max = on_wire.filter(|_| !done);
-            encoder::unsubscribe(&mut self.outgoing, id.sid, max);
-            self.wake.transmit();
+            self.announce_end(id.sid, max);
         }
         if done {
             self.end_subscription(id, EndReason::MaxReached);

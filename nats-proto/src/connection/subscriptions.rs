@@ -100,11 +100,13 @@ pub(super) struct Subscriptions {
     /// What was looked up last: messages come in runs for the same subscription.
     recent: (u64, u32),
     by_name: Option<ByName>,
+    /// Subscriptions that have ended since that was made.
+    ended: usize,
 }
 
 /// Subscriptions by subject, and by queue group behind a space if they have one.
 ///
-/// Made when a server names one in that way, and kept until there is another subscription: a server may do so as often as it
+/// Made when a server names one in that way, and kept until more have ended than there are: a server may do so as often as it
 /// likes, and there may be tens of thousands. Those that have ended meanwhile are still there.
 type ByName = BTreeMap<String, Vec<SubscriptionId>>;
 
@@ -143,7 +145,9 @@ impl Subscriptions {
             });
         }
         self.by_sid.insert(sid, index);
-        self.by_name = None;
+        if let Some(by_name) = &mut self.by_name {
+            by_name.entry(name(subject, queue)).or_default().push(id);
+        }
         id
     }
 
@@ -174,6 +178,10 @@ impl Subscriptions {
     pub(super) fn remove(&mut self, id: SubscriptionId) -> Option<Subscription> {
         self.get_mut(id)?;
         self.by_sid.remove(&id.sid);
+        self.ended = self.ended.saturating_add(1);
+        if self.ended > self.by_sid.len() {
+            self.by_name = None;
+        }
         self.free.push(id.index);
         self.slots.get_mut(id.index())?.take()
     }
@@ -217,8 +225,9 @@ impl Subscriptions {
     }
 
     fn by_name(&mut self) -> &mut ByName {
-        let slots = &self.slots;
-        self.by_name.get_or_insert_with(|| {
+        let Self { slots, ended, by_name, .. } = self;
+        by_name.get_or_insert_with(|| {
+            *ended = 0;
             let mut by_name = ByName::new();
             for subscription in slots.iter().flatten() {
                 let name = name(&subscription.subject, subscription.queue.as_deref());
@@ -302,7 +311,7 @@ mod tests {
         }
         table.remove(plain[0]);
         let later = table.insert("a", None);
-        assert_eq!(table.remove_named("a", None), [later, plain[1]]);
+        assert_eq!(table.remove_named("a", None), [plain[1], later]);
         assert_eq!(table.remove_named("a", None), []);
         let again = table.insert("a", None);
         assert_eq!(table.remove_subject("a"), [again, queued[0], queued[1]]);

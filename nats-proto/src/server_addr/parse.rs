@@ -32,7 +32,8 @@ struct Parts<'a> {
 
 /// A whole address as users write it.
 pub(super) fn address(text: &str) -> Result<ServerAddr, ServerAddrError> {
-    let parts = parts(text);
+    // What was read from a file or a variable may have a line end.
+    let parts = parts(text.trim_ascii());
     let scheme = match parts.scheme {
         None => Scheme::Nats,
         Some(name) => [Scheme::Nats, Scheme::Tls, Scheme::Ws, Scheme::Wss]

@@ -163,12 +163,13 @@ impl OutBuf {
             Self::RETAINED
         };
         self.flat.clear(retained);
-        self.segments.clear();
-        self.segments.shrink_to(Self::RETAINED_SEGMENTS);
         self.segment_bytes = 0;
         self.cursor = Cursor::default();
         self.written = 0;
         self.kept_from = Mark::default();
+        // At last: what somebody else owns may panic when it is dropped, and the buffer is empty by then.
+        self.segments.clear();
+        self.segments.shrink_to(Self::RETAINED_SEGMENTS);
     }
 
     /// Takes out every publish (PUB, HPUB) of a client's buffer that is not written whole, in order,

@@ -1,5 +1,6 @@
 //! Subscriptions that the server is asked to confirm.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nats_proto::connection::EndReason;
@@ -67,6 +68,29 @@ fn an_error_that_names_the_subscription_refuses_it() {
         assert_eq!(ended(&events), [(1, &EndReason::Refused(ServerError::parse(text)))]);
         assert!(confirmed(&events).is_empty());
     }
+}
+
+#[test]
+fn an_error_finds_its_subscription_among_those_that_came_and_went_since_the_last() {
+    let mut wire = Wire::connected(config());
+    let keep = wire.connection.subscribe("keep", None).expect("a subscription");
+    for number in 0..50 {
+        let name = format!("s.{}", number % 7);
+        let gone = wire.connection.subscribe(&name, None).expect("a subscription");
+        let refused = wire.connection.subscribe(&name, None).expect("a subscription");
+        if number % 3 > 0 {
+            wire.connection.unsubscribe(gone).expect("it exists");
+        }
+        wire.feed(format!("-ERR 'Permissions Violation for Subscription to \"{name}\"'\r\n"));
+        let events = wire.events();
+        let sids: BTreeSet<u64> = ended(&events).into_iter().map(|(sid, _)| sid).collect();
+        match number % 3 {
+            0 => assert_eq!(sids, [gone.sid(), refused.sid()].into()),
+            _ => assert_eq!(sids, [refused.sid()].into()),
+        }
+        assert_eq!(wire.connection.subscriptions(), 1);
+    }
+    wire.connection.unsubscribe(keep).expect("it exists");
 }
 
 #[test]

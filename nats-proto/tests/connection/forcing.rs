@@ -107,6 +107,28 @@ fn a_forced_reconnect_makes_no_failed_attempt_a_better_one() {
 }
 
 #[test]
+fn what_the_application_breaks_off_is_no_failed_attempt() {
+    for closes in [false, true] {
+        let mut retries = config();
+        retries.retry_on_initial_connect = true;
+        let mut wire = Wire::new(retries);
+        wire.dialled();
+        wire.accept();
+        match closes {
+            true => wire.connection.close(wire.now, Duration::from_secs(1)),
+            false => wire.connection.force_reconnect(wire.now),
+        }
+        let events = wire.hang_up();
+        assert!(
+            !events.iter().any(|event| matches!(event, Event::ConnectFailed { .. })),
+            "{events:?}"
+        );
+        assert!(wire.connection.server_pool().iter().all(|server| server.last_error.is_none()));
+        assert_eq!(wire.connection.state() == State::Closed, closes);
+    }
+}
+
+#[test]
 fn a_forced_reconnect_takes_no_other_server_its_chance_at_the_first_connect() {
     let mut two = config();
     two.servers.push(addr("b"));

@@ -65,6 +65,34 @@ fn a_buffer_is_full_when_it_is_to_be_written_before_anything_else_is_queued() {
 }
 
 #[test]
+fn no_publish_goes_where_something_else_has_taken_the_room() {
+    type Fill = fn(&mut Wire);
+    let fills: [Fill; 3] = [
+        |wire| drop(wire.connection.subscribe("a.subject.of.some.length", None)),
+        |wire| {
+            let id = wire.connection.subscribe("a", None).expect("a subscription");
+            wire.connection.unsubscribe(id).expect("it exists");
+        },
+        |wire| {
+            wire.connection.flush(None);
+            // It has a PING of its own behind another subscription.
+            drop(wire.connection.subscribe("a", None));
+        },
+    ];
+    for fill in fills {
+        let mut small = config();
+        small.send_limit = 1_000;
+        let mut wire = Wire::connected(small);
+        wire.publish("a", "hi").expect("room");
+        while !wire.connection.is_full() {
+            fill(&mut wire);
+        }
+        let error = wire.publish("a", "hi").expect_err("no room");
+        assert!(matches!(error, PublishError::BufferFull { .. }), "{error}");
+    }
+}
+
+#[test]
 fn a_large_payload_is_handed_out_where_it_lies() {
     let mut wire = Wire::connected(config());
     for size in [OutBuf::SEGMENT_THRESHOLD, 5_000, 64 * 1024, 1024 * 1024] {

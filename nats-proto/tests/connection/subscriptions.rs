@@ -215,6 +215,13 @@ fn a_maximum_that_no_server_can_read_is_not_sent() {
     wire.connection.unsubscribe_after(id, 7).expect("it exists");
     wire.connection.unsubscribe_after(id, u64::MAX).expect("it exists");
     assert_eq!(wire.written(), "UNSUB 1 7\r\nUNSUB 1 999999999\r\n");
+    // To tell it the same again would take room for nothing.
+    for max in [7, 7, 8, 8] {
+        wire.connection.unsubscribe_after(id, max).expect("it exists");
+    }
+    assert_eq!(wire.written(), "UNSUB 1 7\r\nUNSUB 1 8\r\n");
+    wire.connection.unsubscribe_after(id, u64::MAX).expect("it exists");
+    wire.written();
     // The next one has not been told of any.
     wire.cut();
     wire.connect();

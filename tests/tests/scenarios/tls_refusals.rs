@@ -177,10 +177,15 @@ pub(crate) async fn a_server_that_wants_tls_first_from_a_client_that_waits<R: Rt
     env: Env<R, Release>,
 ) {
     let setup = Setup::new();
-    let server = RealServer::start(env.kind, &setup.options("handshake_first: true"));
-    let server = Overheard { server, kind: ConnectErrorKind::TimedOut };
-    let options = setup.trusting(&env).connection_timeout(Duration::from_secs(2));
-    server.refuses(options, ("tls", "localhost"), "tls_first", is_nothing).await;
+    let server = RealServer::start(env.kind, &setup.options("handshake_first: true\n  timeout: 4"));
+    let mut server = Overheard { server, kind: ConnectErrorKind::TimedOut };
+    let options = setup.trusting(&env);
+    // Before the server gives up, and behind that.
+    let impatient = options.clone().connection_timeout(Duration::from_secs(1));
+    server.refuses(impatient, ("tls", "localhost"), "tls_first", is_nothing).await;
+    server.kind = ConnectErrorKind::Io;
+    let patient = options.connection_timeout(Duration::from_secs(60));
+    server.refuses(patient, ("tls", "localhost"), "tls_first", is_nothing).await;
 }
 
 pub(crate) async fn a_reconnect_to_a_server_with_a_foreign_certificate<R: Rt>(
