@@ -29,7 +29,7 @@ use mutants::Shard;
 /// An error is a text for the person in front of the terminal; nothing matches on it.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// For how long `fuzz` runs each target if not told otherwise: with two at once, on a machine of two processors, thirteen
+/// For how long `fuzz` runs each target if not told otherwise: with two at once, on a machine of two processors, fourteen
 /// targets take three and a half minutes.
 const FUZZ_TIME: Limit = Limit::Seconds(30);
 
