@@ -6,3 +6,4 @@ pub mod proxy;
 mod readme;
 pub mod server;
 pub mod socks;
+pub mod transport;

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 
 pub use cluster::Cluster;
 pub use embedded::{EmbeddedServer, Host};
-pub use options::{Auth, Options, nkey_user, user};
+pub use options::{Auth, Options, WebSocketListener, nkey_user, user};
 pub use port::ReservedPort;
 pub use raw::RawConnection;
 pub use real::{RealServer, Release};
@@ -58,6 +58,14 @@ impl fmt::Display for ServerKind {
 pub trait TestServer: Send {
     /// Where clients connect. It stays the same over restarts.
     fn addr(&self) -> SocketAddr;
+
+    /// Where WebSocket clients connect, with [`Options::websocket`]. It stays the same over restarts.
+    ///
+    /// # Panics
+    /// No server of this kind listens for them.
+    fn websocket_addr(&self) -> SocketAddr {
+        panic!("only real servers listen for WebSockets");
+    }
 
     /// The address as a URL, without credentials.
     fn url(&self) -> String {

@@ -1,6 +1,7 @@
 //! What a server is told when it starts, in terms that any kind of server understands.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::jwt::{Account, Operator};
@@ -22,6 +23,15 @@ pub enum Auth {
     Token(String),
 }
 
+/// Where a real server listens for WebSocket clients: on a port of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSocketListener {
+    /// Whether it compresses for clients that ask for it.
+    pub compression: bool,
+    /// The files of a certificate and its key, if it speaks TLS, which is with all clients then.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
 /// The settings of a server. The default is what the server does when it is told nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -35,8 +45,8 @@ pub struct Options {
     pub ping_interval: Option<Duration>,
     /// Unanswered probes after which the server ends a connection.
     pub ping_max: Option<u32>,
-    /// Whether a real server listens for WebSocket clients on a port of its own, and if so, whether it compresses.
-    pub websocket: Option<bool>,
+    /// Whether a real server listens for WebSocket clients, and how.
+    pub websocket: Option<WebSocketListener>,
     /// Lines for the configuration file of a real server, for what only a real server can do.
     pub extra: String,
 }
@@ -83,11 +93,27 @@ impl Options {
         self
     }
 
-    /// Sets [`websocket`](Self::websocket).
+    /// Sets [`websocket`](Self::websocket): without TLS.
     #[must_use]
     pub fn websocket(mut self, compression: bool) -> Self {
-        self.websocket = Some(compression);
+        self.websocket = Some(WebSocketListener { compression, tls: None });
         self
+    }
+
+    /// Sets [`websocket`](Self::websocket): compressing, with TLS.
+    #[must_use]
+    pub fn secure_websocket(mut self, certificate: &Path, key: &Path) -> Self {
+        let tls = Some((certificate.to_owned(), key.to_owned()));
+        self.websocket = Some(WebSocketListener { compression: true, tls });
+        self
+    }
+
+    /// The clients' port speaks TLS with this certificate; `lines` say what else is to be so. Real servers only.
+    #[must_use]
+    pub fn tls(self, certificate: &Path, key: &Path, lines: &str) -> Self {
+        self.extra(&format!(
+            "tls {{\n  cert_file: {certificate:?}\n  key_file: {key:?}\n  timeout: 30\n  {lines}\n}}"
+        ))
     }
 
     /// Adds to [`extra`](Self::extra).

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::port::ReservedPort;
-use super::{Options, TestServer};
+use super::{Options, TestServer, WebSocketListener};
 
 /// How long a process may take to start or to end before the test is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -122,11 +122,14 @@ impl RealServer {
 
     /// Writes the configuration, which the next start reads.
     pub fn configure(&self, options: &Options) {
-        let websocket = options.websocket.map_or_else(String::new, |compression| {
-            let port = self.websocket.port();
-            format!(
-                "websocket {{ listen: \"127.0.0.1:{port}\", no_tls: true, compression: {compression} }}\n"
-            )
+        let websocket = options.websocket.as_ref().map_or_else(String::new, |listener| {
+            let WebSocketListener { compression, tls } = listener;
+            let addr = self.websocket_addr();
+            let tls = match tls {
+                Some((pem, key)) => format!("tls {{ cert_file: {pem:?}, key_file: {key:?} }}"),
+                None => "no_tls: true".to_owned(),
+            };
+            format!("websocket {{ listen: \"{addr}\", compression: {compression}, {tls} }}\n")
         });
         let config = format!(
             "server_name: \"{}\"\nlisten: \"{}\"\n{websocket}{}",
@@ -211,9 +214,9 @@ impl RealServer {
         }
     }
 
-    /// Where WebSocket clients connect, with [`Options::websocket`]. It stays the same over restarts.
+    /// Where WebSocket clients connect, as a URL without TLS: see [`websocket_addr`](TestServer::websocket_addr).
     pub fn websocket_url(&self) -> String {
-        format!("ws://127.0.0.1:{}", self.websocket.port())
+        format!("ws://{}", self.websocket_addr())
     }
 
     /// Stops the process as if the machine had frozen: connections stay open and nothing answers.
@@ -279,6 +282,10 @@ impl RealServer {
 impl TestServer for RealServer {
     fn addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port.port()).into()
+    }
+
+    fn websocket_addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.websocket.port()).into()
     }
 
     fn kill(&mut self) {

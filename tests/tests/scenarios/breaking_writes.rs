@@ -7,12 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::{AsyncRead, AsyncWrite};
-use nats_client::ConnectOptions;
-use nats_tests::server::{Options, RealServer, Release, TestServer};
 
-use crate::delivery::settled;
-use crate::support::{Env, Rt, publish_numbers, rest};
-use crate::tls::{Setup, url};
+use crate::delivery::{received_once, settled};
+use crate::reach::{Over, Reach};
+use crate::support::{Env, Rt, publish_numbers};
 
 /// A stream that takes so many bytes more, and breaks then; it does not break before it is told how many.
 struct Breaking<S> {
@@ -63,24 +61,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Breaking<S> {
 
 /// Breaks one link after so many bytes of a burst. Nothing of it may come twice, and nothing be missing that the books do
 /// not call uncertain.
-async fn break_after<R: Rt>(
-    env: &Env<R, Release>,
-    server: &RealServer,
-    url: &str,
-    options: ConnectOptions<R>,
-    bytes: usize,
-) {
+async fn break_after<R: Rt>(env: &Env<R, Over>, bytes: usize) {
     const COUNT: u64 = 5_000;
+    let reach = Reach::new(env.kind);
     let left = Arc::new(AtomicUsize::new(MANY));
-    let (addr, of_stream) = (server.addr(), Arc::clone(&left));
-    let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
-    let witness = options.clone().connect(url).await.unwrap();
+    let (addr, of_stream) = (reach.addr(), Arc::clone(&left));
+    let options = reach.of_client(env.options());
+    let witness = options.clone().connect(reach.url()).await.unwrap();
     let options = options.dialer(move |_| {
         let left = Arc::clone(&of_stream);
-        let stream = R::connect((addr.ip(), port).into(), None);
+        let stream = R::connect(addr, None);
         async move { Ok(Breaking { stream: stream.await?, left, broken: false }) }
     });
-    let client = options.connect(url).await.unwrap();
+    let client = options.connect(reach.url()).await.unwrap();
     let mut subscriber = witness.subscribe("load").await.unwrap();
     witness.flush().await.unwrap();
     client.flush().await.unwrap();
@@ -92,26 +85,17 @@ async fn break_after<R: Rt>(
     client.flush().await.unwrap();
     let statistics = settled::<R>(&client, &witness, COUNT).await;
     subscriber.drain().await.unwrap();
-    let mut received = rest(subscriber).await;
-    let messages = received.len() as u64;
-    received.sort_unstable();
-    received.dedup();
-    assert_eq!(received.len() as u64, messages, "something came twice: {url}, {bytes} bytes");
+    let messages = received_once(subscriber).await;
     assert!(COUNT - messages <= statistics.uncertain, "{messages} came, {statistics:?}");
 }
 
 /// In the middle of the first records and frames, and of later ones.
 const LENGTHS: [usize; 3] = [1_000, 20_000, 50_000];
 
-pub(crate) async fn what_went_out_before_an_error_does_not_come_twice<R: Rt>(env: Env<R, Release>) {
-    let setup = Setup::new();
+pub(crate) async fn what_went_out_before_an_error_does_not_come_twice<R: Rt>(env: Env<R, Over>) {
+    // What is compressed is a fifth as long, or less.
+    let times = if env.kind.transport.compresses() { 10 } else { 1 };
     for bytes in LENGTHS {
-        let server = RealServer::start(env.kind, &Options::new());
-        break_after(&env, &server, &server.url(), env.options(), bytes).await;
-        let server = setup.start(env.kind);
-        let address = url("tls", "localhost", server.addr());
-        break_after(&env, &server, &address, setup.trusting(&env), bytes).await;
-        let server = RealServer::start(env.kind, &Options::new().websocket(false));
-        break_after(&env, &server, &server.websocket_url(), env.options(), bytes).await;
+        break_after(&env, bytes / times).await;
     }
 }

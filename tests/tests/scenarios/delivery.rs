@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_channel::oneshot;
-use nats_client::Client;
+use nats_client::{Client, Subscriber};
 use nats_proto::connection::{FlushError, Statistics};
 
 use crate::support::{Env, Rt, next, rest, until};
@@ -79,6 +79,17 @@ pub(crate) async fn settled<R: Rt>(client: &Client, witness: &Client, count: u64
     })
     .await;
     statistics
+}
+
+/// How many numbers have come, none of them twice.
+pub(crate) async fn received_once(subscriber: Subscriber) -> u64 {
+    let received = rest(subscriber).await;
+    let mut received: Vec<u64> = received.iter().map(|text| text.parse().unwrap()).collect();
+    let messages = received.len() as u64;
+    received.sort_unstable();
+    received.dedup();
+    assert_eq!(received.len() as u64, messages, "something came twice");
+    messages
 }
 
 pub(crate) async fn the_account_adds_up_over_restarts_under_load<R: Rt>(env: Env<R>) {

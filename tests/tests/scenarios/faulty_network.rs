@@ -6,14 +6,15 @@ use futures_util::stream::StreamExt;
 use nats_client::{Client, ConnectOptions, Notice, Request};
 use nats_proto::connection::{ConnectError, DisconnectReason};
 use nats_tests::proxy::{Direction, Fault, Flow, Proxy};
-use nats_tests::server::TestServer;
+use nats_tests::transport::Transport;
 
-use crate::delivery::{Publisher, adds_up, settled, some_more};
-use crate::support::{Env, Events, Rt, next, numbers, publish_numbers, rest, take, text};
+use crate::delivery::{Publisher, adds_up, received_once, settled, some_more};
+use crate::reach::{Over, Reach};
+use crate::support::{Env, Events, Rt, next, numbers, publish_numbers, take, text};
 
 /// A client that goes through the proxy, its notices, and a witness that goes to the server directly.
 struct Setup {
-    _server: Box<dyn TestServer>,
+    _reach: Reach,
     proxy: Proxy,
     client: Client,
     notices: Events<Notice>,
@@ -21,13 +22,13 @@ struct Setup {
 }
 
 impl Setup {
-    async fn new<R: Rt>(env: &Env<R>, options: ConnectOptions<R>) -> Self {
-        let server = env.start();
-        let proxy = Proxy::start(server.addr());
-        let (options, notices) = Events::in_detail(options);
-        let client = options.connect(proxy.url()).await.unwrap();
-        let witness = env.connect(&*server).await;
-        Self { _server: server, proxy, client, notices, witness }
+    async fn new<R: Rt>(env: &Env<R, Over>, options: ConnectOptions<R>) -> Self {
+        let reach = Reach::new(env.kind);
+        let proxy = Proxy::start(reach.addr());
+        let (options, notices) = Events::in_detail(reach.of_client(options));
+        let client = options.connect(reach.url_of(proxy.addr())).await.unwrap();
+        let witness = env.options().connect(reach.server.url()).await.unwrap();
+        Self { _reach: reach, proxy, client, notices, witness }
     }
 
     /// Why the link that is up breaks next.
@@ -58,11 +59,11 @@ async fn works(client: &Client) {
 }
 
 /// The fastest keepalive that a busy machine does not take for a broken link.
-fn probing<R: Rt>(env: &Env<R>) -> ConnectOptions<R> {
+fn probing<R: Rt>(env: &Env<R, Over>) -> ConnectOptions<R> {
     env.options().ping_interval(Duration::from_millis(100))
 }
 
-pub(crate) async fn the_books_add_up_over_links_cut_under_load<R: Rt>(env: Env<R>) {
+pub(crate) async fn the_books_add_up_over_links_cut_under_load<R: Rt>(env: Env<R, Over>) {
     const CUTS: u64 = 12;
     let setup = Setup::new(&env, env.options()).await;
     let Setup { proxy, client, witness, .. } = &setup;
@@ -91,16 +92,11 @@ pub(crate) async fn the_books_add_up_over_links_cut_under_load<R: Rt>(env: Env<R
     client.flush().await.unwrap();
     let statistics = settled::<R>(client, witness, count).await;
     subscriber.drain().await.unwrap();
-    let received = rest(subscriber).await;
-    let mut received: Vec<u64> = received.iter().map(|text| text.parse().unwrap()).collect();
-    let messages = received.len() as u64;
-    received.sort_unstable();
-    received.dedup();
-    assert_eq!(received.len() as u64, messages, "something came twice");
+    let messages = received_once(subscriber).await;
     assert!(count - messages <= statistics.uncertain, "{messages} came, {statistics:?}");
 }
 
-pub(crate) async fn a_direction_that_stalls_is_found_stale<R: Rt>(env: Env<R>) {
+pub(crate) async fn a_direction_that_stalls_is_found_stale<R: Rt>(env: Env<R, Over>) {
     let mut setup = Setup::new(&env, probing(&env)).await;
     works(&setup.client).await;
     for direction in Direction::BOTH {
@@ -111,7 +107,7 @@ pub(crate) async fn a_direction_that_stalls_is_found_stale<R: Rt>(env: Env<R>) {
     }
 }
 
-pub(crate) async fn a_pause_shorter_than_the_keepalive_breaks_nothing<R: Rt>(env: Env<R>) {
+pub(crate) async fn a_pause_shorter_than_the_keepalive_breaks_nothing<R: Rt>(env: Env<R, Over>) {
     let setup = Setup::new(&env, env.options().ping_interval(Duration::from_secs(20))).await;
     let mut subscriber = setup.client.subscribe("paused").await.unwrap();
     setup.client.flush().await.unwrap();
@@ -124,7 +120,7 @@ pub(crate) async fn a_pause_shorter_than_the_keepalive_breaks_nothing<R: Rt>(env
     assert_eq!((statistics.connects, statistics.confirmed), (1, 500), "{statistics:?}");
 }
 
-pub(crate) async fn a_drip_is_enough<R: Rt>(env: Env<R>) {
+pub(crate) async fn a_drip_is_enough<R: Rt>(env: Env<R, Over>) {
     let setup = Setup::new(&env, env.options()).await;
     let mut requests = setup.witness.subscribe("service").await.unwrap();
     setup.witness.flush().await.unwrap();
@@ -151,41 +147,108 @@ pub(crate) async fn a_drip_is_enough<R: Rt>(env: Env<R>) {
     assert_eq!(setup.client.delivery_statistics().connects, 2);
 }
 
-pub(crate) async fn a_byte_spoiled_by_the_network_ends_the_link_by_name<R: Rt>(env: Env<R>) {
-    let mut setup = Setup::new(&env, env.options()).await;
-    works(&setup.client).await;
-    for _ in 0..3 {
-        // The first byte of what the server says next is of no operation.
-        setup.proxy.plant(Direction::ToClient, 0, Fault::Corrupt);
-        let client = setup.client.clone();
-        R::spawn(async move { drop(client.flush().await) });
-        let reason = setup.disconnected().await;
-        assert!(matches!(reason, DisconnectReason::Protocol(_)), "{reason:?}");
-        setup.works_again().await;
+/// Where a byte must be spoiled to end the link, of what goes in a direction next: the first that is of no operation then,
+/// or what the receiver of a record checks.
+fn spoiling(transport: Transport, direction: Direction) -> &'static [u64] {
+    match (transport, direction) {
+        (Transport::Tcp, _) => &[0],
+        // The kind of the record, and two of the bytes that are encrypted.
+        (Transport::Tls | Transport::SecureWebSocket, _) => &[0, 5, 20],
+        // Behind the head of a short frame, and behind its mask.
+        (Transport::WebSocket | Transport::CompressedWebSocket, Direction::ToClient) => &[2],
+        (Transport::WebSocket | Transport::CompressedWebSocket, Direction::ToServer) => &[6],
     }
-    // The server does not understand, says so, and hangs up.
-    setup.proxy.plant(Direction::ToServer, 0, Fault::Corrupt);
-    let client = setup.client.clone();
-    R::spawn(async move { drop(client.flush().await) });
-    let reason = setup.disconnected().await;
-    assert!(matches!(reason, DisconnectReason::Server(_)), "{reason:?}");
-    setup.works_again().await;
 }
 
-pub(crate) async fn a_direction_that_ends_is_the_end_of_the_link<R: Rt>(env: Env<R>) {
+pub(crate) async fn a_byte_spoiled_by_the_network_ends_the_link_by_name<R: Rt>(env: Env<R, Over>) {
+    let transport = env.kind.transport;
+    let mut setup = Setup::new(&env, env.options()).await;
+    works(&setup.client).await;
+    for direction in [Direction::ToClient, Direction::ToClient, Direction::ToServer] {
+        for byte in spoiling(transport, direction) {
+            setup.proxy.plant(direction, *byte, Fault::Corrupt);
+            let client = setup.client.clone();
+            R::spawn(async move { drop(client.flush().await) });
+            let reason = setup.disconnected().await;
+            let is_named = match direction {
+                Direction::ToClient if transport.is_encrypted() => {
+                    matches!(reason, DisconnectReason::Tls(_))
+                }
+                Direction::ToClient => matches!(reason, DisconnectReason::Protocol(_)),
+                // The server does not understand, says so, and hangs up.
+                Direction::ToServer if transport == Transport::Tcp => {
+                    matches!(reason, DisconnectReason::Server(_))
+                }
+                // What it says may go down with the link.
+                Direction::ToServer => reason != DisconnectReason::Stale,
+            };
+            assert!(is_named, "{direction:?}, byte {byte}: {reason:?}");
+            setup.works_again().await;
+        }
+    }
+}
+
+pub(crate) async fn wherever_a_byte_is_spoiled_the_books_add_up<R: Rt>(env: Env<R, Over>) {
+    const BATCH: usize = 20;
+    let setup = Setup::new(&env, probing(&env)).await;
+    let Setup { proxy, client, witness, .. } = &setup;
+    let mut own = client.subscribe("load").await.unwrap();
+    let mut others = witness.subscribe("load").await.unwrap();
+    witness.flush().await.unwrap();
+    let mut count = 0;
+    for byte in [0, 1, 2, 3, 4, 5, 7, 11, 40, 100] {
+        for direction in Direction::BOTH {
+            proxy.plant(direction, byte, Fault::Corrupt);
+            publish_numbers(client, "load", count..count + BATCH).await;
+            count += BATCH;
+            // Some links end at once, some when no PING is answered any more, and some not at all.
+            while client.flush().await.is_err() {}
+            adds_up(client.delivery_statistics());
+        }
+    }
+    proxy.heal();
+    // The last link may be spoiled, and not know it yet.
+    client.force_reconnect().await.unwrap();
+    while client.flush().await.is_err() {}
+    let statistics = client.delivery_statistics();
+    adds_up(statistics);
+    let accounted = (statistics.published, statistics.pending, statistics.dropped);
+    assert_eq!(accounted, (count as u64, 0, 0));
+    if env.kind.transport.is_encrypted() {
+        // Nothing gets through that is not what was sent.
+        settled::<R>(client, witness, count as u64).await;
+        for subscriber in [&mut own, &mut others] {
+            subscriber.drain().await.unwrap();
+        }
+        let of_witness = received_once(others).await;
+        assert!(count as u64 - of_witness <= statistics.uncertain, "{of_witness}, {statistics:?}");
+        received_once(own).await;
+    }
+    works(client).await;
+}
+
+pub(crate) async fn a_direction_that_ends_is_the_end_of_the_link<R: Rt>(env: Env<R, Over>) {
     let mut setup = Setup::new(&env, env.options()).await;
     let mut subscriber = setup.client.subscribe("half").await.unwrap();
     for direction in Direction::BOTH {
         works(&setup.client).await;
         setup.proxy.half_close(direction);
-        assert_eq!(setup.disconnected().await, DisconnectReason::Eof, "{direction:?}");
+        match setup.disconnected().await {
+            DisconnectReason::Eof => {}
+            // What the server says to the end of a WebSocket.
+            DisconnectReason::Io(reason) if env.kind.transport.is_websocket() => {
+                assert_eq!(direction, Direction::ToServer, "{reason}");
+                assert!(reason.contains("closed the WebSocket with code 1000"), "{reason}");
+            }
+            reason => panic!("{direction:?}: {reason:?}"),
+        }
         setup.works_again().await;
         setup.client.publish("half", "whole".into()).await.unwrap();
         assert_eq!(text(&next(&mut subscriber).await), "whole");
     }
 }
 
-pub(crate) async fn a_partition_is_outlived<R: Rt>(env: Env<R>) {
+pub(crate) async fn a_partition_is_outlived<R: Rt>(env: Env<R, Over>) {
     let options = probing(&env).connection_timeout(Duration::from_millis(300));
     // The first attempt may take longer on a busy machine.
     let options = options.retry_on_initial_connect();
@@ -208,14 +271,17 @@ pub(crate) async fn a_partition_is_outlived<R: Rt>(env: Env<R>) {
     setup.works_again().await;
 }
 
-pub(crate) async fn links_cut_within_the_handshake_come_back<R: Rt>(env: Env<R>) {
+pub(crate) async fn links_cut_within_the_handshake_come_back<R: Rt>(env: Env<R, Over>) {
     let mut setup = Setup::new(&env, env.options().reconnect_wait(Duration::ZERO)).await;
     let mut subscriber = setup.client.subscribe("byte").await.unwrap();
     setup.client.flush().await.unwrap();
-    for byte in [1, 2, 5, 17, 64, 100] {
+    // TLS says more before the first word, or behind it.
+    let later: &[u64] =
+        if env.kind.transport.is_encrypted() { &[300, 600, 901, 1_200] } else { &[] };
+    for byte in [1, 2, 5, 17, 64, 100].iter().chain(later) {
         for direction in Direction::BOTH {
             let fault = if byte % 2 == 0 { Fault::Reset } else { Fault::End };
-            setup.proxy.plant(direction, byte, fault);
+            setup.proxy.plant(direction, *byte, fault);
             setup.proxy.cut(Fault::Reset);
             setup.disconnected().await;
             setup.notices.until(|notice| *notice == Notice::Connected).await;
@@ -229,7 +295,7 @@ pub(crate) async fn links_cut_within_the_handshake_come_back<R: Rt>(env: Env<R>)
     works(&setup.client).await;
 }
 
-pub(crate) async fn refused_links_are_tried_again<R: Rt>(env: Env<R>) {
+pub(crate) async fn refused_links_are_tried_again<R: Rt>(env: Env<R, Over>) {
     let mut setup = Setup::new(&env, env.options()).await;
     works(&setup.client).await;
     setup.proxy.refuse(true);

@@ -16,9 +16,6 @@ macro_rules! on_every_process {
                     connections_come_from_the_local_address,
                     a_local_port_is_used_again_by_a_reconnect,
                 }
-                breaking_writes {
-                    what_went_out_before_an_error_does_not_come_twice,
-                }
                 headers {
                     a_server_that_takes_none_is_used_without_them,
                 }

@@ -132,17 +132,6 @@ macro_rules! on_every_server {
                     discovered_servers_can_be_ignored,
                     a_server_that_is_going_to_shut_down_is_left_in_time,
                 }
-                faulty_network {
-                    the_books_add_up_over_links_cut_under_load,
-                    a_direction_that_stalls_is_found_stale,
-                    a_pause_shorter_than_the_keepalive_breaks_nothing,
-                    a_drip_is_enough,
-                    a_byte_spoiled_by_the_network_ends_the_link_by_name,
-                    a_direction_that_ends_is_the_end_of_the_link,
-                    a_partition_is_outlived,
-                    links_cut_within_the_handshake_come_back,
-                    refused_links_are_tried_again,
-                }
                 slow_consumers {
                     a_subscriber_that_never_reads_loses_alone,
                     bytes_are_limited_as_messages_are,

@@ -94,6 +94,7 @@ impl<R: Rt, S> Env<R, S> {
             .max_reconnects(PATIENT)
             .reconnect_wait(Duration::from_millis(20))
             .reconnect_jitter(Duration::from_millis(5))
+            .reconnect_jitter_tls(Duration::from_millis(5))
     }
 
     /// Waits for a number of connections of this client in all.

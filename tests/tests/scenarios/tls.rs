@@ -43,9 +43,7 @@ impl Setup {
     /// The server's options, with more lines for its TLS.
     pub(crate) fn options(&self, lines: &str) -> Options {
         let (certificate, key) = (self.files.path("server.pem"), self.files.path("server.key"));
-        Options::new().extra(&format!(
-            "tls {{\n  cert_file: {certificate:?}\n  key_file: {key:?}\n  timeout: 30\n  {lines}\n}}"
-        ))
+        Options::new().tls(&certificate, &key, lines)
     }
 
     pub(crate) fn start(&self, release: Release) -> RealServer {
