@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::StreamExt;
 use nats_client::{Client, ConnectOptions, Request};
-use nats_tests::server::{Cluster, Options, Release, TestServer};
+use nats_tests::server::{Cluster, Options, TestServer};
 
 use crate::count;
 use crate::ledger::Ledger;
+use crate::setting::Setting;
 use crate::support::{PATIENT, Rt, until, within};
 
 const NODES: usize = 3;
@@ -49,30 +50,35 @@ async fn asked<R: Rt>(client: &Client) {
     .await;
 }
 
-pub(crate) async fn three_nodes_outlive_the_worst_of_one<R: Rt>(release: Release) {
+pub(crate) async fn three_nodes_outlive_the_worst_of_one<R: Rt>(setting: Setting) {
     let pause = Duration::from_millis(count("FAULTS_PAUSE_MS", 1_500));
     let rounds = count("FAULTS_ROUNDS", 1);
     let server = Options::new().extra("lame_duck_grace_period: \"50ms\"");
-    let mut cluster = Cluster::start(release, NODES, &server);
+    let mut cluster = Cluster::start(setting.release, NODES, &setting.of_server(server));
     let options = ConnectOptions::<R>::new()
         .retain_servers_order()
         .max_reconnects(PATIENT)
         .leave_lame_duck_servers()
         .reconnect_wait(Duration::from_millis(20))
         .reconnect_jitter(Duration::from_millis(5))
+        .reconnect_jitter_tls(Duration::from_millis(5))
         .ping_interval(Duration::from_millis(200))
         .connection_timeout(Duration::from_millis(500))
         .retry_on_initial_connect();
-    let ledger = Ledger::open(&cluster.urls(), &options, false).await;
-    let asking = options.clone().connect(cluster.urls()).await.unwrap();
-    let answering = options.connect(&cluster.urls()[1..]).await.unwrap();
+    let ways = setting.ways(cluster.nodes(), &options);
+    let ledger = Ledger::open(&ways, false).await;
+    // Over the first and the last of the transports.
+    let (first, last) = (&ways[0], &ways[ways.len() - 1]);
+    let asking = last.options.clone().connect(&last.urls).await.unwrap();
+    let answering = first.options.clone().connect(&first.urls[1..]).await.unwrap();
     answer::<R>(&answering).await;
     asked::<R>(&asking).await;
 
     for blow in [Blow::Killed, Blow::Paused, Blow::LameDuck].repeat(rounds as usize) {
         ledger.more::<R>(1_000).await;
         let port = answering.server_info().port;
-        let index = cluster.nodes().iter().position(|node| node.addr().port() == port);
+        let index =
+            cluster.nodes().iter().position(|node| first.transport.addr(node).port() == port);
         let index = index.expect("the client is connected to a node");
         let published = ledger.published();
         let started = Instant::now();
@@ -97,8 +103,7 @@ pub(crate) async fn three_nodes_outlive_the_worst_of_one<R: Rt>(release: Release
         }
         let back = started.elapsed();
         println!(
-            "{blow:?}, nats-server {}: requests go on after {answered:?}, every subscription after {back:?}",
-            release.version()
+            "{blow:?}, {setting}: requests go on after {answered:?}, every subscription after {back:?}"
         );
         match blow {
             Blow::Killed => cluster.node(index).restart(),
@@ -116,7 +121,7 @@ pub(crate) async fn three_nodes_outlive_the_worst_of_one<R: Rt>(release: Release
     let sums = ledger.settle::<R>().await;
     // The task that answers has a client as well, which would go on.
     answering.close().await;
-    println!("three nodes, nats-server {}: {sums:?}", release.version());
+    println!("three nodes, {setting}: {sums:?}");
     assert_eq!(sums.unaccounted, 0, "{sums:?}");
     assert!(sums.placed > 0, "{sums:?}");
 }

@@ -12,6 +12,7 @@ use nats_client::{Client, ConnectOptions, Notice, PendingPolicy};
 use nats_proto::connection::{DisconnectReason, Statistics};
 
 use crate::received::{Place, Received};
+use crate::setting::Way;
 use crate::support::{Rt, until};
 
 /// Messages between two flushes of a publisher that flushes.
@@ -163,35 +164,28 @@ pub(crate) struct Sums {
 }
 
 impl Ledger {
-    /// Two publishers of each kind, one that flushes and one that does not, and two witnesses. The servers of each
-    /// client begin with another one. `one_server` says that a confirmed message has been given to every subscription.
-    pub(crate) async fn open<R: Rt>(
-        urls: &[String],
-        options: &ConnectOptions<R>,
-        one_server: bool,
-    ) -> Self {
-        const PUBLISHERS: usize = 4;
-        let rotated = |by: usize| {
-            let mut urls = urls.to_vec();
-            let by = by % urls.len();
-            urls.rotate_left(by);
-            urls
-        };
+    /// A publisher of each kind, one that flushes and one that does not, and a witness come by each of the ways; if there is
+    /// only one, twice as many. The servers of each client begin with another one. `one_server` says that a confirmed
+    /// message has been given to every subscription.
+    pub(crate) async fn open<R: Rt>(ways: &[Way<R>], one_server: bool) -> Self {
+        let witnesses_at_all = ways.len().max(2);
+        let publishers_at_all = 2 * witnesses_at_all;
         let mut witnesses = Vec::new();
-        for index in 0..2 {
-            let options = options.clone();
-            let urls = rotated(index + 1);
-            witnesses.push(Witness::connect::<R>(&urls, options, PUBLISHERS, one_server).await);
+        for (index, way) in ways.iter().cycle().take(witnesses_at_all).enumerate() {
+            let urls = way.rotated(index + 1);
+            let options = way.options.clone();
+            witnesses.push(Witness::connect(&urls, options, publishers_at_all, one_server).await);
         }
         let stop = Arc::new(AtomicBool::new(false));
         let mut publishers = Vec::new();
-        for index in 0..PUBLISHERS {
+        for index in 0..publishers_at_all {
             let flushes = index % 2 == 0;
-            let mut options = options.clone();
+            let way = &ways[index / 2 % ways.len()];
+            let mut options = way.options.clone();
             if !flushes {
                 options = options.pending_limit(LITTLE).pending_policy(PendingPolicy::DropOldest);
             }
-            let party = Party::connect(&rotated(index), options).await;
+            let party = Party::connect(&way.rotated(index), options).await;
             let (sender, known) = oneshot::channel();
             let publisher = Publisher {
                 client: party.client.clone(),

@@ -8,6 +8,7 @@ mod killed;
 mod ledger;
 mod process;
 mod received;
+mod setting;
 mod soak;
 mod storm;
 #[allow(dead_code, reason = "the scenarios use all of it")]
@@ -19,9 +20,11 @@ use std::sync::{PoisonError, RwLock};
 
 use nats_async_std::AsyncStd;
 use nats_tests::server::Release;
+use nats_tests::transport::Transport;
 use nats_tokio::Tokio;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
+use setting::Setting;
 use support::Rt;
 
 #[global_allocator]
@@ -40,41 +43,67 @@ fn count(variable: &str, short: u64) -> u64 {
     })
 }
 
-fn beside_others<R: Rt, F: Future<Output = ()>>(release: Release, test: fn(Release) -> F) {
+fn beside_others<R: Rt, F: Future<Output = ()>>(setting: Setting, test: fn(Setting) -> F) {
     let _shared = PROCESS.read().unwrap_or_else(PoisonError::into_inner);
-    R::block_on(test(release));
+    R::block_on(test(setting));
 }
 
-fn alone<R: Rt, F: Future<Output = ()>>(release: Release, test: fn(Release) -> F) {
+fn alone<R: Rt, F: Future<Output = ()>>(setting: Setting, test: fn(Setting) -> F) {
     let _exclusive = PROCESS.write().unwrap_or_else(PoisonError::into_inner);
-    R::block_on(test(release));
+    R::block_on(test(setting));
 }
 
+/// Each test on each runtime with each release: over TCP, and over what there may be on top of it. The clients of one test
+/// have the transports of its set between them.
 macro_rules! on_every_process {
-    ($($combination:ident: $runtime:ty, $release:expr;)*) => {$(
+    ($($combination:ident: $runtime:ty, $release:expr, $($set:ident)*;)*) => {$(
         mod $combination {
             use super::*;
 
-            on_every_process! { @each $runtime, $release;
-                beside_others: killed::a_server_killed_under_load_leaves_nothing_unaccounted,
-                beside_others: killed::a_server_paused_under_load_leaves_nothing_unaccounted,
-                beside_others: cluster::three_nodes_outlive_the_worst_of_one,
-                alone: storm::all_come_back_and_leave_nothing,
-                alone: soak::memory_does_not_grow_with_messages_and_reconnects,
-            }
+            $(mod $set {
+                use super::*;
+
+                on_every_process! { @set $set $runtime, $release }
+            })*
         }
     )*};
-    (@each $runtime:ty, $release:expr; $($how:ident: $area:ident::$test:ident,)*) => {$(
+    (@set over_tcp $runtime:ty, $release:expr) => {
+        on_every_process! { @all $runtime, $release, [Transport::Tcp] }
+    };
+    (@set over_tls_and_websockets $runtime:ty, $release:expr) => {
+        on_every_process! { @all $runtime, $release,
+            [Transport::Tls, Transport::CompressedWebSocket, Transport::WebSocket]
+        }
+    };
+    (@set over_wss $runtime:ty, $release:expr) => {
+        on_every_process! { @with_one_server $runtime, $release, [Transport::SecureWebSocket] }
+    };
+    (@all $runtime:ty, $release:expr, $transports:expr) => {
+        on_every_process! { @with_one_server $runtime, $release, $transports }
+        on_every_process! { @each $runtime, $release, $transports;
+            beside_others: cluster::three_nodes_outlive_the_worst_of_one,
+        }
+    };
+    (@with_one_server $runtime:ty, $release:expr, $transports:expr) => {
+        on_every_process! { @each $runtime, $release, $transports;
+            beside_others: killed::a_server_killed_under_load_leaves_nothing_unaccounted,
+            beside_others: killed::a_server_paused_under_load_leaves_nothing_unaccounted,
+            alone: storm::all_come_back_and_leave_nothing,
+            alone: soak::memory_does_not_grow_with_messages_and_reconnects,
+        }
+    };
+    (@each $runtime:ty, $release:expr, $transports:expr; $($how:ident: $area:ident::$test:ident,)*) => {$(
         #[test]
         fn $test() {
-            $how::<$runtime, _>($release, $area::$test::<$runtime>);
+            let setting = Setting::new($release, &$transports);
+            $how::<$runtime, _>(setting, $area::$test::<$runtime>);
         }
     )*};
 }
 
 on_every_process! {
-    tokio_2_15: Tokio, Release::V2_15;
-    tokio_2_10: Tokio, Release::V2_10;
-    async_std_2_15: AsyncStd, Release::V2_15;
-    async_std_2_10: AsyncStd, Release::V2_10;
+    tokio_2_15: Tokio, Release::V2_15, over_tcp over_tls_and_websockets;
+    tokio_2_10: Tokio, Release::V2_10, over_tcp over_wss;
+    async_std_2_15: AsyncStd, Release::V2_15, over_tcp over_tls_and_websockets;
+    async_std_2_10: AsyncStd, Release::V2_10, over_tcp over_wss;
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::stream::StreamExt;
 use nats_client::ConnectOptions;
 use nats_tests::proxy::{Direction, Fault, Proxy};
-use nats_tests::server::{Options, RealServer, Release, TestServer};
 
 use crate::received::Received;
+use crate::setting::{Setting, Way};
 use crate::support::{PATIENT, Rt, until};
 use crate::{count, process};
 
@@ -26,18 +26,25 @@ const SLOPE: f64 = 1024.0;
 /// waits, and the buffers that are kept, may come and go.
 const GROWTH: u64 = 4 * 1024;
 
-pub(crate) async fn memory_does_not_grow_with_messages_and_reconnects<R: Rt>(release: Release) {
-    let messages = count("FAULTS_SOAK_MESSAGES", 100_000);
-    let reconnects = count("FAULTS_SOAK_RECONNECTS", 20);
-    let server = RealServer::start(release, &Options::new());
-    let proxy = Proxy::start(server.addr());
-    let client = ConnectOptions::<R>::new()
+pub(crate) async fn memory_does_not_grow_with_messages_and_reconnects<R: Rt>(setting: Setting) {
+    let server = setting.start();
+    let options = ConnectOptions::<R>::new()
         .max_reconnects(PATIENT)
         .reconnect_wait(Duration::from_millis(2))
         .reconnect_jitter(Duration::from_millis(1))
-        .connect(proxy.url())
-        .await
-        .unwrap();
+        .reconnect_jitter_tls(Duration::from_millis(1));
+    for way in setting.ways(std::slice::from_ref(&server), &options) {
+        let proxy = Proxy::start(way.transport.addr(&server));
+        soak(&setting, way, &proxy).await;
+    }
+}
+
+/// One client by itself, which sends to itself.
+async fn soak<R: Rt>(setting: &Setting, way: Way<R>, proxy: &Proxy) {
+    let messages = count("FAULTS_SOAK_MESSAGES", 100_000);
+    let reconnects = count("FAULTS_SOAK_RECONNECTS", 20);
+    let transport = way.transport;
+    let client = way.options.connect(transport.url(proxy.addr())).await.unwrap();
     let mut subscriber = client.subscribe("soak").await.unwrap();
     let received = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&received);
@@ -92,10 +99,10 @@ pub(crate) async fn memory_does_not_grow_with_messages_and_reconnects<R: Rt>(rel
     let each = |from: usize, to: usize| (spent[to] - spent[from]) / (memory[to].0 - memory[from].0);
     let (quarter, end) = (memory.len() / 4, memory.len() - 1);
     println!(
-        "{messages} messages, {} connections, nats-server {}: {statistics:?}; memory from {first} to {last} KiB, \
+        "{messages} messages, {} connections, nats-server {} over {transport:?}: {statistics:?}; memory from {first} to {last} KiB, \
          {slope:.0} KiB in 10 M messages; allocated {:?} KiB; {} ns a message in the second quarter, {} ns in the last",
         statistics.connects,
-        release.version(),
+        setting.release.version(),
         [allocated[quarter], allocated[end]],
         each(quarter, 2 * quarter),
         each(end - quarter, end)

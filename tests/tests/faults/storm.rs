@@ -1,13 +1,15 @@
 //! Many clients that lose their server at once.
 
+use std::net::Ipv4Addr;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use nats_client::{Client, ConnectOptions};
-use nats_tests::server::{Options, RealServer, Release, TestServer};
+use nats_tests::server::TestServer;
 
+use crate::setting::{Setting, Way};
 use crate::support::{Rt, next, text, until};
 use crate::{count, process};
 
@@ -17,32 +19,37 @@ const DOWN: Duration = Duration::from_secs(1);
 /// Attempts to connect in a slot of time are counted together.
 const SLOT: Duration = Duration::from_millis(50);
 
-async fn visit<R: Rt>(url: &str) {
-    let client = ConnectOptions::<R>::new().connect(url).await.unwrap();
+async fn visit<R: Rt>(way: &Way<R>) {
+    let client = way.options.clone().connect(&way.urls).await.unwrap();
     client.flush().await.unwrap();
     client.close().await;
 }
 
-pub(crate) async fn all_come_back_and_leave_nothing<R: Rt>(release: Release) {
+pub(crate) async fn all_come_back_and_leave_nothing<R: Rt>(setting: Setting) {
     let clients = count("FAULTS_CLIENTS", 500);
-    let mut server = RealServer::start(release, &Options::new());
-    // The runtime starts its threads with the first. On a busy machine one of them may not run yet, and still bear the
-    // name of the test.
-    visit::<R>(&server.url()).await;
-    let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let before = (process::descriptors(), process::threads() + workers);
-
+    let mut server = setting.start();
     let attempts: Arc<Mutex<Vec<Instant>>> = Arc::default();
     let seen = Arc::clone(&attempts);
-    let addr = server.addr();
     let options = ConnectOptions::<R>::new()
         .reconnect_wait(Duration::from_millis(300))
         .reconnect_jitter(Duration::from_millis(500))
-        .dialer(move |_| {
+        .reconnect_jitter_tls(Duration::from_millis(500))
+        .dialer(move |server| {
             seen.lock().unwrap().push(Instant::now());
-            R::connect(addr, None)
+            R::connect((Ipv4Addr::LOCALHOST, server.port()).into(), None)
         });
-    let connecting = (0..clients).map(|_| options.clone().connect(server.url()));
+    let ways = setting.ways(std::slice::from_ref(&server), &options);
+    // The runtime starts its threads with the first. On a busy machine one of them may not run yet, and still bear the
+    // name of the test.
+    visit(&ways[0]).await;
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let before = (process::descriptors(), process::threads() + workers);
+
+    let connecting = ways
+        .iter()
+        .cycle()
+        .take(clients as usize)
+        .map(|way| way.options.clone().connect(&way.urls));
     let clients: Vec<Client> =
         join_all(connecting).await.into_iter().map(|client| client.unwrap()).collect();
     let mut subscribers = Vec::new();
@@ -77,9 +84,8 @@ pub(crate) async fn all_come_back_and_leave_nothing<R: Rt>(release: Release) {
         slots[slot] += 1;
     }
     println!(
-        "{} clients, nats-server {}: all back {back:?} after the restart; attempts in each {SLOT:?}: {slots:?}",
-        clients.len(),
-        release.version()
+        "{} clients, {setting}: all back {back:?} after the restart; attempts in each {SLOT:?}: {slots:?}",
+        clients.len()
     );
     // However busy the machine is: without jitter, each round would be one slot, and there are three or four.
     let busiest = slots.iter().max().copied().unwrap_or_default();
