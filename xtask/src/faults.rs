@@ -5,13 +5,15 @@ use std::ffi::OsString;
 use crate::process::{self, cargo, step};
 use crate::{Result, server};
 
-/// What the long form asks of each runtime with each release. `tests/tests/faults` and `slow_consumer.rs` have the short
+/// What the long form asks of each runtime with each release, over each set of transports. `tests/tests/faults` and `slow_consumer.rs` have the short
 /// form.
-const LONG: [(&str, &str); 8] = [
+const LONG: [(&str, &str); 10] = [
     ("FAULTS_CYCLES", "200"),
+    ("FAULTS_CUTS", "100"),
     ("FAULTS_PAUSES", "20"),
     ("FAULTS_MESSAGES", "1000000"),
     ("FAULTS_ROUNDS", "2"),
+    ("FAULTS_CLIENTS", "500"),
     ("FAULTS_PAUSE_MS", "10000"),
     ("FAULTS_SOAK_MESSAGES", "50000000"),
     ("FAULTS_SOAK_RECONNECTS", "1000"),

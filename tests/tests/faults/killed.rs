@@ -10,7 +10,7 @@ use crate::ledger::{Ledger, Party, Sums};
 use crate::setting::Setting;
 use crate::support::{PATIENT, Rt, until};
 
-fn options<R: Rt>() -> ConnectOptions<R> {
+pub(crate) fn options<R: Rt>() -> ConnectOptions<R> {
     ConnectOptions::new()
         .max_reconnects(PATIENT)
         .reconnect_wait(Duration::from_millis(20))
@@ -19,14 +19,14 @@ fn options<R: Rt>() -> ConnectOptions<R> {
         .connection_timeout(Duration::from_secs(2))
 }
 
-fn print(what: &str, cycles: u64, setting: &Setting, sums: &Sums) {
+pub(crate) fn print(what: &str, cycles: u64, setting: &Setting, sums: &Sums) {
     println!("{what} {cycles} times, {setting}: {sums:?}");
 }
 
 /// SIGKILL: everything that a link had is gone with it. Then what comes over the next link comes later.
 pub(crate) async fn a_server_killed_under_load_leaves_nothing_unaccounted<R: Rt>(setting: Setting) {
-    let cycles = count("FAULTS_CYCLES", 20);
-    let messages = count("FAULTS_MESSAGES", 40_000);
+    let cycles = count("FAULTS_CYCLES", setting.short(20, 8));
+    let messages = count("FAULTS_MESSAGES", setting.short(40_000, 16_000));
     let mut server = setting.start();
     let ways = setting.ways::<R>(std::slice::from_ref(&server), &options());
     let ledger = Ledger::open(&ways, true).await;

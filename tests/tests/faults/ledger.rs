@@ -18,11 +18,20 @@ use crate::support::{Rt, until};
 /// Messages between two flushes of a publisher that flushes.
 const BATCH: u64 = 250;
 
-/// Room for what a publisher that never flushes has to keep, in bytes.
-const LITTLE: usize = 16 * 1024;
-
 /// More than any subscriber has waiting: none may lose a message here.
 const PLENTY: usize = 10_000_000;
+
+/// How somebody publishes who does not flush.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bursts {
+    pub(crate) messages: u32,
+    pub(crate) pause: Duration,
+    /// Room for what has to be kept, in bytes.
+    pub(crate) room: usize,
+}
+
+/// Soon there is no room.
+const STEADY: Bursts = Bursts { messages: 16, pause: Duration::from_millis(1), room: 16 * 1024 };
 
 /// A client whose ends of links are counted.
 #[derive(Clone, Debug)]
@@ -48,6 +57,11 @@ impl Party {
     /// Connections up to now, if one is up.
     pub(crate) fn connects(&self) -> u64 {
         self.client.delivery_statistics().connects
+    }
+
+    /// Whether it has had more connections than these, and has one.
+    pub(crate) fn is_back(&self, before: u64) -> bool {
+        self.connects() > before && self.client.connection_state() == State::Connected
     }
 
     /// Links given up because nothing came over them.
@@ -168,10 +182,20 @@ impl Ledger {
     /// only one, twice as many. The servers of each client begin with another one. `one_server` says that a confirmed
     /// message has been given to every subscription.
     pub(crate) async fn open<R: Rt>(ways: &[Way<R>], one_server: bool) -> Self {
+        Self::open_apart(ways, ways, STEADY, one_server).await
+    }
+
+    /// The same for publishers and witnesses that come by different ways. Those that do not flush publish in such bursts.
+    pub(crate) async fn open_apart<R: Rt>(
+        ways: &[Way<R>],
+        of_witnesses: &[Way<R>],
+        bursts: Bursts,
+        one_server: bool,
+    ) -> Self {
         let witnesses_at_all = ways.len().max(2);
         let publishers_at_all = 2 * witnesses_at_all;
         let mut witnesses = Vec::new();
-        for (index, way) in ways.iter().cycle().take(witnesses_at_all).enumerate() {
+        for (index, way) in of_witnesses.iter().cycle().take(witnesses_at_all).enumerate() {
             let urls = way.rotated(index + 1);
             let options = way.options.clone();
             witnesses.push(Witness::connect(&urls, options, publishers_at_all, one_server).await);
@@ -183,7 +207,8 @@ impl Ledger {
             let way = &ways[index / 2 % ways.len()];
             let mut options = way.options.clone();
             if !flushes {
-                options = options.pending_limit(LITTLE).pending_policy(PendingPolicy::DropOldest);
+                options =
+                    options.pending_limit(bursts.room).pending_policy(PendingPolicy::DropOldest);
             }
             let party = Party::connect(&way.rotated(index), options).await;
             let (sender, known) = oneshot::channel();
@@ -198,7 +223,7 @@ impl Ledger {
                 let known = if flushes {
                     publisher.flushing().await
                 } else {
-                    publisher.steady::<R>().await
+                    publisher.in_bursts::<R>(bursts).await
                 };
                 // Nobody listens if the test has failed.
                 let _ = sender.send(known);
@@ -210,14 +235,17 @@ impl Ledger {
 
     /// Every client.
     pub(crate) fn parties(&self) -> impl Iterator<Item = &Party> {
-        let witnesses = self.witnesses.iter().map(|witness| &witness.party);
-        self.publishers.iter().map(|(party, _)| party).chain(witnesses)
+        self.publishers().chain(self.witnesses.iter().map(|witness| &witness.party))
+    }
+
+    /// The clients that publish.
+    pub(crate) fn publishers(&self) -> impl Iterator<Item = &Party> {
+        self.publishers.iter().map(|(party, _)| party)
     }
 
     /// Messages of each publisher up to now.
     pub(crate) fn published(&self) -> Vec<u64> {
-        let statistics =
-            self.publishers.iter().map(|(party, _)| party.client.delivery_statistics());
+        let statistics = self.publishers().map(|party| party.client.delivery_statistics());
         statistics.map(|statistics| statistics.published).collect()
     }
 
@@ -235,9 +263,7 @@ impl Ledger {
     /// Waits until every client has had more connections than these, and has one.
     pub(crate) async fn reconnected<R: Rt>(&self, before: &[u64]) {
         until::<R>("the connections", || {
-            self.parties().zip(before).all(|(party, before)| {
-                party.connects() > *before && party.client.connection_state() == State::Connected
-            })
+            self.parties().zip(before).all(|(party, before)| party.is_back(*before))
         })
         .await;
     }
@@ -346,13 +372,13 @@ impl Publisher {
         self.known
     }
 
-    /// Publishes steadily, whatever happens.
-    async fn steady<R: Rt>(mut self) -> Known {
+    /// Publishes, whatever happens.
+    async fn in_bursts<R: Rt>(mut self, bursts: Bursts) -> Known {
         while self.goes_on() {
-            for _ in 0..16 {
+            for _ in 0..bursts.messages {
                 self.publish().await;
             }
-            R::sleep(Duration::from_millis(1)).await;
+            R::sleep(bursts.pause).await;
         }
         self.known
     }

@@ -4,6 +4,7 @@
 //! with the numbers that `cargo xtask faults` puts into the environment: see [`count`].
 
 mod cluster;
+mod cut;
 mod killed;
 mod ledger;
 mod process;
@@ -53,6 +54,9 @@ fn alone<R: Rt, F: Future<Output = ()>>(setting: Setting, test: fn(Setting) -> F
     R::block_on(test(setting));
 }
 
+const OVER_TLS_AND_WEBSOCKETS: [Transport; 3] =
+    [Transport::Tls, Transport::CompressedWebSocket, Transport::WebSocket];
+
 /// Each test on each runtime with each release: over TCP, and over what there may be on top of it. The clients of one test
 /// have the transports of its set between them.
 macro_rules! on_every_process {
@@ -68,20 +72,29 @@ macro_rules! on_every_process {
         }
     )*};
     (@set over_tcp $runtime:ty, $release:expr) => {
-        on_every_process! { @all $runtime, $release, [Transport::Tcp] }
+        on_every_process! { @with_one_server $runtime, $release, [Transport::Tcp] }
+        on_every_process! { @with_nodes $runtime, $release, [Transport::Tcp] }
     };
     (@set over_tls_and_websockets $runtime:ty, $release:expr) => {
-        on_every_process! { @all $runtime, $release,
-            [Transport::Tls, Transport::CompressedWebSocket, Transport::WebSocket]
-        }
+        on_every_process! { @with_one_server $runtime, $release, OVER_TLS_AND_WEBSOCKETS }
+        on_every_process! { @with_breaking_streams $runtime, $release, OVER_TLS_AND_WEBSOCKETS }
+    };
+    (@set nodes_over_tls_and_websockets $runtime:ty, $release:expr) => {
+        on_every_process! { @with_nodes $runtime, $release, OVER_TLS_AND_WEBSOCKETS }
     };
     (@set over_wss $runtime:ty, $release:expr) => {
         on_every_process! { @with_one_server $runtime, $release, [Transport::SecureWebSocket] }
+        on_every_process! { @with_breaking_streams $runtime, $release, [Transport::SecureWebSocket] }
     };
-    (@all $runtime:ty, $release:expr, $transports:expr) => {
-        on_every_process! { @with_one_server $runtime, $release, $transports }
+    (@with_nodes $runtime:ty, $release:expr, $transports:expr) => {
         on_every_process! { @each $runtime, $release, $transports;
             beside_others: cluster::three_nodes_outlive_the_worst_of_one,
+        }
+    };
+    // TCP says how much it has taken. What is on top of it takes more, and has to remember.
+    (@with_breaking_streams $runtime:ty, $release:expr, $transports:expr) => {
+        on_every_process! { @each $runtime, $release, $transports;
+            beside_others: cut::links_reset_under_load_leave_nothing_unaccounted,
         }
     };
     (@with_one_server $runtime:ty, $release:expr, $transports:expr) => {
@@ -102,7 +115,7 @@ macro_rules! on_every_process {
 }
 
 on_every_process! {
-    tokio_2_15: Tokio, Release::V2_15, over_tcp over_tls_and_websockets;
+    tokio_2_15: Tokio, Release::V2_15, over_tcp over_tls_and_websockets nodes_over_tls_and_websockets;
     tokio_2_10: Tokio, Release::V2_10, over_tcp over_wss;
     async_std_2_15: AsyncStd, Release::V2_15, over_tcp over_tls_and_websockets;
     async_std_2_10: AsyncStd, Release::V2_10, over_tcp over_wss;

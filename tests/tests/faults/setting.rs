@@ -26,6 +26,11 @@ impl Setting {
         Self { release, transports: Transports::new(transports) }
     }
 
+    /// A number of the short form: TLS and compression take a processor, so that it is less with them.
+    pub(crate) fn short(&self, over_tcp: u64, over_more: u64) -> u64 {
+        if self.transports.all() == [Transport::Tcp] { over_tcp } else { over_more }
+    }
+
     /// The options of a server that listens for every transport.
     pub(crate) fn of_server(&self, options: Options) -> Options {
         self.transports.of_server(options)

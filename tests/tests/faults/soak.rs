@@ -41,7 +41,7 @@ pub(crate) async fn memory_does_not_grow_with_messages_and_reconnects<R: Rt>(set
 
 /// One client by itself, which sends to itself.
 async fn soak<R: Rt>(setting: &Setting, way: Way<R>, proxy: &Proxy) {
-    let messages = count("FAULTS_SOAK_MESSAGES", 100_000);
+    let messages = count("FAULTS_SOAK_MESSAGES", setting.short(100_000, 50_000));
     let reconnects = count("FAULTS_SOAK_RECONNECTS", 20);
     let transport = way.transport;
     let client = way.options.connect(transport.url(proxy.addr())).await.unwrap();
