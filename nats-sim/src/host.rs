@@ -1,22 +1,15 @@
 //! A broker and its end of the byte streams.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use bytes::BytesMut;
 use nats_broker::{Broker, BrokerEvent, Config, SessionId};
-use nats_proto::wire::OutBuf;
 use nats_proto::{Instant, Rng};
 
 use crate::link::{Link, Links};
+use crate::peer::Peer;
 use crate::pipe::Read;
+use crate::terminator::Terminator;
 use crate::watch::Watch;
-
-/// How long a client that takes nothing of what there is for it is kept, as in `nats_broker::serve`.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a client that publishes to slow ones waits.
-const STALL: Duration = Duration::from_millis(5);
 
 /// A publish that a broker has handled.
 #[derive(Debug)]
@@ -36,20 +29,6 @@ pub struct Observed<'a> {
 
 /// Is shown what the brokers handle.
 pub type Observer = Box<dyn FnMut(Observed<'_>)>;
-
-#[derive(Debug)]
-struct Peer {
-    link: u64,
-    input: BytesMut,
-    out: OutBuf,
-    closing: bool,
-    /// Until when what is being written must be, or, behind the end, all that is left.
-    write_by: Option<Instant>,
-    /// Nothing is read before, for the sake of those who get it.
-    stalled_until: Instant,
-    /// Looks at the same input, if anybody wants to know what the broker handles.
-    watch: Option<Watch>,
-}
 
 /// A broker process: it can crash, and start again without its state.
 #[derive(Debug)]
@@ -83,34 +62,31 @@ impl Host {
         now: Instant,
         link: u64,
         watch: Option<Watch>,
+        terminator: Option<Box<dyn Terminator>>,
     ) -> Option<SessionId> {
         let session = self.broker.as_mut()?.handle_connect(now, "10.0.0.1");
-        let peer = Peer {
-            link,
-            input: BytesMut::new(),
-            out: OutBuf::new(),
-            closing: false,
-            write_by: None,
-            stalled_until: now,
-            watch,
-        };
-        self.peers.insert(session, peer);
+        self.peers.insert(session, Peer::new(link, watch, terminator));
         self.woken = true;
         Some(session)
     }
 
     /// Whether the broker is between two operations on this link, so that another fits in.
     pub(crate) fn is_between_operations(&self, session: SessionId) -> bool {
-        self.peers.get(&session).is_some_and(|peer| peer.out.is_empty() && !peer.closing)
+        self.peers.get(&session).is_some_and(|peer| peer.out.is_empty() && !peer.is_closing())
+    }
+
+    /// Says something in the broker's place, if the peer has a terminator.
+    pub(crate) fn say(&mut self, session: SessionId, bytes: &[u8]) -> bool {
+        let said = self.peers.get_mut(&session).is_some_and(|peer| peer.say(bytes));
+        self.woken |= said;
+        said
     }
 
     pub(crate) fn next(&self, now: Instant, links: &Links) -> Option<Instant> {
         let broker = self.broker.as_ref()?;
         let peers = self.peers.values().filter_map(|peer| {
             let link = links.get(&peer.link)?;
-            let write = (!peer.out.is_empty() && link.down.room() > 0).then_some(now);
-            let read = link.up.readable_at().map(|at| at.max(peer.stalled_until));
-            [read, write, peer.write_by].into_iter().flatten().min()
+            peer.next(now, &link.up, &link.down)
         });
         peers.chain(broker.poll_timeout()).chain(self.woken.then_some(now)).min()
     }
@@ -138,10 +114,8 @@ impl Host {
             };
             let old = peer.input.len();
             let read = match links.get_mut(&peer.link) {
+                Some(link) => peer.read(now, rng, &mut link.up),
                 None => Read::Eof,
-                Some(_) if peer.write_by.is_some_and(|by| by <= now) => Read::Eof,
-                Some(_) if now < peer.stalled_until => Read::Nothing,
-                Some(link) => link.up.read(now, rng, &mut peer.input),
             };
             match read {
                 Read::Bytes(_) => {
@@ -150,7 +124,7 @@ impl Host {
                     let before = broker.statistics().in_messages;
                     broker.handle_input(now, id, &mut peer.input);
                     if broker.is_stalled(id) {
-                        peer.stalled_until = now + STALL;
+                        peer.stall(now);
                     }
                     let handled = broker.statistics().in_messages - before;
                     if let (Some(observer), Some(read)) = (observer, read) {
@@ -161,6 +135,12 @@ impl Host {
                 Read::Nothing => {}
             }
             self.obey(now, &mut broker, links);
+            if let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.is_over()) {
+                if let Some(link) = links.get_mut(&peer.link) {
+                    peer.pour(now, rng, &mut link.down);
+                }
+                self.drop_peer(now, &mut broker, links, id);
+            }
         }
         self.obey(now, &mut broker, links);
         self.write(now, rng, &mut broker, links);
@@ -215,8 +195,7 @@ impl Host {
             match event {
                 BrokerEvent::Hangup(id) => {
                     if let Some(peer) = self.peers.get_mut(&id) {
-                        peer.closing = true;
-                        peer.write_by = Some(now + WRITE_TIMEOUT);
+                        peer.close(now);
                     }
                 }
                 BrokerEvent::Abort(id) => self.drop_peer(now, broker, links, id),
@@ -232,19 +211,7 @@ impl Host {
             let Some(link) = links.get_mut(&peer.link) else {
                 continue;
             };
-            while broker.poll_transmit(*id, &mut peer.out) {
-                let chunk = peer.out.chunks().next().unwrap_or_default();
-                let taken = link.down.write(now, rng, chunk);
-                if taken == 0 {
-                    peer.write_by.get_or_insert(now + WRITE_TIMEOUT);
-                    break;
-                }
-                peer.out.advance(taken);
-                if peer.out.is_empty() && !peer.closing {
-                    peer.write_by = None;
-                }
-            }
-            if peer.closing && peer.out.is_empty() {
+            if peer.write(now, rng, (broker, *id), &mut link.down) {
                 done.push(*id);
             }
         }

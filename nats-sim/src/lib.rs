@@ -96,9 +96,11 @@ mod application;
 mod client;
 mod host;
 mod link;
+mod peer;
 mod pipe;
 mod simulation;
 mod streams;
+mod terminator;
 mod watch;
 
 use std::time::Duration;
@@ -110,6 +112,7 @@ pub use host::{Observed, Observer};
 pub use pipe::{Read, Weather};
 pub use simulation::{Dials, Simulation};
 pub use streams::{StreamId, Wire};
+pub use terminator::Terminator;
 
 /// A random duration between the two, both included.
 pub fn between(rng: &mut Rng, (least, most): (Duration, Duration)) -> Duration {

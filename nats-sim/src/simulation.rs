@@ -13,6 +13,7 @@ use crate::host::{Host, Observed, Observer};
 use crate::link::{Link, Links, Owner};
 use crate::pipe::{Pipe, Weather};
 use crate::streams::{StreamId, Wire};
+use crate::terminator::Terminator;
 use crate::watch::Watch;
 
 /// How the network answers an attempt to connect.
@@ -233,13 +234,16 @@ impl<A: Application> Simulation<A> {
         let Some(link) = id.and_then(|link| self.links.get_mut(&link)) else {
             return false;
         };
-        let host = &self.hosts[link.host].0;
+        let host = &mut self.hosts[link.host].0;
         // Another incarnation may have given the session's number to somebody else.
         if link.broker_gone
             || !host.is_between_operations(link.session)
             || link.down.room() < bytes.len()
         {
             return false;
+        }
+        if host.say(link.session, bytes) {
+            return true;
         }
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -375,7 +379,7 @@ impl<A: Application> Simulation<A> {
             return;
         };
         let link = host_of(&dialing.server);
-        let link = link.and_then(|host| self.open(Owner::Client(index), host));
+        let link = link.and_then(|host| self.open(Owner::Client(index), host, None));
         self.clients[index].dialled(now, dialing, link);
     }
 
@@ -402,13 +406,18 @@ impl<A: Application> Simulation<A> {
         }
     }
 
-    pub(crate) fn open(&mut self, owner: Owner, host: usize) -> Option<u64> {
+    pub(crate) fn open(
+        &mut self,
+        owner: Owner,
+        host: usize,
+        terminator: Option<Box<dyn Terminator>>,
+    ) -> Option<u64> {
         if self.dials == Dials::AreRefused {
             return None;
         }
         let id = self.last_link + 1;
         let watch = self.observer.is_some().then(Watch::new);
-        let session = self.hosts.get_mut(host)?.0.accept(self.now, id, watch)?;
+        let session = self.hosts.get_mut(host)?.0.accept(self.now, id, watch, terminator)?;
         self.last_link = id;
         let pipe = || Pipe::new(self.weather.clone());
         let link = Link {

@@ -10,6 +10,7 @@ use crate::between;
 use crate::link::Owner;
 use crate::pipe::Read;
 use crate::simulation::{Dials, Simulation};
+use crate::terminator::Terminator;
 
 /// One end of a byte stream, opened with [`Simulation::open_stream`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,10 +69,28 @@ impl<A: Application> Simulation<A> {
 
     /// Opens a stream to a broker, by its index, at the end of an attempt. `None` if it is refused.
     pub fn open_stream(&mut self, broker: usize) -> Option<StreamId> {
+        self.open_program(broker, None)
+    }
+
+    /// The same to a broker that has something in front of it: TLS, or a WebSocket. What is [read](Self::read_stream) and
+    /// [written](Self::write_stream) is what goes over the network, where faults happen to it.
+    pub fn open_stream_through(
+        &mut self,
+        broker: usize,
+        terminator: Box<dyn Terminator>,
+    ) -> Option<StreamId> {
+        self.open_program(broker, Some(terminator))
+    }
+
+    fn open_program(
+        &mut self,
+        broker: usize,
+        terminator: Option<Box<dyn Terminator>>,
+    ) -> Option<StreamId> {
         if broker >= self.brokers() {
             return None;
         }
-        self.open(Owner::Program, broker).map(StreamId)
+        self.open(Owner::Program, broker, terminator).map(StreamId)
     }
 
     /// Reads some of what has arrived, at most `most` bytes.
