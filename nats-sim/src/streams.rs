@@ -102,9 +102,12 @@ impl<A: Application> Simulation<A> {
     }
 
     /// Writes some of `bytes`, none if there is no room. `None` if the stream is broken, or there will never be room: nobody
-    /// is there any more.
+    /// is there any more. At the byte at which it is [cut](Self::cut_after), that shows with the next write, or later.
     pub fn write_stream(&mut self, stream: StreamId, bytes: &[u8]) -> Option<usize> {
         let link = self.links.get_mut(&stream.0).filter(|link| !link.takes_no_more())?;
+        if link.up.is_broken() && self.rng.below(2) == 0 {
+            return None;
+        }
         Some(link.up.write(self.now, &mut self.rng, bytes))
     }
 
