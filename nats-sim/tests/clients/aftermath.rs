@@ -35,6 +35,9 @@ const AT_ONCE: Duration = Duration::from_millis(80);
 /// The time within which everybody has left; the last publishes of a client may take five seconds.
 const LEAVING: Duration = Duration::from_secs(7);
 
+/// The time within which a PING has come and its answer as well, where nothing else happens.
+const ON_THE_WAY: Duration = Duration::from_millis(10);
+
 /// Polls of a client's own tasks in a second in which nothing happens.
 const IDLE_POLLS: u64 = 300;
 
@@ -80,6 +83,15 @@ pub(super) fn recover(held: &Held) {
     run_for(Duration::from_secs(1));
     let polls = with(|world| world.background_polls) - before;
     assert!(polls <= clients * IDLE_POLLS, "{polls} polls of {clients} idle clients in a second");
+    let said = with(|world| world.pings());
+    run_for(ON_THE_WAY);
+    for (stream, pings) in with(|world| world.pings()) {
+        let said = said.get(&stream).map_or(0, |pings| pings.said);
+        assert!(
+            pings.answered >= said,
+            "{pings:?} of the WebSocket {stream:?}, {said} of them old"
+        );
+    }
 }
 
 /// What was accepted of a client and what it has lost until then.

@@ -346,10 +346,11 @@ impl Worker {
     async fn change_servers(&mut self) {
         let pool = self.client.server_pool().await;
         assert!(pool.is_ok_and(|pool| !pool.is_empty()) || self.is_ending());
-        let changed = match self.rng.below(2) {
-            0 => self.client.set_server_pool("broker-0").await,
-            _ => self.client.set_server_pool(vec!["broker-1", "broker-0"]).await,
-        };
+        let transport = with(|world| world.transport(self.me));
+        let hosts = ["broker-1", "broker-0"];
+        let hosts = &hosts[self.rng.below(2) as usize..];
+        let servers: Vec<String> = hosts.iter().map(|host| transport.address(host)).collect();
+        let changed = self.client.set_server_pool(servers).await;
         assert!(changed.is_ok() || self.is_ending());
     }
 

@@ -41,6 +41,9 @@ pub(crate) struct Outcome {
     pub(crate) given_up: u64,
     /// Streams that were opened.
     pub(crate) streams: u64,
+    /// Those of them that were encrypted, and those that were WebSockets.
+    pub(crate) encrypted: u64,
+    pub(crate) websockets: u64,
     /// Polls of the clients' own tasks.
     pub(crate) polls: u64,
     /// Subscriptions that got exactly what was sent in the end.
@@ -82,6 +85,8 @@ pub(crate) fn run_seed(seed: u64) -> Outcome {
         dropped: world.books.subscriptions.values().map(|known| known.dropped).sum(),
         given_up: world.books.given_up,
         streams: world.books.streams(),
+        encrypted: world.transports.encrypted,
+        websockets: world.transports.websockets,
         polls: world.background_polls,
         probes,
         digest: world.digest(),
@@ -91,12 +96,14 @@ pub(crate) fn run_seed(seed: u64) -> Outcome {
 /// Connects, and lets some tasks loose on the client.
 fn start_client(me: usize, brokers: u64, held: &Held) {
     let (mut options, limits) = settings::client(me);
+    let transport = with(|world| world.transport(me));
     let servers = match below(3) {
-        0 => vec!["nats://broker-0"],
-        1 if brokers > 1 => vec!["nats://any"],
-        _ if brokers > 1 => vec!["nats://broker-1", "nats://broker-0"],
-        _ => vec!["broker-0:4222"],
+        0 => vec!["broker-0"],
+        1 if brokers > 1 => vec!["any"],
+        _ if brokers > 1 => vec!["broker-1", "broker-0"],
+        _ => vec!["broker-0"],
     };
+    let servers: Vec<String> = servers.into_iter().map(|host| transport.address(host)).collect();
     let (mut retries, is_held) = (below(2) == 0, below(4) > 0);
     let (held, mut rng) = (Arc::clone(held), with(|world| fork(&mut world.rng)));
     let program = async move {

@@ -11,5 +11,8 @@ mod reader;
 mod runtime;
 mod settings;
 mod strict;
+mod tls;
+mod transport;
 mod watching;
+mod websocket;
 mod world;

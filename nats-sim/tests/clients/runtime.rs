@@ -71,7 +71,7 @@ impl Runtime for Virtual {
         Sleep::new(delay).await;
         let client = local.map_or(usize::MAX, last_octet);
         with(|world| {
-            let stream = world.sim.open_stream(last_octet(addr));
+            let stream = world.open(client, last_octet(addr));
             let id = stream.ok_or(io::ErrorKind::ConnectionRefused)?;
             let clogged = world.sim.now();
             world.streams.insert(id, Ends { client, read: None, write: None, clogged });

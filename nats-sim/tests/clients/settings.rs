@@ -7,6 +7,7 @@ use nats_proto::Rng;
 use nats_sim::Weather;
 
 use super::runtime::{Virtual, local};
+use super::transport::Transport;
 use super::world::{below, millis, with};
 
 /// What a program knows of its client's settings.
@@ -24,7 +25,7 @@ pub(crate) struct Limits {
 const NEVER: Duration = Duration::from_secs(120);
 
 /// Nothing in here is random but by the seed of the world: servers are tried in order, and the client's own jitter, which
-/// comes from the operating system, is none.
+/// comes from the operating system, is none, also where the callback is not asked: when each server is tried for the first time.
 pub(crate) fn client(me: usize) -> (ConnectOptions<Virtual>, Limits) {
     let policies = [PendingPolicy::Wait, PendingPolicy::Error, PendingPolicy::DropOldest];
     let policy = policies[below(3) as usize];
@@ -42,6 +43,8 @@ pub(crate) fn client(me: usize) -> (ConnectOptions<Virtual>, Limits) {
         .local_address(local(me))
         .retain_servers_order()
         .reconnect_delay_callback(move |_| Duration::from_millis(below(longest + 1)))
+        .reconnect_jitter(Duration::ZERO)
+        .reconnect_jitter_tls(Duration::ZERO)
         .max_reconnects(None)
         .connection_timeout(millis(100, 800))
         .ping_interval(if quiet { NEVER } else { millis(100, 800) })
@@ -61,7 +64,11 @@ pub(crate) fn client(me: usize) -> (ConnectOptions<Virtual>, Limits) {
     if below(4) == 0 {
         options = options.event_callback(|_| super::runtime::rest());
     }
-    (options, limits)
+    let transport = with(|world| {
+        let transport = Transport::any(&mut world.rng);
+        *world.transports.of.entry(me).or_insert(transport)
+    });
+    (transport.set(options), limits)
 }
 
 pub(crate) fn broker(index: u64, brokers: u64) -> nats_broker::Config {

@@ -15,6 +15,7 @@ use nats_proto::{Instant, Rng};
 use nats_sim::{Simulation, StreamId};
 
 use super::books::Books;
+use super::transport::Transports;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -40,6 +41,7 @@ pub(crate) struct World {
     pub(crate) timers: BTreeMap<(Instant, u64), Waker>,
     last_timer: u64,
     pub(crate) streams: BTreeMap<StreamId, Ends>,
+    pub(crate) transports: Transports,
     /// Whether streams keep what is written until they are flushed.
     pub(crate) collects: bool,
     /// Polls since time went on last, and polls of background tasks in all.
@@ -187,6 +189,7 @@ impl Guard {
             timers: BTreeMap::new(),
             last_timer: 0,
             streams: BTreeMap::new(),
+            transports: Transports::default(),
             collects: false,
             polls: 0,
             background_polls: 0,
