@@ -97,6 +97,26 @@ nats_proto::__faults! {
     FlushForgetsTheLast,
     /// A sink says that it is flushed while a message waits for room.
     SinkIsFlushedEarly,
+    /// TLS says of a write of which a part was taken that it has failed.
+    EncryptedWriteFailsAtOnce,
+    /// TLS leaves what it has written to a stream that is not flushed.
+    EncryptedIsNotFlushed,
+    /// What TLS has read ahead is lost if it is not all taken at once.
+    ReadAheadIsLost,
+    /// A WebSocket says of a write of which a part was taken that it has failed.
+    FrameFailsAtOnce,
+    /// A WebSocket does not flush the stream below it.
+    FrameIsNotFlushed,
+    /// What the stream below a WebSocket does not take at once is lost.
+    FrameIsCutShort,
+    /// A WebSocket leaves its answers to the next who writes.
+    AnswerWaitsForAWriter,
+    /// A WebSocket does not flush its answers.
+    AnswerIsNotFlushed,
+    /// What came together with the answer to the request for a WebSocket is lost.
+    BeginningOfFramesIsLost,
+    /// What is read past the buffer of a WebSocket is not counted.
+    DirectReadIsNotCounted,
 }
 
 /// Whether a fault is planted: `false`, known to the compiler, without the feature.

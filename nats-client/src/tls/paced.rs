@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use futures_io::{AsyncRead, AsyncWrite};
 
 use crate::driver::TURN;
+use crate::faults::fault;
 
 /// Bytes that are kept of what came first: what a server says in a line, and not much of anything else.
 const BEGINNING: usize = 128;
@@ -67,6 +68,7 @@ impl<S> Paced<S> {
                 Ok(0) => break io::ErrorKind::WriteZero.into(),
                 Ok(count) => return Poll::Ready(Ok(count)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if fault!(EncryptedWriteFailsAtOnce) => return Poll::Ready(Err(error)),
                 Err(error) => break error,
             }
         };
@@ -109,7 +111,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         }
         let mut unread = this.ahead.get(this.unread.clone()).unwrap_or_default();
         let count = unread.read(buf)?;
-        this.unread.start = this.unread.start.saturating_add(count);
+        let taken = if fault!(ReadAheadIsLost) { AHEAD } else { count };
+        this.unread.start = this.unread.start.saturating_add(taken).min(this.unread.end);
         Poll::Ready(Ok(count))
     }
 }
@@ -133,6 +136,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.failure()?;
+        if fault!(EncryptedIsNotFlushed) {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -13,6 +13,7 @@ use super::Settings;
 use super::answer::{Answer, EXTENSION, PARAMETERS};
 use super::error::WebSocketError;
 use super::stream::WebSocket;
+use crate::faults::fault;
 use crate::transport::Inflates;
 
 /// Headers that the handshake sets by itself.
@@ -31,6 +32,7 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     let key = generate_key();
     write_all(&mut stream, request(server, settings, &key).as_bytes()).await?;
     let (compression, rest) = read_answer(&mut stream, server, &key, settings.compression).await?;
+    let rest = if fault!(BeginningOfFramesIsLost) { Vec::new() } else { rest };
     Ok(WebSocket::new(stream, &rest, compression.then_some(inflates)))
 }
 
