@@ -1,6 +1,7 @@
 //! Whose turn it is, and who is known.
 
 use super::*;
+use crate::connection::DialError;
 
 fn addr(text: &str) -> ServerAddr {
     text.parse().expect("a valid address")
@@ -268,6 +269,38 @@ fn servers_in_the_place_of_others_wait_as_those_did() {
     let wait = Some(later + config.reconnect_wait);
     let expected = [("a", 0, None), ("d", 0, None), ("e", 0, None), ("f", 0, wait), ("g", 0, wait)];
     assert_eq!(known(&pool), expected.map(|(host, failures, at)| (host.into(), failures, at)));
+}
+
+#[test]
+fn servers_in_the_place_of_one_that_was_given_up_wait_unless_all_waits_are_forgotten() {
+    let mut rng = Rng::from_seed([1; 32]);
+    let config = config(&["a", "b"]);
+    let wait = Some(Instant::ZERO + config.reconnect_wait);
+    for (forgets, expected) in [(false, wait), (true, None)] {
+        let mut pool = Pool::new(&config, &mut rng);
+        dialled(advance(&mut pool, Some(1)));
+        pool.failed(Instant::ZERO, Some(&ConnectError::TimedOut), &config, &mut rng);
+        assert_eq!(dialled(advance(&mut pool, Some(1))), addr("b"));
+        if forgets {
+            pool.forget_waits();
+        }
+        pool.discover(&urls(&["c:1"]), Source::Plain, true, &mut rng);
+        assert_eq!(pool.other_not_before(), expected);
+    }
+}
+
+#[test]
+fn of_a_long_reason_why_an_attempt_failed_the_beginning_is_kept() {
+    let mut rng = Rng::from_seed([1; 32]);
+    let config = config(&["a"]);
+    let mut pool = Pool::new(&config, &mut rng);
+    dialled(advance(&mut pool, None));
+    let said = ConnectError::Dial(DialError::Io("e".repeat(64 * 1024)));
+    pool.failed(Instant::ZERO, Some(&said), &config, &mut rng);
+    let [server] = &pool.servers()[..] else { panic!("one server") };
+    let kept = server.last_error.as_deref().expect("the attempt has failed");
+    assert_eq!(kept.len(), SHOWN);
+    assert!(said.to_string().starts_with(kept), "{kept}");
 }
 
 #[test]
