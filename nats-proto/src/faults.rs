@@ -130,8 +130,8 @@ __faults! {
     PlainBytesAreTaken,
     /// CONNECT goes out before the stream is encrypted.
     SpeaksBeforeTls,
-    /// A frame that is kept over a broken link loses its headers.
-    KeptLosesHeaders,
+    /// The last header of a frame that is kept over a broken link gets another value.
+    KeptHasOtherHeaders,
     /// What is kept is sent with its headers to a server that takes none.
     HeadersAreForced,
     /// A reply with headers counts as the server's word that nobody listens.

@@ -110,8 +110,8 @@ impl Connection {
         let (mut given_up, mut unsent) = (Vec::new(), Vec::new());
         let Self { outgoing, requests, .. } = self;
         let keep = |size: usize, has_headers: bool| {
-            let keep = size <= limit && (headers_supported || !has_headers);
-            let keep = keep || fault!(TooLargeIsSent);
+            let fits = size <= limit || fault!(TooLargeIsSent);
+            let keep = fits && (headers_supported || !has_headers);
             count = count.saturating_add(1);
             if keep {
                 queued.any = true;

@@ -219,8 +219,13 @@ impl OutBuf {
             let flat = |from, to| self.flat.get(from..to).unwrap_or_default();
             let head = frame.publish.as_ref().map_or(frame.end.flat, |publish| publish.head.end);
             let mut named = flat(frame.start.flat, head);
-            if fault!(KeptLosesHeaders) {
-                named = named.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+            if fault!(KeptHasOtherHeaders)
+                && frame.publish.as_ref().is_some_and(|publish| publish.has_headers)
+            {
+                // The last byte of the last value.
+                kept.put_slice(named.get(..named.len().saturating_sub(5)).unwrap_or_default());
+                kept.put_slice(b"!");
+                named = b"\r\n\r\n";
             }
             kept.put_slice(named);
             if frame.publish.as_ref().is_some_and(|publish| publish.segmented) {
