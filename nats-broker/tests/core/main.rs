@@ -98,6 +98,20 @@ fn what_waits_for_a_client_keeps_little_else_that_was_read_with_it() {
 }
 
 #[test]
+fn a_subscription_keeps_nothing_of_what_was_read_with_it() {
+    let mut memory = memory(Config::default(), "A");
+    let subscriber = memory.session('A');
+    for subscribe in ["SUB a 1\r\n", "SUB a.* q 2\r\n", "SUB a 1\r\n", "UNSUB 1 5\r\n"] {
+        let mut input = BytesMut::from(&[subscribe, &"PONG\r\n".repeat(1_000)].concat()[..]);
+        let size = input.len();
+        memory.broker.handle_input(Instant::ZERO, subscriber, &mut input);
+        // If nobody else has any of it, its memory can be used again.
+        assert!(input.try_reclaim(size), "{subscribe:?} keeps {size} bytes");
+    }
+    assert_eq!(memory.broker.subscriptions(subscriber), 2);
+}
+
+#[test]
 fn every_member_of_a_queue_group_gets_its_share() {
     let mut memory = memory(Config::default(), "ABCD");
     for client in ['A', 'B', 'C'] {
