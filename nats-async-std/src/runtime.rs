@@ -94,3 +94,23 @@ fn prompt(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     Ok(stream)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_of_either_end_do_not_wait_for_more_before_they_send() {
+        task::block_on(async {
+            let listener = AsyncStd::bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
+            let addr = AsyncStd::local_addr(&listener).expect("an address");
+            for local in [None, Some(([127, 0, 0, 1], 0).into())] {
+                let stream = AsyncStd::connect(addr, local).await.expect("somebody listens");
+                let (accepted, _) = AsyncStd::accept(&listener).await.expect("a client");
+                for stream in [stream, accepted] {
+                    assert!(stream.nodelay().expect("an open socket"), "{stream:?}, {local:?}");
+                }
+            }
+        });
+    }
+}

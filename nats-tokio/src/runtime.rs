@@ -117,3 +117,21 @@ impl AsyncWrite for Stream {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn streams_of_either_end_do_not_wait_for_more_before_they_send() {
+        let listener = Tokio::bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
+        let addr = Tokio::local_addr(&listener).expect("an address");
+        for local in [None, Some(([127, 0, 0, 1], 0).into())] {
+            let stream = Tokio::connect(addr, local).await.expect("somebody listens");
+            let (accepted, _) = Tokio::accept(&listener).await.expect("a client");
+            for Stream(stream) in [stream, accepted] {
+                assert!(stream.nodelay().expect("an open socket"), "{stream:?}, {local:?}");
+            }
+        }
+    }
+}
