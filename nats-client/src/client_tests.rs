@@ -21,6 +21,9 @@ use rig::Rig;
 
 mod asking;
 mod breaking;
+mod chance;
+#[cfg(feature = "websocket")]
+mod compressing;
 mod crowd;
 mod dialling;
 mod ends;

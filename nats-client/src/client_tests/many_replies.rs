@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use nats_proto::Message;
 
-use super::rig::{Bell, Rig, poll_for};
+use super::rig::{Bell, Rig, pass, poll_for, virtual_now};
 use crate::WhenFull;
 use crate::client::{RequestErrorKind, Responses, ResponsesEnd};
 use crate::testing::{Peer, block_on, options};
@@ -177,6 +177,29 @@ fn the_time_in_all_ends_a_wait_for_replies() {
     PASSED.store(1_000, Ordering::SeqCst);
     assert_eq!(taken(&mut replies), None);
     assert_eq!(replies.end(), Some(ResponsesEnd::TimedOut));
+}
+
+#[test]
+fn the_time_without_a_reply_begins_anew_with_each() {
+    const STALL: Duration = Duration::from_millis(100);
+    let rig = Rig::with_clock(options(), virtual_now);
+    let mut peer = rig.connect();
+    let request = rig.client.request_many().max_wait(None).stall_wait(STALL);
+    let mut replies = block_on(request.send("svc", Bytes::new())).expect("a live client");
+    rig.drive();
+    peer.expect("PUB svc ");
+    let inbox = peer.expect(" 0\r\n");
+    for _ in 0..5 {
+        assert!(poll(&mut replies).is_pending(), "{:?}", replies.end());
+        peer.send(&format!("MSG {inbox} 1 1\r\na\r\n"));
+        rig.drive();
+        assert_eq!(taken(&mut replies).as_deref(), Some(&b"a"[..]));
+        assert!(poll(&mut replies).is_pending());
+        pass(STALL * 3 / 5);
+    }
+    pass(STALL * 2 / 5);
+    assert_eq!(taken(&mut replies), None);
+    assert_eq!((replies.received(), replies.end()), (5, Some(ResponsesEnd::Stalled)));
 }
 
 #[test]

@@ -86,16 +86,28 @@ impl Rig {
         url: &str,
         server: FakeServer,
     ) -> Self {
+        Self::with_seed(options, now, url, server, [1; 32])
+    }
+
+    /// A client for whom this seed decides what is left to chance.
+    pub(super) fn with_seed(
+        options: ConnectOptions<Fake>,
+        now: fn() -> Instant,
+        url: &str,
+        server: FakeServer,
+        seed: [u8; 32],
+    ) -> Self {
         let addr = url.parse().expect("a valid address");
         let parts = options.into_parts(vec![addr]);
+        let shuffle = (!parts.config.retain_servers_order).then_some(seed);
         let conn =
-            nats_proto::Connection::new(parts.config.into(), [1; 32], nats_proto::Instant::ZERO)
+            nats_proto::Connection::new(parts.config.into(), seed, nats_proto::Instant::ZERO)
                 .expect("valid settings");
         let clock = Clock { now, origin: now() };
         let shared = Arc::new(Shared::new(conn, clock, parts.settings, Arc::default()));
         let client = Client::new(Handle::new(Arc::clone(&shared)));
         let transport = Arc::new(parts.transport);
-        let driver = Driver::new(Arc::clone(&shared), parts.hooks, transport, 4096, None);
+        let driver = Driver::new(Arc::clone(&shared), parts.hooks, transport, 4096, shuffle);
         let driver = Mutex::new(driver);
         Self { client, shared, driver, bell: Arc::default(), server }
     }

@@ -17,7 +17,12 @@ pub(crate) struct Peer {
 impl Peer {
     /// Sends bytes to the client.
     pub(crate) fn send(&self, text: &str) {
-        self.output.write(text.as_bytes()).expect("the client reads");
+        self.send_bytes(text.as_bytes());
+    }
+
+    /// The same of bytes that are no text.
+    pub(crate) fn send_bytes(&self, bytes: &[u8]) {
+        self.output.write(bytes).expect("the client reads");
     }
 
     /// Waits until the client has sent `text`, and gives what came before it.
@@ -88,6 +93,12 @@ impl Peer {
     /// Makes the client's end panic when it is read from.
     pub(crate) fn rot_for_readers(&self) {
         self.output.0.0.lock().unwrap().rotten = true;
+    }
+
+    /// What the client has sent and nobody has looked at.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn take_bytes(&self) -> Vec<u8> {
+        self.input.0.0.lock().unwrap().bytes.drain(..).collect()
     }
 
     /// Bytes that the client has sent and nobody has looked at.

@@ -66,3 +66,22 @@ fn of_a_line_that_is_mostly_spaces_only_the_message_is_kept() {
         assert_eq!(message.payload, format!("{:>4}", number / 5));
     }
 }
+
+#[test]
+fn what_has_been_given_out_keeps_nothing_of_its_chunk_though_more_is_in_hand() {
+    const EACH: usize = 3;
+    let mailbox = mailbox(100, 1 << 20);
+    let chunks: Vec<_> = (0..3)
+        .map(|chunk| {
+            let (bytes, messages) = batch(&numbers(chunk * EACH..(chunk + 1) * EACH));
+            let _ = mailbox.push(&bytes, &messages, &mut Vec::new());
+            bytes
+        })
+        .collect();
+    let mut hand = Hand::default();
+    for number in 0..chunks.len() * EACH {
+        assert_eq!(next(&mailbox, &mut hand), Some(number.to_string()));
+        let kept = chunks.iter().filter(|chunk| !chunk.is_unique()).count();
+        assert_eq!(kept, chunks.len() - number / EACH, "behind {number}");
+    }
+}

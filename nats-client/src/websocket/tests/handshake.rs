@@ -124,8 +124,10 @@ fn answers_that_do_not_fit_are_refused() {
     assert_eq!(status, WebSocketError::Refused(404));
     let old = refused(&plain, |_| "HTTP/1.0 502 Bad Gateway\r\n\r\n".into());
     assert_eq!(old, WebSocketError::Refused(502));
-    let answers: [Answer; 6] = [
+    let answers: [Answer; 8] = [
         |_| accepted("bm9uc2Vuc2U=", ""),
+        |accept| accepted(accept, "").replace("Upgrade: WebSocket", "Upgrade: h2c"),
+        |accept| accepted(accept, "").replace("keep-alive, Upgrade", "keep-alive"),
         |_| "HTTP/1.0 101 Switching\r\n\r\n".into(),
         |_| "HTTP/1.1 101 Switching\r\n\r\n".into(),
         |_| "nonsense\r\n\r\n".into(),
