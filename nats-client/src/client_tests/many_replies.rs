@@ -42,7 +42,7 @@ fn ask(rig: &Rig, peer: &mut Peer) -> (Responses, String) {
 #[test]
 fn however_many_replies_have_come_before_a_close_they_are_given_out() {
     const REPLIES: usize = 3_000;
-    let (rig, mut peer) = Rig::connected(options());
+    let (rig, mut peer) = Rig::connected_outside_of_time(options());
     let (mut replies, inbox) = ask(&rig, &mut peer);
     peer.send(&format!("MSG {inbox} 1 1\r\na\r\n").repeat(REPLIES));
     rig.drive();
