@@ -1,5 +1,5 @@
-//! What clients leave behind: no descriptor, no thread, no task. A binary of its own with one test, because what the
-//! system counts is that of the whole process.
+//! What clients leave behind: no descriptor, no thread, no task, no memory. A binary of its own with one test, because what
+//! the system counts is that of the whole process.
 
 #[path = "scenarios/support.rs"]
 #[allow(dead_code, unreachable_pub)]
@@ -17,18 +17,28 @@ use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
 use nats_async_std::AsyncStd;
-use nats_client::{Auth, Client, ConnectOptions};
+use nats_client::{Auth, Client, ConnectOptions, RequestErrorKind, Subscriber};
 use nats_tests::certificates::Authority;
 use nats_tests::server::{Options, RealServer, Release, ReservedPort, TestServer};
 use nats_tokio::Tokio;
+use peak_alloc::PeakAlloc;
 
 use support::{Rt, within};
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// Until what ends in the background must have ended. Not a claim about speed: a leak lasts.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often each thing is done: what is left behind once may be a cache, what is left each time is a leak.
 const TIMES: usize = 5;
+
+/// How often a client gets a new link, and another one comes and goes, between two looks at the heap.
+const ROUNDS: usize = 200;
+
+/// Bytes by which the heap may grow meanwhile, in all. If each link leaves one more pointer behind, it is more.
+const HEAP: usize = 2 * 1024;
 
 /// What the process has open and running.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -264,6 +274,67 @@ fn after_the_runtime<R: Rt>(servers: &Servers, token: &Token) {
     thread::spawn(move || drop(left)).join().expect("no panic");
 }
 
+/// A new link with messages on it, and a client that comes and goes.
+async fn round<R: Rt>(
+    servers: &Servers,
+    token: &Token,
+    client: &Client,
+    subscriber: &mut Subscriber,
+) {
+    let connects = client.delivery_statistics().connects;
+    client.force_reconnect().await.expect("it is open");
+    support::until::<R>("the connection", || client.delivery_statistics().connects > connects)
+        .await;
+    let owners = Arc::strong_count(token);
+    let other = connected::<R>(servers, token).await;
+    drop(other.subscribe("passing").await.expect("it is open"));
+    for _ in 0..20 {
+        other.publish("again", "x".into()).await.expect("it is open");
+        subscriber.next().await.expect("a message");
+        let nobody = client.request("nobody", "x".into()).await.expect_err("nobody listens");
+        assert_eq!(nobody.kind(), RequestErrorKind::NoResponders);
+    }
+    other.close().await;
+    drop(other);
+    let is_gone = || Arc::strong_count(token) == owners;
+    support::until::<R>("the end of the client's tasks", is_gone).await;
+}
+
+/// Bytes of the heap, when they have not changed for a while.
+async fn heap<R: Rt>() -> usize {
+    let (mut last, mut same) = (ALLOCATOR.current_usage(), 0);
+    while same < 20 {
+        R::sleep(Duration::from_millis(5)).await;
+        let now = ALLOCATOR.current_usage();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+    }
+    last
+}
+
+/// Sees that the heap does not grow with what a client has lived through.
+async fn memory<R: Rt>(runtime: &str, servers: &Servers, token: &Token) {
+    let client = connected::<R>(servers, token).await;
+    let mut subscriber = client.subscribe("again").await.expect("it is open");
+    client.flush().await.expect("the server runs");
+    // The first time does not count: there is what is kept for later. It may grow once more, when tasks meet otherwise than
+    // before; a leak grows each time.
+    let mut grown = Vec::new();
+    for _ in 0..5 {
+        let before = heap::<R>().await;
+        for _ in 0..ROUNDS {
+            round::<R>(servers, token, &client, &mut subscriber).await;
+        }
+        grown.push(heap::<R>().await.saturating_sub(before));
+        if grown.iter().skip(1).any(|bytes| *bytes < HEAP) {
+            println!("{ROUNDS} rounds on {runtime}, and as many again: {grown:?} bytes");
+            client.close().await;
+            return;
+        }
+    }
+    panic!("{ROUNDS} rounds on {runtime} leave bytes behind each time: {grown:?}");
+}
+
 /// Does everything `TIMES` times, and sees that nothing is left of it.
 fn check<R: Rt>(runtime: &str, servers: &Servers) {
     let token = Token::default();
@@ -292,6 +363,8 @@ fn check<R: Rt>(runtime: &str, servers: &Servers) {
         let now = Census::take();
         println!("{what}: {} descriptors, {} threads", now.descriptors, now.threads.len());
     }
+    let memory = memory::<R>(runtime, servers, &token);
+    R::block_on(within::<R, _>("the rounds", memory));
 }
 
 /// The census when nothing changes any more: runtimes keep threads for blocking calls for a while.
@@ -308,7 +381,7 @@ fn settled() -> Census {
 }
 
 #[test]
-fn descriptors_threads_and_tasks_are_back_where_they_were() {
+fn descriptors_threads_tasks_and_memory_are_back_where_they_were() {
     let servers = Servers::start();
     check::<Tokio>("tokio", &servers);
     check::<AsyncStd>("async-std", &servers);
