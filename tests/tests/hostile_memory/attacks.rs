@@ -62,6 +62,11 @@ pub(crate) fn header_block(size: usize, header: impl Fn(usize) -> String) -> Vec
     block
 }
 
+/// More than are parsed, with as little as a header can have.
+pub(crate) fn million_headers() -> Vec<u8> {
+    [b"NATS/1.0\r\n", &b"a:\r\n".repeat(1_000_000)[..], b"\r\n"].concat()
+}
+
 pub(crate) fn attacks() -> Vec<Attack> {
     use Begin::{AtOnce, Greeted, Subscribed};
     let mut attacks = Vec::new();
@@ -125,6 +130,8 @@ pub(crate) fn attacks() -> Vec<Attack> {
     let broken = header_block(MIB, |_| "no colon\r\n".to_owned());
     let long = header_block(MESSAGE, |_| format!("a: {}\r\n", "x".repeat(KIB)));
     survived("more headers than are parsed", MESSAGE, vec![(message(1, &long, 0), 1)]);
+    let million = million_headers();
+    survived("a million headers", million.len(), vec![(message(1, &million, 0), 2)]);
     survived("headers that are none", HEADERS + PARSED, vec![(message(1, &broken, 0), 2)]);
     attacks.extend(unread());
     attacks

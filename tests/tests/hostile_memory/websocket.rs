@@ -4,7 +4,7 @@ use flate2::{Compress, Compression, FlushCompress};
 use nats_tests::server::RawConnection;
 use tungstenite::handshake::derive_accept_key;
 
-use super::attacks::{attack, header_block, message};
+use super::attacks::{attack, header_block, message, million_headers};
 use super::{
     Attack, Begin, End, HEADERS, INFO, INFO_TOO_LONG, KIB, LINE, MESSAGE, MIB, PARSED, READ,
     TOO_LONG, Transport,
@@ -109,6 +109,9 @@ pub(super) fn attacks() -> Vec<Attack> {
     let headers = message(1, &header_block(MIB, |_| "a:\r\n".to_owned()), 0);
     let pieces = bomb(b"", &headers, 2);
     connected("few KiB that inflate to headers", End::None, HEADERS + PARSED, pieces);
+    let million = million_headers();
+    let pieces = bomb(b"", &message(1, &million, 0), 2);
+    connected("few KiB that inflate to a million headers", End::None, million.len(), pieces);
     connected("blocks of nothing", End::None, 0, bomb(b"", b"", 1_000_000));
     let nothing = frame(NEXT, b"").repeat(1_000);
     let nothing = vec![(frame(FIRST_COMPRESSED, b""), 1), (nothing, 500), (frame(LAST, b""), 1)];
