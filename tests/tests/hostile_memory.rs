@@ -155,7 +155,7 @@ fn serve(listener: TcpListener, attack: &Attack) {
         assert!(transport.say(&mut client, info));
         match transport {
             Transport::Tcp => assert!(transport.hears(&mut client, "PING")),
-            // With CONNECT, compressed.
+            // With CONNECT, in a frame.
             Transport::WebSocket => assert!(transport.hears(&mut client, "")),
         }
     }

@@ -150,8 +150,7 @@ pub(super) fn try_say(client: &mut RawConnection, what: &[u8]) -> bool {
     client.try_send(&frame(WHOLE, what))
 }
 
-/// What is in the client's next frame, or nothing at the end. CONNECT alone is so long that it comes compressed; that is
-/// left as it is.
+/// What is in the client's next frame, or nothing at the end. What is compressed is left as it is.
 pub(super) fn hear(client: &mut RawConnection) -> Option<Vec<u8>> {
     if client.is_at_end() {
         return None;
