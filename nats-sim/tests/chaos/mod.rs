@@ -246,7 +246,7 @@ impl Chaos {
         let (state, waits) = self.simulation.client(client, |_, connection| stands(connection));
         let rng = self.simulation.rng();
         // It is about the credentials only while a connection is made.
-        let refuses = state != State::Connected && rng.below(2) == 0;
+        let refuses = state != State::Connected && rng.below(4) > 0;
         let kind = if waits { rng.below(4) } else { rng.below(12) };
         let (seen, bytes) = match kind {
             _ if refuses => (Seen::AuthError, "-ERR 'Authorization Violation'\r\n".into()),
@@ -260,7 +260,7 @@ impl Chaos {
             }
             3 => (Seen::StaleError, "-ERR 'Stale Connection'\r\n".into()),
             4..7 => {
-                let subject = ["topic.0", "svc.0", "nobody"][rng.below(3) as usize];
+                let subject = ["svc.0", "nobody"][rng.below(2) as usize];
                 let error = format!("Permissions Violation for Publish to \"{subject}\"");
                 (Seen::PermissionError, format!("-ERR '{error}'\r\n"))
             }
