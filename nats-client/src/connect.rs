@@ -39,11 +39,11 @@ pub enum ConnectErrorKind {
     /// A host name could not be resolved.
     Dns,
     /// There are no credentials that could be sent: the seed is not one, the credentials file cannot be read, the
-    /// callback has failed or takes too long, or they make CONNECT longer than the server reads.
+    /// callback has failed, or they make CONNECT longer than the server reads.
     Authentication,
     /// The server refuses the credentials, or asks for some.
     AuthorizationViolation,
-    /// The server did not answer in time.
+    /// The server did not answer in time, or the callback for the credentials did not.
     TimedOut,
     /// TLS is required and not to be had, or its handshake or its settings are not in order.
     Tls,
@@ -233,7 +233,7 @@ fn explain(
             (ConnectErrorKind::Dns, "check the spelling of the host name")
         }
         Core::AuthTimedOut => (
-            ConnectErrorKind::Authentication,
+            ConnectErrorKind::TimedOut,
             "check how long the callback takes, or give it more connection_timeout",
         ),
         Core::Auth(_) => (

@@ -80,7 +80,7 @@ fn a_callback_that_takes_too_long_is_told_from_a_server_that_does() {
     pass(Duration::from_secs(5));
     rig.drive();
     let error = block_on(started(&rig.shared)).expect_err("too late");
-    assert_eq!(error.kind(), ConnectErrorKind::Authentication);
+    assert_eq!(error.kind(), ConnectErrorKind::TimedOut);
     let text = error.to_string();
     assert!(text.contains("the callback has not given the credentials within 5s"), "{text}");
 }

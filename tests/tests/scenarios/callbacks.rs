@@ -67,6 +67,7 @@ pub(crate) async fn a_callback_without_an_answer_is_dropped_in_time<R: Rt>(env: 
         Events::in_detail(options.clone().connection_timeout(Duration::from_secs(2)));
     let error = short.connect(server.url()).await.unwrap_err();
     assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");
+    assert!(error.to_string().contains("the callback has not given"), "{error}");
     within::<R, _>("the callback to be dropped", dropped.next()).await;
     events.until(|event| *event == Notice::Closed).await;
 
