@@ -121,7 +121,8 @@
 //!   [`Config::max_pending`] is used, as long as the reader goes on reading, and otherwise once a read. The real server does so
 //!   when three quarters are used, and for at most 10 ms a read, less if the reader catches up. It writes to the reader
 //!   meanwhile also between two copies of one message: here, a message whose copies for one client are more than may wait
-//!   ends that client.
+//!   ends that client. So a reader that is slower than those who publish to it, but takes what was fetched for it within the
+//!   write time-out, sets their pace, where the real server would end it at last.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

@@ -32,7 +32,7 @@ const TURNS: usize = 16;
 /// The part of what may wait for a client that others may have delivered in a row before other tasks get their turn.
 const SHARE: u64 = 4;
 
-/// How long a client that publishes to slow ones waits between two reads, as in the real server.
+/// How long a client that publishes to slow ones waits between two operations or reads, as in the real server.
 const STALL: Duration = Duration::from_millis(5);
 
 /// So many steps are taken for one client before others get the lock, some ten milliseconds of work.
