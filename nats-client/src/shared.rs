@@ -388,8 +388,8 @@ impl Shared {
     fn send_request<'a>(&'a self, mut core: Locked<'a>, deadline: Instant) {
         // A lone request is written from here: the driver need not run before the reply comes, unless it would
         // sleep for too long, or reads nothing and has not looked whether it might again. With others under way it writes
-        // several at once.
-        let lone = core.conn.pending_requests() == 1 && !core.paused;
+        // several at once; and those whose replies came together are about to ask again together.
+        let lone = core.requests.waiters.len() == 1 && !core.paused;
         let timed = core.armed.is_some_and(|armed| armed <= deadline || fault!(LoneRequestIsLate));
         if lone && timed {
             drop(core);

@@ -168,7 +168,6 @@ impl<T> Waiters<T> {
     }
 
     /// Futures that have not taken an outcome.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }

@@ -124,6 +124,46 @@ fn what_is_given_up_in_the_handshake_is_told_at_once() {
     assert_eq!(error.kind(), RequestErrorKind::Other, "{error}");
 }
 
+#[test]
+fn a_lone_request_is_written_by_its_caller_and_those_that_are_answered_together_go_out_together() {
+    let (rig, mut peer) = Rig::connected_outside_of_time(options());
+    let ask = || Box::pin(rig.client.send_request("svc", Request::new().timeout(None)));
+    let mut first = ask();
+    assert!(poll(first.as_mut()).is_pending());
+    assert!(peer.arrived() > 0 && rig.bell.rung() == 0, "left to the driver");
+    let (arrived, mut second) = (peer.arrived(), ask());
+    assert!(poll(second.as_mut()).is_pending());
+    assert!(peer.arrived() == arrived && rig.bell.rung() > 0, "not left to the driver");
+    rig.drive();
+    for _ in 0..2 {
+        peer.expect("PUB svc ");
+        let inbox = peer.expect(" 0\r\n");
+        peer.send(&format!("MSG {inbox} 1 0\r\n\r\n"));
+    }
+    rig.drive();
+
+    // The first to see its reply asks again, and so will the other.
+    let arrived = peer.arrived();
+    let mut again = [first, second].map(|mut request| {
+        assert!(matches!(poll(request.as_mut()), Poll::Ready(Ok(_))));
+        let mut again = ask();
+        assert!(poll(again.as_mut()).is_pending());
+        assert_eq!(peer.arrived(), arrived, "written on its own");
+        again
+    });
+    assert!(rig.bell.rung() > 0);
+    rig.drive();
+    again.iter_mut().for_each(|_| drop(peer.expect("PUB svc ")));
+
+    // Nobody else is about to ask: what is given up does not count.
+    drop(again);
+    rig.drive();
+    let arrived = peer.arrived();
+    let mut last = ask();
+    assert!(poll(last.as_mut()).is_pending());
+    assert!(peer.arrived() > arrived && rig.bell.rung() == 0, "left to the driver");
+}
+
 /// Else each of its writes would leave a little for the driver, and stop it from writing again.
 #[test]
 fn a_publisher_gets_out_what_a_stream_takes_in_several_writes() {
