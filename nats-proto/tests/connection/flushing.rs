@@ -303,3 +303,21 @@ fn a_ping_that_is_answered_unseen_serves_for_no_other_flush() {
     wire.feed("PONG\r\n");
     assert_eq!(flushed(&mut wire), [second]);
 }
+
+/// By the number of bytes that are queued with it, a PING is known from others only for as long as it is queued itself.
+#[test]
+fn a_ping_that_is_written_serves_for_no_flush_behind_as_many_bytes() {
+    let mut wire = Wire::connected(config());
+    wire.publish("a", "1").expect("room");
+    let first = wire.connection.flush(None);
+    let before = wire.written();
+    assert_eq!(before, "PUB a 1\r\n1\r\nPING\r\n");
+    wire.publish("a", "1234567").expect("room");
+    assert_eq!(wire.connection.buffered(), before.len());
+    let second = wire.connection.flush(None);
+    assert_eq!(wire.written(), "PUB a 7\r\n1234567\r\nPING\r\n");
+    for flush in [first, second] {
+        wire.feed("PONG\r\n");
+        assert_eq!(flushed(&mut wire), [flush]);
+    }
+}
