@@ -344,14 +344,14 @@ impl Connection {
             return;
         };
         match subscription.phase {
-            Phase::Confirming(asked) if asked == flush => {
+            Phase::Confirming(_) => {
                 if !fault!(ConfirmedIsNotRestored) {
                     subscription.phase = Phase::Open;
                 }
             }
             // Whoever waits for it is not to wait for the end of that.
             Phase::Draining => {}
-            Phase::Confirming(_) | Phase::Open => return,
+            Phase::Open => return,
         }
         self.emit(Event::SubscriptionConfirmed { subscription: id });
     }

@@ -112,6 +112,13 @@ fn a_new_server_is_asked_again() {
     wire.feed("PONG\r\nPONG\r\n");
     assert_eq!(confirmed(&wire.events()), [2]);
     assert_eq!(wire.statistics().confirmed, 0, "the publish stands behind it");
+    // Once is enough.
+    wire.cut();
+    wire.connect();
+    assert_eq!(wire.written(), "SUB other 1\r\nSUB a 2\r\n");
+    wire.events();
+    wire.feed("PONG\r\n");
+    assert!(wire.events().is_empty());
 }
 
 #[test]
