@@ -64,6 +64,36 @@ fn what_a_broken_stream_still_has_is_read_when_it_has_let_others_run() {
 }
 
 #[test]
+fn a_stream_that_takes_no_byte_and_does_not_wait_is_given_up() {
+    let (rig, peer) = Rig::connected(options());
+    peer.fall_mute();
+    let count = rig.publish_up_to(1_000, 100);
+    // A few times: who goes on with such a stream never comes to an end.
+    for _ in 0..3 {
+        let _ = poll_for(&rig.bell, &mut *rig.driver.lock().expect("no panic"));
+    }
+    assert_eq!(rig.client.connection_state(), State::Disconnected);
+    let mut peer = rig.connect();
+    assert_eq!(accounts(&rig.client).uncertain, 0);
+    expect_numbers(&mut peer, 0..count);
+}
+
+#[test]
+fn a_call_that_a_signal_interrupts_is_made_again() {
+    let (rig, mut peer) = Rig::connected(options());
+    let mut subscriber = block_on(rig.client.subscribe("a")).expect("a subscription");
+    rig.drive();
+    peer.expect("SUB a 1\r\n");
+    peer.interrupt();
+    peer.send("MSG a 1 2\r\nhi\r\n");
+    block_on(rig.client.publish("b", "ho".into())).expect("room");
+    rig.drive();
+    peer.expect("PUB b 2\r\nho\r\n");
+    assert_eq!(next(&mut subscriber).expect("a message").payload, "hi");
+    assert_eq!(accounts(&rig.client).connects, 1);
+}
+
+#[test]
 fn what_went_out_whole_before_an_error_is_uncertain_and_the_rest_is_kept() {
     let (rig, mut peer) = Rig::connected(options());
     // Frames of 112 bytes: ten, and a part of the next.

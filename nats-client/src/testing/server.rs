@@ -80,6 +80,18 @@ impl Peer {
         self.output.0.0.lock().unwrap().hesitant = true;
     }
 
+    /// Has a signal come in between when the client reads next, and when it writes next.
+    pub(crate) fn interrupt(&self) {
+        for lane in [&self.input, &self.output] {
+            lane.0.0.lock().unwrap().interrupted = true;
+        }
+    }
+
+    /// Takes no byte of the client any more, whose writes do not fail.
+    pub(crate) fn fall_mute(&self) {
+        self.input.0.0.lock().unwrap().mute = true;
+    }
+
     /// Bytes for the client that it has not read.
     pub(crate) fn unread(&self) -> usize {
         self.output.0.0.lock().unwrap().bytes.len()

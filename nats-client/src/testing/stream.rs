@@ -19,6 +19,10 @@ pub(super) struct Lane {
     pub(super) at_once: usize,
     /// Has the client come back once before it can read.
     pub(super) hesitant: bool,
+    /// The next call says that a signal came in between.
+    pub(super) interrupted: bool,
+    /// Takes no byte, and does not say why.
+    pub(super) mute: bool,
     /// Panics when the client reads from it or writes to it.
     pub(super) rotten: bool,
     pub(super) waker: Option<Waker>,
@@ -32,6 +36,8 @@ impl Default for Lane {
             room: usize::MAX,
             at_once: usize::MAX,
             hesitant: false,
+            interrupted: false,
+            mute: false,
             rotten: false,
             waker: None,
         }
@@ -98,6 +104,9 @@ impl AsyncRead for FakeStream {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        if mem::take(&mut lane.interrupted) {
+            return Poll::Ready(Err(io::ErrorKind::Interrupted.into()));
+        }
         let count = lane.bytes.len().min(buf.len());
         if count == 0 && !lane.closed {
             lane.waker = Some(cx.waker().clone());
@@ -120,6 +129,12 @@ impl AsyncWrite for FakeStream {
         if lane.rotten {
             drop(lane);
             panic!("a stream that panics, as a test wants it");
+        }
+        if mem::take(&mut lane.interrupted) {
+            return Poll::Ready(Err(io::ErrorKind::Interrupted.into()));
+        }
+        if lane.mute {
+            return Poll::Ready(Ok(0));
         }
         if lane.room == 0 {
             // The peer only reads this lane, and never with a waker.
