@@ -1,6 +1,7 @@
 //! What happens to a client without being asked for, in detail.
 
 use std::fmt::{self, Write as _};
+use std::slice;
 
 use nats_proto::ServerError;
 use nats_proto::connection::{ConnectError, DisconnectReason};
@@ -76,17 +77,22 @@ pub enum Notice {
 impl Notice {
     /// About how many bytes of memory it takes.
     pub(crate) fn size(&self) -> usize {
-        let mut text = Length(0);
-        // Counting cannot fail.
-        let _ = write!(text, "{self}");
-        let text = match self {
-            // An address has its text and that of its host.
-            Self::ServersDiscovered(servers) => {
-                text.0.saturating_mul(2).saturating_add(size_of_val(servers.as_slice()))
-            }
-            _ => text.0.saturating_add(self.unknown_error().map_or(0, str::len)),
+        // What is displayed of an address leaves out the credentials, of which each has a copy.
+        let addresses: &[ServerAddr] = match self {
+            Self::ServersDiscovered(servers) => servers,
+            Self::ConnectFailed { server, .. } => slice::from_ref(server),
+            _ => &[],
         };
-        size_of::<Self>().saturating_add(text)
+        let addresses = addresses
+            .iter()
+            .fold(size_of_val(addresses), |sum, server| sum.saturating_add(server.text_size()));
+        let mut text = Length(0);
+        if !matches!(self, Self::ServersDiscovered(_)) {
+            // Counting cannot fail.
+            let _ = write!(text, "{self}");
+        }
+        let unknown = self.unknown_error().map_or(0, str::len);
+        [addresses, text.0, unknown].into_iter().fold(size_of::<Self>(), usize::saturating_add)
     }
 
     /// The text of a server's error of which a part alone is displayed.
@@ -167,5 +173,17 @@ mod tests {
             assert!((100_000..101_000).contains(&notice.size()), "{notice:?}: {}", notice.size());
             assert!(notice.to_string().len() < 1_000);
         }
+    }
+    #[test]
+    fn the_size_counts_the_credentials_that_are_not_displayed() {
+        let addr: ServerAddr =
+            format!("nats://{}@h", "t".repeat(1_000)).parse().expect("an address");
+        let told = nats_proto::ServerAddr::from(addr.clone()).discovered("10.0.0.1:4222");
+        let told = ServerAddr::from(told.expect("an address"));
+        let failed = Notice::ConnectFailed { server: addr, error: ConnectError::TimedOut };
+        // In the URL, and by themselves.
+        assert!((2_000..3_000).contains(&failed.size()), "{}", failed.size());
+        let discovered = Notice::ServersDiscovered(vec![told; 100]);
+        assert!((200_000..250_000).contains(&discovered.size()), "{}", discovered.size());
     }
 }

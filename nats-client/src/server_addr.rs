@@ -92,6 +92,12 @@ impl ServerAddr {
         self.core.is_websocket()
     }
 
+    /// Bytes of its texts: each of them is in the URL, and once more by itself.
+    pub(crate) fn text_size(&self) -> usize {
+        let name = Some(self.core.tls_name()).filter(|name| *name != self.host());
+        self.url.len().saturating_mul(2).saturating_add(name.map_or(0, str::len))
+    }
+
     /// Asks the operating system for the socket addresses of the host, on a thread of its own, so that it works on any
     /// runtime. The client resolves names by itself, with the means of its runtime.
     ///
