@@ -122,6 +122,14 @@ impl AsyncWrite for Stream {
 mod tests {
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_stands_still_where_a_test_has_paused_it_and_goes_on_with_sleeps() {
+        let (before, hour) = (Tokio::now(), Duration::from_secs(3600));
+        assert_eq!(Tokio::now(), before);
+        Tokio::sleep(hour).await;
+        assert_eq!(Tokio::now() - before, hour);
+    }
+
     #[tokio::test]
     async fn streams_of_either_end_do_not_wait_for_more_before_they_send() {
         let listener = Tokio::bind(([127, 0, 0, 1], 0).into()).await.expect("a port");
