@@ -257,3 +257,9 @@ fn nothing_is_taken_for_a_driver_that_has_panicked() {
     assert_eq!(accounts(&rig.client).published, 2);
     assert_eq!(rig.shared.lock().conn.buffered(), 0, "what nobody will write takes no memory");
 }
+
+#[test]
+fn before_the_first_connection_the_limit_is_what_servers_mostly_have() {
+    let rig = Rig::new(options());
+    assert_eq!(rig.client.max_payload(), 1024 * 1024);
+}

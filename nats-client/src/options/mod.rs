@@ -153,3 +153,74 @@ impl<R: Runtime> ConnectOptions<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nats_proto::connection::PendingPolicy;
+
+    use super::*;
+    use crate::mailbox::WhenFull;
+    use crate::testing::{Fake, options};
+
+    fn time(time: Duration) -> String {
+        match time.as_millis() {
+            millis if millis % 1_000 > 0 => format!("{millis} ms"),
+            millis if millis >= 60_000 => format!("{} min", millis / 60_000),
+            millis => format!("{} s", millis / 1_000),
+        }
+    }
+
+    fn bytes(bytes: usize) -> String {
+        match bytes / 1024 {
+            kib if kib >= 1024 => format!("{} MiB", kib / 1024),
+            kib => format!("{kib} KiB"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_guide() {
+        let guide = include_str!("../guide/tune.md");
+        let Parts { config, settings, .. } = ConnectOptions::<Fake>::new().into_parts(Vec::new());
+        let waiting = settings.subscription;
+        assert_eq!(waiting.when_full, WhenFull::DropNewest);
+        assert_eq!(config.pending_policy, PendingPolicy::Wait);
+        assert!(settings.wait_while_disconnected);
+        assert_eq!((waiting.messages, config.max_control_line), (65_536, 4_096));
+        for (option, default) in [
+            ("connection_timeout", time(config.connect_timeout)),
+            ("max_reconnects", config.max_reconnects.expect("an end").to_string()),
+            ("reconnect_wait", time(config.reconnect_wait)),
+            ("reconnect_jitter", time(config.reconnect_jitter)),
+            ("reconnect_jitter_tls", time(config.reconnect_jitter_tls)),
+            ("ping_interval", time(config.ping_interval)),
+            ("max_pings_outstanding", config.max_pings_outstanding.to_string()),
+            ("request_timeout", time(settings.request_timeout.expect("an end"))),
+            ("flush_timeout", time(settings.flush_timeout)),
+            ("drain_timeout", time(config.drain_timeout)),
+            ("subscription_capacity", "65,536 messages".into()),
+            ("subscription_byte_capacity", bytes(waiting.bytes)),
+            ("subscription_policy", "`DropNewest`".into()),
+            ("send_buffer_limit", bytes(config.send_limit)),
+            ("pending_limit", bytes(config.pending_limit)),
+            ("pending_policy", "`Wait`".into()),
+            ("max_message_size", bytes(config.limits.payload)),
+            ("read_buffer_capacity", bytes(settings.read_buffer)),
+            ("custom_inbox_prefix", format!("`{}`", config.inbox_prefix)),
+            ("max_control_line", "4,096 bytes".into()),
+            ("skip_subject_validation", config.skip_subject_validation.to_string()),
+        ] {
+            let row = format!("| [`{option}`](crate::ConnectOptions::{option}) | {default} |");
+            assert!(guide.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
+    fn no_attempts_mean_no_end_and_a_command_is_512_bytes() {
+        let attempts =
+            |options: ConnectOptions<Fake>| options.into_parts(Vec::new()).config.max_reconnects;
+        assert_eq!(attempts(options().max_reconnects(3)), Some(3));
+        assert_eq!(attempts(options().max_reconnects(0)), None);
+        assert_eq!(attempts(options().max_reconnects(None)), None);
+        assert_eq!(options().client_capacity(10).config.send_limit, 5_120);
+    }
+}
