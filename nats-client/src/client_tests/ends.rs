@@ -3,11 +3,13 @@
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures_core::Stream;
 use nats_proto::connection::EndReason;
 
-use super::rig::{Bell, Rig};
+use super::publishing::accounts;
+use super::rig::{Bell, Rig, pass, virtual_now};
 use crate::testing::{Peer, block_on, options};
 use crate::{Client, Subscriber};
 
@@ -116,6 +118,47 @@ fn a_driver_that_is_dropped_ends_all_who_had_a_place() {
     assert_eq!((rest(&mut first), rest(&mut second)), ((3, true), (0, true)));
     let left = rig.shared.lock().ended.expect("the end");
     assert_eq!((left.undelivered, left.undrained), (3, 1), "nothing more came for the first");
+}
+
+#[test]
+fn a_driver_that_is_dropped_says_what_it_has_not_written() {
+    let (rig, peer) = Rig::connected(options());
+    assert_eq!(rig.publish_up_to(1, 100), 1);
+    rig.drive();
+    peer.stall(true);
+    // The driver takes the next two over, and writes neither; nobody has taken over the last.
+    assert_eq!(rig.publish_up_to(2, 100), 2);
+    rig.drive();
+    assert_eq!(rig.publish_up_to(1, 100), 1);
+    drop(rig.driver);
+    let left = rig.shared.lock().ended.expect("the end");
+    assert_eq!((left.unsent, left.uncertain), (3, 1));
+    let accounts = accounts(&rig.client);
+    assert_eq!((accounts.dropped, accounts.uncertain, accounts.pending), (3, 1, 0));
+}
+
+#[test]
+fn a_drain_that_is_not_confirmed_says_for_whom_more_may_have_come() {
+    let rig = Rig::with_clock(options(), virtual_now);
+    let mut peer = rig.connect();
+    let mut first = subscribe(&rig.client, "a");
+    let _second = subscribe(&rig.client, "b");
+    rig.drive();
+    peer.send("MSG a 1 1\r\nx\r\n");
+    rig.drive();
+    let mut drained = pin!(rig.client.drain_within(Duration::from_secs(1)));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(drained.as_mut().poll(&mut cx).is_pending());
+    rig.drive();
+    peer.expect("UNSUB ");
+    assert_eq!(rest(&mut first), (1, false));
+    pass(Duration::from_secs(1));
+    rig.drive();
+    let Poll::Ready(Ok(left)) = drained.as_mut().poll(&mut cx) else {
+        panic!("the time is over");
+    };
+    assert_eq!((left.undelivered, left.undrained), (0, 2));
+    assert_eq!((left.unsent, left.uncertain), (0, 0));
 }
 
 #[test]

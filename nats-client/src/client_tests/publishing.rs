@@ -70,6 +70,19 @@ fn what_a_publisher_writes_is_counted_before_the_driver_runs() {
 }
 
 #[test]
+fn messages_that_nobody_wants_any_more_are_counted_as_received() {
+    let (rig, peer) = Rig::connected(options());
+    let mut subscriber = block_on(rig.client.subscribe("a")).expect("a subscription");
+    rig.drive();
+    block_on(subscriber.unsubscribe()).expect("a live client");
+    rig.drive();
+    peer.send(&"MSG a 1 1\r\nx\r\n".repeat(2));
+    rig.drive();
+    assert_eq!(rig.client.statistics().in_messages.load(Ordering::Relaxed), 2);
+    assert_eq!(rig.client.delivery_statistics().unroutable, 2);
+}
+
+#[test]
 fn a_publisher_writes_what_it_has_queued_without_the_driver() {
     let (rig, mut peer) = Rig::connected(options());
     let count = rig.publish_up_to(2_000, 100);
