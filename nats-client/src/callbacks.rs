@@ -50,3 +50,44 @@ impl Callbacks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::hub::NoticeHub;
+    use crate::testing::block_on;
+
+    #[test]
+    fn a_happening_is_a_notice_first_and_then_an_event() {
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (notices, events) = (Arc::clone(&told), Arc::clone(&told));
+        let notice: Callback<Notice> = Arc::new(move |notice| {
+            notices.lock().expect("no panic").push(format!("notice {notice:?}"));
+            Box::pin(std::future::ready(()))
+        });
+        let event: Callback<Event> = Arc::new(move |event| {
+            events.lock().expect("no panic").push(format!("event {event:?}"));
+            Box::pin(std::future::ready(()))
+        });
+        let hub = NoticeHub::default();
+        let queue = hub.listen();
+        hub.emit(Notice::Connected);
+        // No event tells of this.
+        hub.emit(Notice::ServersDiscovered(Vec::new()));
+        hub.emit(Notice::Closed);
+        block_on(Callbacks { notice: Some(notice), event: Some(event) }.run(queue));
+        let told = told.lock().expect("no panic");
+        assert_eq!(
+            *told,
+            [
+                "notice Connected",
+                "event Connected",
+                "notice ServersDiscovered([])",
+                "notice Closed",
+                "event Closed",
+            ]
+        );
+    }
+}

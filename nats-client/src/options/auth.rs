@@ -140,3 +140,40 @@ fn at_once(auth: impl Fn(&str) -> Auth + Send + Sync + 'static) -> AuthCallback 
         Box::pin(std::future::ready(Ok(auth)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{block_on, options};
+
+    /// What is told by one who has set this, and whose callback gives that.
+    fn told(given: Auth) -> Auth {
+        let mut options = options()
+            .token("set".into())
+            .user_and_password("set".into(), "set".into())
+            .auth_callback(move |_| std::future::ready(Ok(given.clone())));
+        options.unite_auth();
+        assert!(matches!(options.config.auth, AuthSource::Ask));
+        let ask = options.hooks.auth.expect("a callback");
+        block_on(ask(Vec::new())).expect("credentials")
+    }
+
+    #[test]
+    fn what_a_callback_gives_comes_before_what_is_set() {
+        let mut given = Auth::new();
+        given.jwt = Some("given".into());
+        given.token = Some("given".into());
+        let auth = told(given.clone());
+        assert_eq!(auth.token.as_deref(), Some("given"));
+        assert_eq!(auth.jwt.as_deref(), Some("given"));
+        assert_eq!(auth.username.as_deref(), Some("set"));
+        assert_eq!(auth.password.as_deref(), Some("set"));
+        given.token = None;
+        given.username = Some("given".into());
+        given.password = Some("given".into());
+        let auth = told(given);
+        assert_eq!(auth.token.as_deref(), Some("set"));
+        assert_eq!(auth.username.as_deref(), Some("given"));
+        assert_eq!(auth.password.as_deref(), Some("given"));
+    }
+}
