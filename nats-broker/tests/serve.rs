@@ -333,6 +333,23 @@ fn a_client_that_has_closed_its_side_may_read_late() {
 }
 
 #[test]
+fn a_client_that_is_refused_while_it_sends_may_send_on_and_learns_why() {
+    let runtime = runtime();
+    let server = start(&runtime, Config::default());
+    // Far more than the kernel keeps for the two.
+    let mut nonsense = b"NONSENSE\r\n".to_vec();
+    nonsense.resize(32 * 1024 * 1024, b'x');
+    // On a machine that is busy, a client may be silent for so long that it counts as done.
+    let is_told = (0..20).any(|_| {
+        let (mut stream, mut told) = (client(server.addr()), String::new());
+        stream.write_all(&nonsense).is_ok()
+            && stream.read_to_string(&mut told).is_ok()
+            && told == "-ERR 'Unknown Protocol Operation'\r\n"
+    });
+    assert!(is_told);
+}
+
+#[test]
 fn a_shutdown_does_not_wait_for_a_client_that_reads_late() {
     let runtime = runtime();
     let mut config = ServerConfig::default();
