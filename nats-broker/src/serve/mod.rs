@@ -177,3 +177,39 @@ fn random_seed() -> [u8; 32] {
     }
     seed
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::{Duration, Instant};
+
+    use nats_tokio::Tokio;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_a_client_that_has_left() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let server = runtime.block_on(serve::<Tokio>(Config::default())).unwrap();
+        let connect = || TcpStream::connect(server.addr()).unwrap();
+        let links = |count| {
+            let start = Instant::now();
+            while server.shared.lock().links.len() != count {
+                assert!(start.elapsed() < Duration::from_secs(60), "not {count} links");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        // They close their sides, say nonsense, or are gone at once.
+        let mut clients = [connect(), connect(), connect()];
+        links(3);
+        clients[0].shutdown(std::net::Shutdown::Write).unwrap();
+        clients[1].write_all(b"NONSENSE\r\n").unwrap();
+        for client in &mut clients[..2] {
+            client.read_to_end(&mut std::vec::Vec::new()).unwrap();
+        }
+        drop(clients);
+        links(0);
+        assert_eq!(server.statistics().connections, 0);
+    }
+}
