@@ -326,3 +326,46 @@ impl<R: Runtime> Drop for Connection<R> {
         self.shared.lock().links.remove(&self.session);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+    use std::sync::Arc;
+
+    use nats_tokio::Tokio;
+
+    use super::super::shared::Shared;
+    use super::*;
+    use crate::{Broker, Config};
+
+    #[test]
+    fn a_client_that_says_nothing_keeps_no_memory_of_what_it_has_said() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let listener = Tokio::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+            let mut client = TcpStream::connect(Tokio::local_addr(&listener).unwrap()).unwrap();
+            let (stream, _) = Tokio::accept(&listener).await.unwrap();
+            let broker = Broker::new(Config::default(), [1; 32]);
+            let shared = Arc::new(Shared::new(broker, Tokio::now, Duration::from_secs(10)));
+            let mut connection = Connection::<Tokio>::new(Task::new(&shared), stream, "127.0.0.1");
+            let saying = std::thread::spawn(move || {
+                client.write_all(b"CONNECT {}\r\nPUB a 1000000\r\n").unwrap();
+                client.write_all(&[b'x'; 1_000_000]).unwrap();
+                client.write_all(b"\r\n").unwrap();
+                client
+            });
+            poll_fn(|cx| {
+                assert!(connection.poll_open(cx).is_pending());
+                match shared.lock().broker.statistics().in_messages {
+                    0 => Poll::Pending,
+                    _ => Poll::Ready(()),
+                }
+            })
+            .await;
+            let client = saying.join().unwrap();
+            assert_eq!((connection.input.len(), connection.input.capacity()), (0, 0));
+            drop(client);
+        });
+    }
+}
