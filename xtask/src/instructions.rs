@@ -59,7 +59,7 @@ pub(crate) fn run(record: bool) -> Result {
 /// Counts what so many hostile things cost, and four times as many.
 ///
 /// # Errors
-/// Four times as many cost much more than four times as much.
+/// Four times as many cost much more than four times as much, or so little that nothing can have been done.
 fn check_growth(program: &Path, hostile: &[&str]) -> Result {
     step("what a hostile server or client can make grow");
     if hostile.is_empty() {
@@ -71,13 +71,24 @@ fn check_growth(program: &Path, hostile: &[&str]) -> Result {
         let nothing = count(program, work, 0)?;
         let few = count(program, work, FEW)?.saturating_sub(nothing);
         let many = count(program, work, 4 * FEW)?.saturating_sub(nothing);
-        let growth = many * 100 / few.max(1);
+        let growth = growth(few, many);
         println!("{few:>12} {many:>12} {growth:>12}  {work}");
-        if growth > MOST_GROWTH {
-            worse.push(format!("{work:?} costs {growth} % if there is four times as much of it"));
-        }
+        worse.extend(too_much(few, growth).map(|why| format!("{work:?} {why}")));
     }
     if worse.is_empty() { Ok(()) } else { Err(worse.join("\n").into()) }
+}
+
+/// What many cost, in per cent of what few do.
+fn growth(few: u64, many: u64) -> u64 {
+    many * 100 / few.max(1)
+}
+
+/// What is wrong with such a growth.
+fn too_much(few: u64, growth: u64) -> Option<String> {
+    if few < FEW {
+        return Some(format!("does nothing: {FEW} of it cost {few} instructions"));
+    }
+    (growth > MOST_GROWTH).then(|| format!("costs {growth} % if there is four times as much of it"))
 }
 
 fn recorded_file() -> PathBuf {
@@ -152,6 +163,22 @@ mod tests {
         assert!(error.to_string().contains("\"lost\" is recorded but was not counted"), "{error}");
         let error = compare(&BTreeMap::new(), &counts(100)).unwrap_err();
         assert!(error.to_string().contains("\"work\" is recorded"), "{error}");
+    }
+
+    #[test]
+    fn four_times_as_much_may_cost_six_times_as_much_and_no_more() {
+        assert_eq!(growth(10_000, 40_000), 400);
+        assert_eq!(growth(0, 0), 0);
+        assert_eq!(too_much(10_000, growth(10_000, 60_000)), None);
+        let quadratic = too_much(10_000, growth(10_000, 160_000));
+        assert!(quadratic.is_some_and(|why| why.starts_with("costs 1600 %")));
+        assert!(too_much(10_000, growth(10_000, 60_100)).is_some());
+    }
+
+    #[test]
+    fn hostile_work_that_does_nothing_is_an_error() {
+        assert!(too_much(0, growth(0, 0)).is_some());
+        assert!(too_much(FEW - 1, growth(FEW - 1, FEW)).is_some());
     }
 
     #[test]

@@ -37,6 +37,7 @@ fn subscriptions(count: usize) {
     let client = connect(&mut broker);
     let text: String = (0..count).map(|sid| format!("SUB a {sid:09}\r\n")).collect();
     feed(&mut broker, client, &text);
+    assert_eq!(broker.statistics().subscriptions, count);
     broker.handle_disconnect(client);
     black_box(broker);
 }
@@ -50,6 +51,7 @@ fn queue_groups(count: usize) {
         let _ = write!(text, "SUB a q{number} a{number}\r\nSUB * q{number} b{number}\r\n");
     }
     feed(&mut broker, client, &(text + "PUB a 0\r\n\r\n"));
+    assert_eq!(broker.statistics().out_messages, count as u64);
     black_box(broker);
 }
 
@@ -62,5 +64,6 @@ fn lame_duck(count: usize) {
     }
     broker.lame_duck(Instant::ZERO);
     broker.handle_timeout(Instant::from_millis(60_000));
+    assert_eq!(broker.statistics().connections, 0);
     black_box(broker);
 }
