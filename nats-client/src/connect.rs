@@ -68,7 +68,8 @@ impl fmt::Display for ConnectErrorKind {
     }
 }
 
-/// Why a client could not connect: the text names the servers that were tried and what to look at.
+/// Why a client could not connect: the text names the servers that were tried, of many the first eight, and what to look
+/// at.
 pub type ConnectError = Error<ConnectErrorKind>;
 
 impl From<std::io::Error> for ConnectError {
