@@ -140,7 +140,7 @@ fn dictionary(target: &str) -> PathBuf {
 }
 
 /// # Errors
-/// Names the targets that failed, and those with an input that took too long.
+/// Names the targets that failed, and those with an input that took too long or too much memory.
 fn verdict(outcomes: &[Outcome]) -> Result {
     let mut wrong = Vec::new();
     for outcome in outcomes {
@@ -152,6 +152,10 @@ fn verdict(outcomes: &[Outcome]) -> Result {
             wrong.push(format!(
                 "an input of {target} took {slowest} s, the limit is {SLOWEST_SECONDS} s"
             ));
+        }
+        // libFuzzer looks once a second, and does not see what an input of its last second takes.
+        if let Some(peak) = outcome.report.memory_mib.filter(|peak| *peak > MEMORY_MIB.into()) {
+            wrong.push(format!("{target} took {peak} MiB, the limit is {MEMORY_MIB} MiB"));
         }
     }
     if wrong.is_empty() {
@@ -363,6 +367,15 @@ stat::peak_rss_mb:              51
         let error = verdict(&[outcome("a", OUTPUT, true), outcome("b", &slow, true)]).unwrap_err();
         let expected = "an input of b took 2 s, the limit is 1 s; the inputs are in fuzz/artifacts";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn too_much_memory_fails_although_the_target_passed() {
+        let full = OUTPUT.replace("rss_mb:              51", "rss_mb:              512");
+        assert!(verdict(&[outcome("a", &full, true)]).is_ok());
+        let large = OUTPUT.replace("rss_mb:              51", "rss_mb:              513");
+        let error = verdict(&[outcome("a", &large, true)]).unwrap_err();
+        assert!(error.to_string().starts_with("a took 513 MiB, the limit is 512 MiB"), "{error}");
     }
 
     #[test]
