@@ -130,3 +130,16 @@ fn slope(points: &[(u64, u64)]) -> f64 {
     });
     above / below
 }
+
+#[test]
+fn the_slope_is_what_the_memory_grows_by_with_each_message() {
+    let near = |points: &[(u64, u64)], expected: f64| {
+        let slope = slope(points);
+        assert!((slope - expected).abs() < 1e-9, "{slope} instead of {expected}");
+    };
+    near(&[(0, 500), (10, 500), (20, 500)], 0.0);
+    near(&[(1_000, 500), (1_010, 505), (1_020, 510)], 0.5);
+    // What comes and goes in the middle is no growth, and what has gone at the end is less than none.
+    near(&[(0, 500), (10, 560), (20, 500)], 0.0);
+    near(&[(0, 500), (10, 500), (20, 440)], -3.0);
+}
