@@ -11,6 +11,7 @@ use nats_proto::OutboundMessage;
 
 use super::publishing::{MORE_THAN_A_TURN, accounts};
 use super::rig::{Bell, Rig, expect_numbers, poll, poll_for};
+use crate::driver::TURN;
 use crate::testing::{block_on, options};
 use crate::{Client, PendingPolicy};
 
@@ -48,6 +49,25 @@ fn a_publisher_whose_driver_is_faster_lets_others_run_now_and_then() {
         .expect("others may run");
     assert_eq!(task.rung(), 1, "it goes on by itself");
     assert!(poll_for(&task, &mut publish).is_ready());
+}
+
+#[test]
+fn a_driver_that_always_has_more_to_read_lets_others_run_now_and_then() {
+    let (rig, peer) = Rig::connected(options());
+    // For a subscription that is gone: it waits for nobody.
+    let message = format!("MSG a 9 1000\r\n{}\r\n", "x".repeat(1_000));
+    peer.send(&message.repeat(8 * TURN / message.len()));
+    rig.bell.rung();
+    let mut polls = 0;
+    while peer.unread() > 0 {
+        let before = peer.unread();
+        assert!(poll_for(&rig.bell, &mut *rig.driver.lock().expect("no panic")).is_pending());
+        let read = before - peer.unread();
+        assert!((1..=TURN).contains(&read), "{read} bytes in one poll");
+        assert!(rig.bell.rung() > 0 || peer.unread() == 0, "it goes on by itself");
+        polls += 1;
+    }
+    assert!(polls >= 4, "{polls} polls");
 }
 
 #[test]
