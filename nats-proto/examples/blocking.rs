@@ -12,7 +12,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use nats_proto::connection::{DialError, DisconnectReason};
+use nats_proto::connection::{ConfigError, DialError, DisconnectReason};
 use nats_proto::wire::OutBuf;
 use nats_proto::{Config, Connection, Event, Instant, Outgoing, ServerAddr};
 
@@ -32,6 +32,16 @@ struct Client {
 }
 
 impl Client {
+    fn new(config: Config) -> Result<Self, ConfigError> {
+        Ok(Self {
+            connection: Connection::new(config.into(), seed(), Instant::ZERO)?,
+            stream: None,
+            input: BytesMut::new(),
+            output: OutBuf::new(),
+            origin: std::time::Instant::now(),
+        })
+    }
+
     fn now(&self) -> Instant {
         Instant::ZERO + self.origin.elapsed()
     }
@@ -49,7 +59,9 @@ impl Client {
                     event => return Some(event),
                 }
             }
-            match self.transmit(until).and_then(|()| self.receive(until)) {
+            let transmitted = self.transmit(until);
+            // What the server said before nothing could be written any more is still to be read, and may say why.
+            match self.receive(until, transmitted) {
                 Ok(()) if self.now() >= until => return None,
                 Ok(()) => self.connection.handle_timeout(self.now()),
                 Err(error) => self.disconnect(DisconnectReason::Io(error.to_string())),
@@ -107,8 +119,9 @@ impl Client {
         Ok(())
     }
 
-    /// Waits for bytes, but not longer than the connection or the application wants to.
-    fn receive(&mut self, until: Instant) -> io::Result<()> {
+    /// Waits for bytes, but not longer than the connection or the application wants to. When there are none any more, it is
+    /// over with a stream to which nothing could be transmitted.
+    fn receive(&mut self, until: Instant, transmitted: io::Result<()>) -> io::Result<()> {
         // If something is left to write, that comes first.
         let wait = if self.output.is_empty() { self.wait(until) } else { MOMENT };
         let Some(stream) = &mut self.stream else {
@@ -118,11 +131,13 @@ impl Client {
         let mut buffer = [0; 16 * 1024];
         stream.set_read_timeout(Some(wait))?;
         match stream.read(&mut buffer) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(0) => return transmitted.and(Err(ErrorKind::UnexpectedEof.into())),
             Ok(count) => self.input.extend_from_slice(&buffer[..count]),
             // Systems differ in what they say when the time is over.
-            Err(e) if matches!(e.kind(), WouldBlock | TimedOut | Interrupted) => return Ok(()),
-            Err(error) => return Err(error),
+            Err(e) if matches!(e.kind(), WouldBlock | TimedOut | Interrupted) => {
+                return transmitted;
+            }
+            Err(error) => return transmitted.and(Err(error)),
         }
         self.connection.receive(self.now(), &mut self.input);
         Ok(())
@@ -155,14 +170,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         (Some(url), None, None) if !url.starts_with('-') => url.to_owned(),
         _ => return Err("usage: blocking [[--url] nats://host:port]".into()),
     };
-    let config = Config::new(vec![url.parse()?]);
-    let mut client = Client {
-        connection: Connection::new(config.into(), seed(), Instant::ZERO)?,
-        stream: None,
-        input: BytesMut::new(),
-        output: OutBuf::new(),
-        origin: std::time::Instant::now(),
-    };
+    let mut client = Client::new(Config::new(vec![url.parse()?]))?;
     let ticks = client.connection.subscribe("blocking.tick", None)?;
     let echo = client.connection.subscribe("blocking.echo", None)?;
     let (mut round, mut received, mut replies, mut next_round) = (0, 0, 0, Instant::ZERO);
@@ -199,6 +207,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nats_proto::ServerError;
 
     #[test]
     fn a_server_that_takes_nothing_is_given_up() {
@@ -212,13 +221,7 @@ mod tests {
         let mut config = Config::new(vec![url.parse().unwrap()]);
         config.ping_interval = Duration::from_millis(100);
         (config.send_limit, config.pending_limit) = (64 << 20, 64 << 20);
-        let mut client = Client {
-            connection: Connection::new(config.into(), seed(), Instant::ZERO).unwrap(),
-            stream: None,
-            input: BytesMut::new(),
-            output: OutBuf::new(),
-            origin: std::time::Instant::now(),
-        };
+        let mut client = Client::new(config).unwrap();
         let payload = vec![b'x'; 1000].into();
         for _ in 0..32_000 {
             client.connection.publish(Outgoing::new("a", &payload)).unwrap();
@@ -233,5 +236,41 @@ mod tests {
         };
         assert_eq!(reason, DisconnectReason::Stale);
         drop(server.join());
+    }
+
+    #[test]
+    fn what_the_server_said_is_read_though_nothing_can_be_written() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("nats://{}", listener.local_addr().unwrap());
+        let (connected, is_connected) = std::sync::mpsc::channel();
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            client.set_nodelay(true).unwrap();
+            client.write_all(b"INFO {\"max_payload\":1048576}\r\n").unwrap();
+            // The rest of CONNECT is not read: so the end of the stream is a reset, by which writing fails at once.
+            client.read_exact(&mut [0]).unwrap();
+            client.write_all(b"PONG\r\n").unwrap();
+            is_connected.recv().unwrap();
+            let last = b"MSG a 1 2\r\nhi\r\n-ERR 'Maximum Payload Violation'\r\n";
+            client.write_all(last).unwrap();
+        });
+        let mut client = Client::new(Config::new(vec![url.parse().unwrap()])).unwrap();
+        client.connection.subscribe("a", None).unwrap();
+        let far = Instant::ZERO + Duration::from_secs(3600);
+        let event = client.next_event(far);
+        assert!(matches!(event, Some(Event::Connected { .. })), "{event:?}");
+        connected.send(()).unwrap();
+        server.join().unwrap();
+        let mut messages = 0;
+        let reason = loop {
+            match client.next_event(far) {
+                Some(Event::Message { .. }) => messages += 1,
+                Some(Event::Disconnected { reason }) => break reason,
+                Some(_) => {}
+                None => panic!("nothing happens"),
+            }
+        };
+        let violation = DisconnectReason::Server(ServerError::MaximumPayloadViolation);
+        assert_eq!((messages, reason), (1, violation));
     }
 }

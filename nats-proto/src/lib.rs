@@ -29,8 +29,9 @@
 //! 3. Wait for bytes, but not beyond `poll_timeout`; then `receive`, or `handle_timeout`. Handling a
 //!    deadline moves it: there is never a loop without delay.
 //! 4. When the stream ends, for whatever reason, say so with `handle_disconnect` and hand back the buffer
-//!    with what is unwritten in it: that is how no publish is lost that need not be. The input of the next
-//!    stream begins empty.
+//!    with what is unwritten in it: that is how no publish is lost that need not be. That nothing can be written any more is
+//!    not yet the end: first `receive` what can still be read, which may be messages, and an -ERR that says why. The input
+//!    of the next stream begins empty.
 //!
 //! ```
 //! use std::io::ErrorKind::{self, Interrupted, TimedOut, WouldBlock};
@@ -91,12 +92,16 @@
 //!             let (moment, end) = (Duration::from_millis(1), now() + deadline);
 //!             // A peer may take nothing, or not before it is read from.
 //!             open.set_write_timeout(Some(deadline.clamp(moment, 100 * moment)))?;
+//!             let mut broken = Ok(());
 //!             while !output.is_empty() || connection.poll_transmit(&mut output) {
 //!                 let result = open.write(output.chunks().next().unwrap_or_default());
 //!                 match result {
 //!                     Ok(written) => output.advance(written),
 //!                     Err(error) if matches!(error.kind(), WouldBlock | TimedOut) => break,
-//!                     Err(error) => return Err(error),
+//!                     Err(error) => {
+//!                         broken = Err(error);
+//!                         break;
+//!                     }
 //!                 }
 //!                 if now() >= end {
 //!                     break;
@@ -105,9 +110,11 @@
 //!             let wait = if output.is_empty() { end - now() } else { moment };
 //!             open.set_read_timeout(Some(wait.max(moment)))?;
 //!             let mut buffer = [0; 4096];
-//!             match open.read(&mut buffer)? {
-//!                 0 => Err(ErrorKind::UnexpectedEof.into()),
-//!                 count => Ok(input.extend_from_slice(&buffer[..count])),
+//!             match open.read(&mut buffer) {
+//!                 Ok(0) => broken.and(Err(ErrorKind::UnexpectedEof.into())),
+//!                 // What the server has said before the stream broke, until nothing is left of it.
+//!                 Ok(count) => Ok(input.extend_from_slice(&buffer[..count])),
+//!                 Err(error) => broken.and(Err(error)),
 //!             }
 //!         };
 //!         match exchange().map_err(|error| (error.kind(), error)) {
