@@ -9,7 +9,7 @@ use super::event::{EndReason, Event, FlushId, RequestId, Route, SubscriptionId};
 use super::fences::Purpose;
 use super::keepalive::Probe;
 use super::state::{Link, Next};
-use super::subscriptions::{Phase, Subscription};
+use super::subscriptions::Phase;
 use super::{ConnectError, Connection, Delivery, DisconnectReason, RequestError, TlsError};
 use crate::faults::fault;
 use crate::wire::{Chunk, Limits, MessageFrame, ServerDecoder, ServerOp, ServerOps, encoder};
@@ -276,10 +276,6 @@ impl Connection {
         let early = u64::from(fault!(EndsOneTooEarly));
         let is_full =
             subscription.max.is_some_and(|max| subscription.delivered.saturating_add(early) >= max);
-        // Nearly every message has a payload, and costs no more than a look at that.
-        if frame.payload.is_empty() && is_no_responders(frame, chunk.as_ref()) {
-            subscription.uncounted = subscription.uncounted.saturating_add(1);
-        }
         let id = subscription.id;
         self.messages_in = self.messages_in.saturating_add(1);
         deliver(self, chunk, Route::Subscription(id));
@@ -289,11 +285,14 @@ impl Connection {
     }
 
     /// A subscription has got all that it asked for.
+    ///
+    /// The server may have counted less, and so would keep it: it counts neither what it says by itself, such as that nobody
+    /// listens, nor, towards the maximum, what comes by an import of a stream from another account.
     #[inline(never)]
     fn reached_max(&mut self, id: SubscriptionId) {
-        // A server that could not be told of the maximum is told of the end, and so is one that may have counted less.
-        let ends = |known: &mut Subscription| known.max_on_wire().is_some() && known.uncounted == 0;
-        if !self.subscriptions.get_mut(id).is_none_or(ends) {
+        let known = self.subscriptions.get_mut(id);
+        // Of one that is drained it has been told.
+        if known.is_some_and(|subscription| subscription.phase != Phase::Draining) {
             encoder::unsubscribe(&mut self.outgoing, id.sid, None);
             self.wake.transmit();
         }

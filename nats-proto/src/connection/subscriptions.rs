@@ -36,8 +36,6 @@ pub(super) struct Subscription {
     pub(super) delivered: u64,
     /// How many of them before the link that it was last told to: the server's count begins there.
     pub(super) delivered_before: u64,
-    /// How many of them since then said that nobody listens: what a server says by itself it does not count.
-    pub(super) uncounted: u32,
     /// Ends after so many.
     pub(super) max: Option<u64>,
     pub(super) phase: Phase,
@@ -49,7 +47,6 @@ impl Subscription {
         if !fault!(MaximumBeginsAnew) {
             self.delivered_before = self.delivered;
         }
-        self.uncounted = 0;
         let queue = self.queue.as_deref().map(str::as_bytes);
         encoder::subscribe(out, self.subject.as_bytes(), queue, self.id.sid);
         if let Some(max) = self.max_on_wire() {
@@ -139,7 +136,6 @@ impl Subscriptions {
                 queue: queue.map(Into::into),
                 delivered: 0,
                 delivered_before: 0,
-                uncounted: 0,
                 max: None,
                 phase: Phase::Open,
             });
@@ -279,8 +275,8 @@ mod tests {
 
     /// Here, as nobody waits for so many messages.
     #[test]
-    fn a_server_that_could_not_be_told_of_a_maximum_is_told_of_the_end() {
-        for (max, end) in [(7, ""), (LARGEST_MAX, ""), (LARGEST_MAX + 1, "UNSUB 1\r\n")] {
+    fn a_maximum_that_a_server_cannot_be_told_is_kept() {
+        for max in [7, LARGEST_MAX, LARGEST_MAX + 1] {
             let config = Config::new(alloc::vec!["a".parse().expect("an address")]);
             let mut connection =
                 Connection::new(config.into(), [1; 32], Instant::ZERO).expect("valid settings");
@@ -291,7 +287,7 @@ mod tests {
             connection.poll_transmit(&mut out);
             out.clear();
             connection.subscriptions.get_mut(id).expect("it exists").delivered = max - 2;
-            for (left, end) in [(1, ""), (0, end)] {
+            for (left, end) in [(1, ""), (0, "UNSUB 1\r\n")] {
                 connection.receive(Instant::ZERO, &mut "MSG a 1 0\r\n\r\n".into());
                 connection.poll_transmit(&mut out);
                 assert_eq!(out.chunks().collect::<Vec<_>>().concat(), end.as_bytes());

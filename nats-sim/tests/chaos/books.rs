@@ -113,6 +113,10 @@ struct Terms {
 struct Told {
     sub: u64,
     unsub: Option<u64>,
+    /// The maximum, as it was told last.
+    max: Option<u64>,
+    /// The messages that have come from it.
+    came: u64,
 }
 
 impl Server {
@@ -178,14 +182,17 @@ impl Books {
                 }
                 ClientOp::Subscribe { sid, .. } => {
                     let sid = number(sid.of(&ops.chunk));
-                    let told = Told { sub: self.server.pings, unsub: None };
+                    let told = Told { sub: self.server.pings, unsub: None, max: None, came: 0 };
                     let before = self.server.subscriptions.insert(sid, told);
                     assert!(before.is_none(), "the server is told twice of {sid}");
                 }
-                ClientOp::Unsubscribe { sid, max: None } => {
+                ClientOp::Unsubscribe { sid, max } => {
                     let sid = number(sid.of(&ops.chunk));
                     if let Some(told) = self.server.subscriptions.get_mut(&sid) {
-                        told.unsub = Some(self.server.pings);
+                        match max {
+                            None => told.unsub = Some(self.server.pings),
+                            max => told.max = max,
+                        }
                     }
                 }
                 _ => {}
@@ -258,6 +265,14 @@ impl Books {
         assert!(told.is_none_or(confirmed), "{sid} is drained too early");
     }
 
+    /// Checks that a subscription has ended with the maximum that the server was told, if it was: with a larger one, more
+    /// messages would be on their way to nobody.
+    pub(super) fn check_max(&self, sid: u64) {
+        if let Some(Told { max: Some(max), came, .. }) = self.server.subscriptions.get(&sid) {
+            assert!(came >= max, "{sid} has ended after {came}, the server was told of {max}");
+        }
+    }
+
     /// Checks that a subscription may be called confirmed. With `unlinked`, the link has just ended.
     pub(super) fn check_confirmed(&self, sid: u64, unlinked: bool) {
         let known = self.server.knows(sid) || (unlinked && self.last_server.knows(sid));
@@ -293,6 +308,11 @@ impl Books {
                 let (max_payload, headers) = (info.max_payload, info.headers);
                 let from = bytes_out - handed_out_before;
                 self.server.limits = Terms { from, max_payload, headers };
+            }
+            if let ServerOp::Message(frame) = &op
+                && let Some(told) = self.server.subscriptions.get_mut(&frame.sid)
+            {
+                told.came += 1;
             }
             self.server.pongs += u64::from(matches!(op, ServerOp::Pong));
             if let (ServerOp::Pong, false) = (op, self.deaf)

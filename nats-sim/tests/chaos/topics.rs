@@ -39,6 +39,8 @@ pub(super) struct Topic {
     pub(super) over: bool,
     /// Whether its maximum was raised, which a server may learn too late.
     pub(super) raised: bool,
+    /// Whether there was another maximum before, of which a server may have been told last.
+    pub(super) changed: bool,
     pub(super) delivered: u64,
     /// Links that had broken, and places, when the latest message came.
     last: Option<(u64, u64, u64)>,
@@ -55,6 +57,7 @@ impl Topic {
             settling: false,
             over: false,
             raised: false,
+            changed: false,
             delivered: 0,
             last: None,
         }

@@ -22,6 +22,9 @@ macro_rules! on_every_process {
                 requests {
                     a_reply_may_come_with_the_subject_of_a_stored_message,
                 }
+                unsubscribing {
+                    a_limit_ends_what_comes_from_another_account,
+                }
                 websocket {
                     messages_and_requests_go_both_ways,
                     large_payloads_arrive_whole,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nats_client::{EndReason, Request, RequestErrorKind};
+use nats_tests::server::{Options, RealServer, Release, TestServer};
 
 use crate::support::{Env, Rt, numbers, publish_numbers, rest, take};
 
@@ -72,4 +73,30 @@ pub(crate) async fn a_dropped_subscriber_is_no_longer_known_to_the_server<R: Rt>
     drop(subscriber);
     let nobody = client.request("service", "".into()).await.unwrap_err();
     assert_eq!(nobody.kind(), RequestErrorKind::NoResponders);
+}
+
+/// Two accounts, one of which gets what the other one publishes.
+const IMPORT: &str = r#"accounts {
+  A: { users: [ { user: "a", password: "a" } ], exports: [ { stream: "limit" } ] }
+  B: { users: [ { user: "b", password: "b" } ], imports: [ { stream: { account: A, subject: "limit" } } ] }
+}"#;
+
+pub(crate) async fn a_limit_ends_what_comes_from_another_account<R: Rt>(env: Env<R, Release>) {
+    let server = RealServer::start(env.kind, &Options::new().extra(IMPORT));
+    let connect = async |name: &str| {
+        let options = env.options().user_and_password(name.into(), name.into());
+        options.connect(server.url()).await.unwrap()
+    };
+    let (publisher, client) = (connect("a").await, connect("b").await);
+    let mut subscriber = client.subscription("limit").max_messages(3).confirmed().await.unwrap();
+    publish_numbers(&publisher, "limit", 0..3).await;
+    publisher.flush().await.unwrap();
+    assert_eq!(take(&mut subscriber, 5).await, numbers(3));
+    assert_eq!(subscriber.end_reason(), Some(EndReason::MaxReached));
+    // The server does not count these, and has to be told: it would send them for as long as the connection lasts.
+    client.flush().await.unwrap();
+    publish_numbers(&publisher, "limit", 3..10).await;
+    publisher.flush().await.unwrap();
+    client.flush().await.unwrap();
+    assert_eq!(client.delivery_statistics().unroutable, 0);
 }

@@ -186,6 +186,9 @@ impl Restless {
                 let exact = known.max == Some(known.delivered);
                 let more = known.max.is_some_and(|max| max < known.delivered);
                 assert!(exact || (more && (known.settling || known.over)), "{known:?}");
+                if exact && !known.changed {
+                    self.books.check_max(id.sid());
+                }
                 Seen::MaxReached
             }
             EndReason::Drained => {

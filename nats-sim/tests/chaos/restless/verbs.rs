@@ -148,6 +148,7 @@ impl Restless {
         let known = self.topics.get_mut(&id).expect("it is one of them");
         if connection.unsubscribe_after(id, max).is_ok() {
             known.raised |= known.max.is_some_and(|before| before < max);
+            known.changed |= known.max.is_some();
             known.max = Some(max);
             known.settling = true;
             known.over = max < known.delivered;
