@@ -24,8 +24,9 @@
 //!    [`Config::tls`] allows TLS, [`Event::Authenticate`] with [`AuthSource::Ask`](connection::AuthSource::Ask),
 //!    [`Event::ChooseServer`] with [`Config::choose_server`], and [`Event::SubscriptionsDrained`] after
 //!    [`drain`](Connection::drain). All others are for the application.
-//! 2. Write what `poll_transmit` gives, and say with [`OutBuf::advance`](wire::OutBuf::advance) how much of
-//!    it is written. Writing must not block beyond `poll_timeout` either, nor keep from reading: a peer may take nothing.
+//! 2. Write what `poll_transmit` gives, until it gives nothing (what goes first comes alone, and more behind it), and say
+//!    with [`OutBuf::advance`](wire::OutBuf::advance) how much of it is written. Writing must not block beyond
+//!    `poll_timeout` either, nor keep from reading: a peer may take nothing.
 //! 3. Wait for bytes, but not beyond `poll_timeout`; then `receive`, or `handle_timeout`. Handling a
 //!    deadline moves it: there is never a loop without delay.
 //! 4. When the stream ends, for whatever reason, say so with `handle_disconnect` and hand back the buffer

@@ -302,7 +302,10 @@ impl Connection {
     }
 
     /// Swaps what is to be written into `out`, which must be empty (everything written). False if there is
-    /// nothing.
+    /// nothing, or `out` is not empty.
+    ///
+    /// It does not give all at once: a handshake, restored subscriptions and PONGs come before publishes. So it is to be asked
+    /// until it is false; what is left is told by no deadline, and by no [`take_wake`](Self::take_wake).
     pub fn poll_transmit(&mut self, out: &mut OutBuf) -> bool {
         self.wake.transmit_polled();
         self.gate.close();

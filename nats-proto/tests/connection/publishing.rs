@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use nats_proto::connection::{PendingPolicy, PublishError, SubscribeError, Unfinished};
+use nats_proto::wire::OutBuf;
 use nats_proto::{Event, HeaderMap, InvalidSubject, Outgoing};
 use std::time::Duration;
 
@@ -14,6 +15,23 @@ fn publishes_go_out_in_the_order_of_their_calls() {
     wire.connection.subscribe("s", None).expect("a subscription");
     wire.publish("b", "22").expect("room");
     assert_eq!(wire.written(), "PUB a 1\r\n1\r\nSUB s 1\r\nPUB b 2\r\n22\r\n");
+}
+
+#[test]
+fn what_is_kept_is_handed_out_only_once_what_goes_before_it_is_written() {
+    let mut wire = Wire::new(config());
+    wire.connection.subscribe("s", None).expect("a subscription");
+    wire.publish("a", "1").expect("room");
+    wire.connect();
+    let mut out = OutBuf::new();
+    for expected in ["SUB s 1\r\n", "PUB a 1\r\n1\r\n"] {
+        assert!(wire.connection.poll_transmit(&mut out));
+        assert_eq!(out.chunks().collect::<Vec<_>>().concat(), expected.as_bytes());
+        assert!(!wire.connection.poll_transmit(&mut out), "it is not written");
+        assert!(!wire.connection.take_wake(), "asking again is all that tells of more");
+        out.clear();
+    }
+    assert!(!wire.connection.poll_transmit(&mut out));
 }
 
 #[test]
