@@ -285,7 +285,7 @@ fn explain(
         Core::TimedOut => (
             ConnectErrorKind::TimedOut,
             "check that a NATS server listens there, that no firewall is in between, and whether the server wants \
-             tls_first",
+             tls_first or a WebSocket",
         ),
         Core::MaxReconnects => (ConnectErrorKind::MaxReconnects, "check that the servers are up"),
         _ => (ConnectErrorKind::Io, "check that a NATS server is running at this address"),

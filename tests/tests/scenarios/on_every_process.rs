@@ -32,6 +32,7 @@ macro_rules! on_every_process {
                     pings_of_the_protocol_and_many_small_messages_pass,
                     a_server_inflates_all_that_is_sent_however_little_it_takes,
                     a_server_that_stops_says_so_in_its_close_frame,
+                    a_listener_for_websockets_is_thought_of_where_nothing_is_said,
                 }
                 permissions {
                     a_refused_subscription_ends_and_says_why,

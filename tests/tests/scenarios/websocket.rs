@@ -256,6 +256,17 @@ pub(crate) async fn a_server_that_stops_says_so_in_its_close_frame<R: Rt>(env: E
         .await;
 }
 
+/// Each waits for the other one to speak.
+pub(crate) async fn a_listener_for_websockets_is_thought_of_where_nothing_is_said<R: Rt>(
+    env: Env<R, Release>,
+) {
+    let server = RealServer::start(env.kind, &Options::new().websocket(false));
+    let options = env.options().connection_timeout(Duration::from_millis(500));
+    let error = options.connect(server.websocket_addr().to_string()).await.unwrap_err();
+    assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");
+    assert!(error.to_string().ends_with("wants tls_first or a WebSocket"), "{error}");
+}
+
 pub(crate) async fn a_refused_request_is_told_with_its_status<R: Rt>(env: Env<R, ()>) {
     let (listener, url) = listen();
     let server = thread::spawn(move || {
