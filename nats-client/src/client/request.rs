@@ -38,7 +38,8 @@ pub struct Request {
     /// How long to wait for the reply: not set, as the client's options say; `Some(None)`, without end.
     pub timeout: Option<Option<Duration>>,
     /// The subject to which the reply comes, with a subscription of its own and without wildcards; not set, the client
-    /// chooses, which is cheaper.
+    /// chooses, which is cheaper. If another subscription of the client matches it by a wildcard, a server may tell that one
+    /// that nobody listens, and the request is `TimedOut`.
     pub inbox: Option<String>,
 }
 

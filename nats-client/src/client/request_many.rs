@@ -122,7 +122,8 @@ impl<'a> RequestMany<'a> {
     /// # Errors
     ///
     /// The request was not accepted: see [`Client::request`]. `TimedOut` if there was no room for it in the buffer for
-    /// as long as the replies may take. That nobody listens is told by [`Responses::end`].
+    /// as long as the replies may take. That nobody listens is told by [`Responses::end`], unless another subscription of
+    /// the client matches the inbox by a wildcard: a server may tell that one alone.
     pub async fn send<S: ToSubject>(
         self,
         subject: S,

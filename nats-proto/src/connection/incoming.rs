@@ -277,6 +277,10 @@ impl Connection {
         let is_full =
             subscription.max.is_some_and(|max| subscription.delivered.saturating_add(early) >= max);
         let id = subscription.id;
+        // Nearly every message has a payload, and costs no more than a look at that.
+        if frame.payload.is_empty() && is_no_responders(frame, chunk.as_ref()) {
+            self.fail_unheard(frame.subject.of(chunk.as_ref()));
+        }
         self.messages_in = self.messages_in.saturating_add(1);
         deliver(self, chunk, Route::Subscription(id));
         if is_full {
@@ -297,6 +301,17 @@ impl Connection {
             self.wake.transmit();
         }
         self.end_subscription(id, EndReason::MaxReached);
+    }
+
+    /// A subscription is told that nobody listens, perhaps to a request: a server says so once for each client, and where
+    /// subscriptions of the application's own match the inbox as well, to whichever it finds first.
+    #[inline(never)]
+    fn fail_unheard(&mut self, subject: &[u8]) {
+        if let Some(request) = self.requests.find(subject)
+            && self.requests.finish(request)
+        {
+            self.emit(Event::RequestFailed { request, error: RequestError::NoResponders });
+        }
     }
 
     #[inline(never)]

@@ -86,6 +86,29 @@ fn nobody_listening_is_told_apart_from_silence() {
     assert_eq!((first, second), (a, b));
 }
 
+/// A server tells one subscription of a client alone, and where there are wildcards it is not that for replies.
+#[test]
+fn nobody_listening_is_told_whichever_subscription_hears_of_it() {
+    let mut wire = Wire::connected(config());
+    let id = wire.connection.subscribe("_INBOX.>", None).expect("open");
+    wire.written();
+    let (asked, subject) = request(&mut wire, 10);
+    let (other, _) = request(&mut wire, 10);
+    let nobody = format!("HMSG {subject} 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
+    // What says the same of something else is no concern of a request, and what is said twice counts once.
+    wire.feed("HMSG _INBOX.x 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n".to_owned() + &nobody + &nobody);
+    let events = wire.events();
+    let heard = |event: &&Event| matches!(event, Event::Message { subscription, .. } if *subscription == id);
+    assert_eq!(events.iter().filter(heard).count(), 3, "{events:?}");
+    let failed = events.iter().filter_map(|event| match event {
+        Event::RequestFailed { request, error } => Some((*request, *error)),
+        _ => None,
+    });
+    assert_eq!(failed.collect::<Vec<_>>(), [(asked, RequestError::NoResponders)]);
+    assert_eq!(wire.connection.pending_requests(), 1);
+    wire.connection.cancel_request(other);
+}
+
 #[test]
 fn requests_fail_at_once_where_the_inbox_is_refused_and_later_ones_ask_again() {
     let mut wire = Wire::connected(config());

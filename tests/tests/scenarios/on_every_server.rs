@@ -42,6 +42,7 @@ macro_rules! on_every_server {
                     a_reply_comes_back,
                     headers_go_both_ways,
                     nobody_listening_is_told_apart_from_a_timeout,
+                    nobody_listening_is_told_also_where_others_hear_the_inbox,
                     a_request_may_bring_its_own_inbox_and_timeout,
                     a_dropped_request_leaves_nothing_behind,
                     hundreds_of_answers_find_their_requests_in_any_order,

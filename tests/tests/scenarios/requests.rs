@@ -79,6 +79,22 @@ pub(crate) async fn nobody_listening_is_told_apart_from_a_timeout<R: Rt>(env: En
     assert_eq!(text(&reply.unwrap()), "come back later");
 }
 
+pub(crate) async fn nobody_listening_is_told_also_where_others_hear_the_inbox<R: Rt>(env: Env<R>) {
+    let server = env.start();
+    let client = env.connect(&*server).await;
+    let mut replies = client.subscribe("_INBOX.>").await.unwrap();
+    let patient = Request::new().timeout(None);
+    let nobody = client.send_request("nobody.home", patient.clone()).await.unwrap_err();
+    assert_eq!(nobody.kind(), RequestErrorKind::NoResponders);
+    assert!(next(&mut replies).await.is_no_responders());
+
+    // The request is not delivered here: so nobody listens to it.
+    let client = env.connect_with(&*server, env.options().no_echo()).await;
+    let _others = client.subscribe(">").await.unwrap();
+    let nobody = client.send_request("nobody.home", patient).await.unwrap_err();
+    assert_eq!(nobody.kind(), RequestErrorKind::NoResponders);
+}
+
 pub(crate) async fn a_request_may_bring_its_own_inbox_and_timeout<R: Rt>(env: Env<R>) {
     let server = env.start();
     let client = env.connect(&*server).await;
