@@ -129,6 +129,23 @@ fn what_the_application_breaks_off_is_no_failed_attempt() {
 }
 
 #[test]
+fn what_fails_before_the_application_breaks_it_off_is_a_failed_attempt() {
+    let mut wire = Wire::new(config());
+    wire.dialled();
+    wire.accept();
+    wire.feed("+NONSENSE\r\n");
+    assert_eq!(wire.connection.state(), State::HangingUp);
+    wire.connection.close(wire.now, Duration::from_secs(1));
+    let events = wire.hang_up();
+    assert!(
+        matches!(events[..], [Event::ConnectFailed { .. }, Event::Closed { .. }]),
+        "{events:?}"
+    );
+    let [server] = &wire.connection.server_pool()[..] else { panic!("one server") };
+    assert!(server.failed_attempts == 1 && server.last_error.is_some(), "{server:?}");
+}
+
+#[test]
 fn a_forced_reconnect_takes_no_other_server_its_chance_at_the_first_connect() {
     let mut two = config();
     two.servers.push(addr("b"));

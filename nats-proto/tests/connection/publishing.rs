@@ -219,6 +219,18 @@ fn nothing_goes_the_short_way_past_a_message_without_room() {
 }
 
 #[test]
+fn the_short_way_is_closed_until_a_message_has_gone_the_long_one() {
+    let mut wire = Wire::connected(config());
+    let empty = Bytes::new();
+    wire.publish("a", "").expect("room");
+    assert!(wire.connection.publish_again("a", &empty));
+    wire.connection.close_short_way();
+    assert!(!wire.connection.publish_again("a", &empty));
+    wire.publish("a", "").expect("room");
+    assert!(wire.connection.publish_again("a", &empty));
+}
+
+#[test]
 fn closing_tells_what_was_not_sent() {
     let mut wire = Wire::connected(config());
     wire.cut();
