@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 /// What a server says about itself, first when a client connects and again whenever something changes.
 ///
 /// Fields that this version does not know are ignored, and fields that are left out, or `null`, have the value of
-/// [`Default`]: a server is free to say little. As in Go, names of fields may be in any case, and the last of several with
-/// the same name counts. When serialised, the fields that a `nats-server` leaves out when
+/// [`Default`], but for `max_payload`: a server is free to say little. As in Go, names of fields may be in any case, and the
+/// last of several with the same name counts. When serialised, the fields that a `nats-server` leaves out when
 /// they are empty or false are left out as well, and so is an empty `go`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ServerInfo {
@@ -48,9 +48,9 @@ pub struct ServerInfo {
     /// Whether the connection may be upgraded to TLS if the client wants it.
     #[serde(skip_serializing_if = "is_false")]
     pub tls_available: bool,
-    /// The most bytes of headers and payload together that the server accepts in one message. The INFO that
-    /// follows CONNECT carries the limit of the account. A server that says -1, for no limit, is read as
-    /// [`usize::MAX`].
+    /// The most bytes of headers and payload together that the server accepts in one message; with zero, which an account
+    /// or a user may be limited to, only empty ones. The INFO that follows CONNECT carries the limit of the account. A server
+    /// that says -1, for no limit, or does not say, is read as [`usize::MAX`].
     #[serde(serialize_with = "told")]
     pub max_payload: usize,
     /// Whether the server offers JetStream.
@@ -164,7 +164,8 @@ mod tests {
         let info: ServerInfo =
             serde_json::from_str(r#"{"future":{"a":[1]},"connect_urls":null,"cluster":null}"#)
                 .unwrap();
-        assert_eq!(info, ServerInfo::default());
+        let unlimited = ServerInfo { max_payload: usize::MAX, ..ServerInfo::default() };
+        assert_eq!(info, unlimited);
     }
 
     #[test]
@@ -178,7 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_payload_limit_is_none() {
+    fn a_payload_limit_that_is_negative_or_not_told_is_none_and_zero_is_one() {
+        let limit = |json| serde_json::from_str::<ServerInfo>(json).unwrap().max_payload;
+        assert_eq!((limit("{}"), limit(r#"{"max_payload":0}"#)), (usize::MAX, 0));
         let info: ServerInfo = serde_json::from_str(r#"{"max_payload":-1}"#).unwrap();
         assert_eq!(info.max_payload, usize::MAX);
         let json = serde_json::to_string(&info).unwrap();

@@ -218,10 +218,7 @@ impl Connection {
     /// The largest sum of headers and payload that the connected (or last connected) server accepts. As long as there
     /// was none, [`Limits::payload`](crate::wire::Limits::payload).
     pub fn max_payload(&self) -> usize {
-        match &self.info {
-            Some(info) if info.max_payload > 0 => info.max_payload,
-            _ => self.config.limits.payload,
-        }
+        self.info.as_ref().map_or(self.config.limits.payload, |info| info.max_payload)
     }
 
     /// The settings.

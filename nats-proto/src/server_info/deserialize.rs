@@ -26,7 +26,8 @@ impl<'de> Visitor<'de> for Fields {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ServerInfo, A::Error> {
-        let mut info = ServerInfo::default();
+        // Who names no limit has none. Zero is one: there are users who may send nothing but empty messages.
+        let mut info = ServerInfo { max_payload: usize::MAX, ..ServerInfo::default() };
         while let Some(Text(mut name)) = map.next_key()? {
             name.make_ascii_lowercase();
             match &*name {
@@ -205,7 +206,11 @@ mod tests {
         assert_eq!(names.len(), 28, "all fields that there are");
         for name in names {
             let info = read(format!("{{\"{name}\":null,\"version\":\"2\"}}").as_bytes());
-            let expected = ServerInfo { version: "2".into(), ..ServerInfo::default() };
+            let expected = ServerInfo {
+                version: "2".into(),
+                max_payload: usize::MAX,
+                ..ServerInfo::default()
+            };
             assert_eq!(info, expected, "{name}");
         }
         assert_eq!(read(br#"{"connect_urls":[null,"a:1",null]}"#).connect_urls, ["a:1"]);

@@ -29,7 +29,8 @@ fn unsubscribe(sid: &str, max: Option<u64>) -> Op {
 /// What servers send.
 pub fn server() -> Vec<Golden> {
     let info = |set: fn(&mut ServerInfo)| {
-        let mut info = ServerInfo::default();
+        // No limit is told.
+        let mut info = ServerInfo { max_payload: usize::MAX, ..ServerInfo::default() };
         set(&mut info);
         Op::Info(Box::new(info))
     };

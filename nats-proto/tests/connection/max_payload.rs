@@ -26,6 +26,18 @@ fn the_payload_limit_is_exact_and_counts_headers() {
     assert_eq!(error, PublishError::MaxPayloadExceeded { size: 21, limit: 20 });
 }
 
+/// As of an account or a user whose limit is zero.
+#[test]
+fn a_limit_of_zero_lets_only_empty_messages_through() {
+    let mut wire = Wire::connected(config());
+    wire.feed("INFO {\"max_payload\":0,\"headers\":true}\r\n");
+    wire.publish("a", "").expect("as large as allowed");
+    let error = wire.publish("a", "x").expect_err("one more");
+    assert_eq!(error, PublishError::MaxPayloadExceeded { size: 1, limit: 0 });
+    wire.publish("a", "").expect("the short way");
+    assert_eq!(wire.written(), "PUB a 0\r\n\r\nPUB a 0\r\n\r\n");
+}
+
 #[test]
 fn what_is_kept_is_checked_against_the_next_servers_limits() {
     let mut wire = Wire::connected(config());

@@ -22,6 +22,9 @@ macro_rules! on_every_process {
                 requests {
                     a_reply_may_come_with_the_subject_of_a_stored_message,
                 }
+                payloads {
+                    a_user_may_be_allowed_nothing_but_empty_messages,
+                }
                 unsubscribing {
                     a_limit_ends_what_comes_from_another_account,
                 }

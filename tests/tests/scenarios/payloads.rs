@@ -2,7 +2,7 @@
 
 use nats_client::client::PublishErrorKind;
 use nats_client::{Client, HeaderMap};
-use nats_tests::server::Options;
+use nats_tests::server::{Options, RealServer, Release, TestServer};
 
 use crate::support::{Env, Rt, next};
 
@@ -73,4 +73,19 @@ pub(crate) async fn the_limit_is_the_servers<R: Rt>(env: Env<R>) {
     refused(&client, 1_001).await;
     client.publish("size", payload(1_000)).await.unwrap();
     client.flush().await.unwrap();
+}
+
+pub(crate) async fn a_user_may_be_allowed_nothing_but_empty_messages<R: Rt>(env: Env<R, Release>) {
+    let account =
+        "accounts { A: { users: [ { user: a, password: a } ], limits: { max_payload: 0 } } }";
+    let server = RealServer::start(env.kind, &Options::new().extra(account));
+    let options = env.options().user_and_password("a".into(), "a".into());
+    let client = options.connect(server.url()).await.unwrap();
+    let mut subscriber = client.subscribe("size").await.unwrap();
+    // The limit of the account comes behind the first PONG.
+    client.flush().await.unwrap();
+    refused(&client, 1).await;
+    client.publish("size", "".into()).await.unwrap();
+    assert!(next(&mut subscriber).await.payload.is_empty());
+    assert_eq!(client.delivery_statistics().connects, 1);
 }
