@@ -14,6 +14,7 @@ mod on_every_transport;
 #[macro_use]
 mod without_a_server;
 
+mod accounts;
 mod authentication;
 mod breaking_writes;
 mod callbacks;

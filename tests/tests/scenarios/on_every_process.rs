@@ -22,6 +22,9 @@ macro_rules! on_every_process {
                 requests {
                     a_reply_may_come_with_the_subject_of_a_stored_message,
                 }
+                accounts {
+                    a_service_of_another_account_is_asked,
+                }
                 payloads {
                     a_user_may_be_allowed_nothing_but_empty_messages,
                 }
