@@ -11,7 +11,9 @@ use futures_io::{AsyncRead, AsyncWrite};
 use super::error::WebSocketError;
 use super::output::FRAME;
 use super::stream::WebSocket;
-use rig::{BINARY, CLOSE, COMPRESSED, LIMIT, PING, TEXT, deflate, frame, inflating, rig};
+use rig::{
+    BINARY, CLOSE, COMPRESSED, LIMIT, PING, Rig, TEXT, deflate, frame, inflating, rig, shared,
+};
 
 mod handshake;
 mod rig;
@@ -153,6 +155,18 @@ fn lengths_beyond_the_limit_are_refused_before_their_bytes_come() {
         let (error, code) = rig(0).refused(&bytes);
         assert_eq!((error, code), (WebSocketError::TooLarge { size: length, limit: LIMIT }, 1009));
     }
+    // The limit of a client is the documented one.
+    let documented = 128 * 1024 * 1024;
+    let header = |length: u64| [&[BINARY, 127], &length.to_be_bytes()[..]].concat();
+    let client = || {
+        let wire = shared(0);
+        Rig { socket: WebSocket::new(wire.clone(), b"", None), wire }
+    };
+    let (error, _) = client().refused(&header(documented + 1));
+    assert_eq!(error, WebSocketError::TooLarge { size: documented + 1, limit: documented });
+    let mut rig1 = client();
+    rig1.feed(&header(documented));
+    assert_eq!(rig1.read(4096).unwrap(), b"");
     // Nor does it help to send it in parts.
     let mut rig = rig(0);
     let part = vec![0; 600_000];
