@@ -6,7 +6,7 @@
 use std::collections::hash_map::RandomState;
 use std::error::Error;
 use std::hash::{BuildHasher, Hasher};
-use std::io::ErrorKind::{self, Interrupted, TimedOut, WouldBlock};
+use std::io::ErrorKind::{Interrupted, TimedOut, UnexpectedEof, WouldBlock};
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -64,6 +64,9 @@ impl Client {
             match self.receive(until, transmitted) {
                 Ok(()) if self.now() >= until => return None,
                 Ok(()) => self.connection.handle_timeout(self.now()),
+                Err(error) if error.kind() == UnexpectedEof => {
+                    self.disconnect(DisconnectReason::Eof);
+                }
                 Err(error) => self.disconnect(DisconnectReason::Io(error.to_string())),
             }
         }
@@ -131,7 +134,7 @@ impl Client {
         let mut buffer = [0; 16 * 1024];
         stream.set_read_timeout(Some(wait))?;
         match stream.read(&mut buffer) {
-            Ok(0) => return transmitted.and(Err(ErrorKind::UnexpectedEof.into())),
+            Ok(0) => return transmitted.and(Err(UnexpectedEof.into())),
             Ok(count) => self.input.extend_from_slice(&buffer[..count]),
             // Systems differ in what they say when the time is over.
             Err(e) if matches!(e.kind(), WouldBlock | TimedOut | Interrupted) => {
@@ -236,6 +239,33 @@ mod tests {
         };
         assert_eq!(reason, DisconnectReason::Stale);
         drop(server.join());
+    }
+
+    #[test]
+    fn a_server_that_closes_the_stream_is_told_from_one_that_breaks_it() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("nats://{}", listener.local_addr().unwrap());
+        let mut client = Client::new(Config::new(vec![url.parse().unwrap()])).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            client.write_all(b"INFO {\"max_payload\":1048576}\r\n").unwrap();
+            let mut hello = Vec::new();
+            while !hello.ends_with(b"PING\r\n") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).unwrap();
+                hello.extend(byte);
+            }
+            client.write_all(b"PONG\r\n").unwrap();
+        });
+        let far = Instant::ZERO + Duration::from_secs(3600);
+        let reason = loop {
+            let event = client.next_event(far).expect("something happens");
+            if let Event::Disconnected { reason } = event {
+                break reason;
+            }
+        };
+        assert_eq!(reason, DisconnectReason::Eof);
+        server.join().unwrap();
     }
 
     #[test]

@@ -35,7 +35,7 @@
 //!    of the next stream begins empty.
 //!
 //! ```
-//! use std::io::ErrorKind::{self, Interrupted, TimedOut, WouldBlock};
+//! use std::io::ErrorKind::{Interrupted, TimedOut, UnexpectedEof, WouldBlock};
 //! use std::io::{Read, Write};
 //! use std::net::TcpStream;
 //! use std::time::Duration;
@@ -112,7 +112,7 @@
 //!             open.set_read_timeout(Some(wait.max(moment)))?;
 //!             let mut buffer = [0; 4096];
 //!             match open.read(&mut buffer) {
-//!                 Ok(0) => broken.and(Err(ErrorKind::UnexpectedEof.into())),
+//!                 Ok(0) => broken.and(Err(UnexpectedEof.into())),
 //!                 // What the server has said before the stream broke, until nothing is left of it.
 //!                 Ok(count) => Ok(input.extend_from_slice(&buffer[..count])),
 //!                 Err(error) => broken.and(Err(error)),
@@ -121,9 +121,12 @@
 //!         match exchange().map_err(|error| (error.kind(), error)) {
 //!             // Systems differ in what they say when the time is over.
 //!             Ok(()) | Err((WouldBlock | TimedOut | Interrupted, _)) => {}
-//!             Err((_, error)) => {
+//!             Err((kind, error)) => {
 //!                 (stream, input) = (None, BytesMut::new());
-//!                 let reason = DisconnectReason::Io(error.to_string());
+//!                 let reason = match kind {
+//!                     UnexpectedEof => DisconnectReason::Eof,
+//!                     _ => DisconnectReason::Io(error.to_string()),
+//!                 };
 //!                 connection.handle_disconnect(now(), reason, std::mem::take(&mut output));
 //!             }
 //!         }
