@@ -203,6 +203,36 @@ fn the_time_without_a_reply_begins_anew_with_each() {
 }
 
 #[test]
+fn the_time_without_a_reply_counts_behind_the_first_and_if_it_is_some() {
+    const STALL: Duration = Duration::from_millis(100);
+    for (stall, end) in [
+        (STALL, ResponsesEnd::Stalled),
+        (Duration::ZERO, ResponsesEnd::TimedOut),
+        (MAX_WAIT, ResponsesEnd::TimedOut),
+    ] {
+        let rig = Rig::with_clock(options(), virtual_now);
+        let mut peer = rig.connect();
+        let request = rig.client.request_many().max_wait(Some(MAX_WAIT)).stall_wait(stall);
+        // That is any number.
+        let request = request.max_messages(0);
+        let mut replies = block_on(request.send("svc", Bytes::new())).expect("a live client");
+        rig.drive();
+        peer.expect("PUB svc ");
+        let inbox = peer.expect(" 0\r\n");
+        assert!(poll(&mut replies).is_pending());
+        pass(MAX_WAIT / 2);
+        assert!(poll(&mut replies).is_pending(), "{stall:?}: {:?}", replies.end());
+        peer.send(&format!("MSG {inbox} 1 1\r\na\r\n"));
+        rig.drive();
+        assert_eq!(taken(&mut replies).as_deref(), Some(&b"a"[..]));
+        assert!(poll(&mut replies).is_pending(), "{stall:?}: {:?}", replies.end());
+        pass(if end == ResponsesEnd::Stalled { STALL } else { MAX_WAIT / 2 });
+        assert_eq!(taken(&mut replies), None);
+        assert_eq!(replies.end(), Some(end), "{stall:?}");
+    }
+}
+
+#[test]
 fn a_request_for_which_there_is_no_room_in_time_is_given_up() {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     static PASSED: AtomicU64 = AtomicU64::new(0);

@@ -66,7 +66,7 @@ pub(crate) async fn replies_end_with_their_time<R: Rt>(env: Env<R>) {
     let server = env.start();
     let client = env.connect(&*server).await;
     answer::<R>(&client, "slow", Vec::new()).await;
-    // A stall counts from the first reply on, and one that is as long as all is none.
+    // A stall that is as long as all is none.
     let wait = Duration::from_millis(50);
     let request = client.request_many().max_wait(Some(wait)).stall_wait(wait);
     let replies = request.send("slow", "".into()).await.unwrap();
