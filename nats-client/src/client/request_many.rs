@@ -22,6 +22,7 @@ type Sentinel = Box<dyn Fn(&Message) -> bool + Send + Sync>;
 ///
 /// Whichever comes first ends the replies: the time in all, a time without any, their number, a reply that says so
 /// (the sentinel), or a status instead of a reply, such as that nobody listens.
+#[must_use = "nothing is requested before this is sent"]
 pub struct RequestMany<'a> {
     client: &'a Client,
     headers: Option<HeaderMap>,
