@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_core::Stream;
 
 use super::rig::{Bell, Rig, poll_for};
 use super::{next, poll};
@@ -214,4 +215,51 @@ fn a_drain_without_any_time_writes_what_the_stream_takes_at_once() {
         assert_eq!((left.unsent, left.uncertain), (unsent, 3 - unsent));
         assert_eq!(peer.expect_close().matches("PUB a ").count() as u64, 3 - unsent);
     }
+}
+
+#[test]
+fn nothing_is_kept_of_futures_that_are_dropped() {
+    let (rig, peer) = Rig::connected(options());
+    let kept = || {
+        let core = rig.shared.lock();
+        let requests = core.requests.waiters.len();
+        let flushes = (core.flushes.waiters.len(), core.flushes.keys.len());
+        let confirms = (core.confirms.waiters.len(), core.confirms.keys.len());
+        (requests, flushes, confirms, core.timers.first().is_some())
+    };
+    {
+        let bell = Arc::default();
+        let replies = rig.client.request_many().max_wait(Some(Duration::from_secs(1)));
+        let mut replies = block_on(replies.send("svc", Bytes::new())).expect("a live client");
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut replies).poll_next(&mut cx).is_pending());
+        let mut request = Box::pin(rig.client.request("svc", Bytes::new()));
+        assert!(poll_for(&bell, &mut request).is_pending());
+        let mut flush = Box::pin(rig.client.flush());
+        assert!(poll_for(&bell, &mut flush).is_pending());
+        let mut confirmed = Box::pin(rig.client.subscription("a").confirmed());
+        assert!(poll_for(&bell, &mut confirmed).is_pending());
+        assert_eq!(kept(), (1, (1, 1), (1, 1), true));
+    }
+    assert_eq!(kept(), (0, (0, 0), (0, 0), false));
+    rig.drive();
+    peer.send(&"PONG\r\n".repeat(2));
+    rig.drive();
+    assert_eq!(kept(), (0, (0, 0), (0, 0), false));
+}
+
+#[test]
+fn a_subscription_that_has_all_that_it_wants_is_confirmed_by_that() {
+    let (rig, mut peer) = Rig::connected(options());
+    let bell = Arc::default();
+    let mut confirmed = Box::pin(rig.client.subscription("a").max_messages(1).confirmed());
+    assert!(poll_for(&bell, &mut confirmed).is_pending());
+    rig.drive();
+    peer.expect("SUB a 1\r\n");
+    peer.send("MSG a 1 1\r\nx\r\n");
+    rig.drive();
+    let Poll::Ready(Ok(subscriber)) = poll_for(&bell, &mut confirmed) else {
+        panic!("the server has had it");
+    };
+    assert_eq!(subscriber.statistics().pending_messages, 1);
 }
