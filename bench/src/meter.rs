@@ -114,3 +114,33 @@ fn field(file: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_are_told_by_their_place_among_all() {
+        let latencies = (1..=1_000).rev().map(Duration::from_micros).collect();
+        let sample = Meter::start().stop(1_000, latencies);
+        let [p50, p99, p999] = sample.latency_us.expect("there are some");
+        for (this, expected) in [(p50, 501.0), (p99, 991.0), (p999, 1_000.0)] {
+            assert!((this - expected).abs() < 1e-6, "{this} instead of {expected}");
+        }
+        assert!(sample.peak_kib > 0 && sample.seconds > 0.0);
+        assert!(Meter::start().stop(1, Vec::new()).latency_us.is_none());
+    }
+
+    #[test]
+    fn memory_is_seen_to_come_and_to_go() {
+        const SIZE: usize = 64 * 1024 * 1024;
+        let before = Memory::now();
+        let held = vec![1_u8; SIZE];
+        let grown = Memory::now().since(before, 1);
+        drop(std::hint::black_box(held));
+        let shrunk = Memory::now().since(before, 1);
+        // Resident, and more than what other tests of this process take meanwhile.
+        assert!(grown.private > SIZE as i64 / 2, "{grown:?}");
+        assert!(shrunk.private < SIZE as i64 / 2, "{shrunk:?}");
+    }
+}

@@ -191,4 +191,35 @@ mod tests {
         assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5);
         assert_eq!(median(std::iter::empty()), 0.0);
     }
+
+    /// A row with these messages a second, each for so many nanoseconds of processor time.
+    fn row(client: Client, figures: [(u64, f64); 3]) -> Row {
+        let measurement = &crate::plan::plan(true)[0][0];
+        let sample = |(messages, nanoseconds): (u64, f64)| Sample {
+            messages: 2 * messages,
+            seconds: 2.0,
+            cpu_seconds: nanoseconds * 1e-9 * (2 * messages) as f64,
+            ..Sample::default()
+        };
+        Row::new(measurement, client, figures.map(sample).to_vec())
+    }
+
+    #[test]
+    fn a_row_has_medians_and_is_compared_with_the_others_of_the_same_run() {
+        let near = |this: f64, other: f64| assert!((this / other - 1.0).abs() < 1e-9, "{this}");
+        let ours = row(Client::Tokio, [(1_000, 80.0), (2_000, 40.0), (6_000, 10.0)]);
+        let peer = row(Client::AsyncNats, [(500, 160.0), (4_000, 800.0), (2_000, 200.0)]);
+        near(ours.rate, 2_000.0);
+        near(ours.cpu_ns, 40.0);
+        let mut report = Report::new(3, true, 1);
+        report.add(&crate::plan::plan(true)[0][0], vec![ours, peer]);
+        let (to_peer, to_itself) = (report.rows[0].to_peer, report.rows[1].to_peer);
+        // Twice as many, half as many, and three times as many; the medians of both are the same.
+        near(to_peer.expect("the peer had its turn").rate, 2.0);
+        // A half, and two times a twentieth; one median is a fifth of the other.
+        near(to_peer.expect("the peer had its turn").cpu, 0.05);
+        near(to_itself.expect("it had its turn").rate, 1.0);
+        assert!(report.rows[0].to_floor.is_none());
+        assert_eq!(report.measured, 1);
+    }
 }
