@@ -391,6 +391,18 @@ mod tests {
     }
 
     #[test]
+    fn the_memory_of_a_short_subject_is_used_again_and_that_of_a_long_one_is_not() {
+        let mut requests = requests();
+        for (len, kept) in [(SHORT_SUBJECT, true), (SHORT_SUBJECT + 1, false)] {
+            let (id, _) = requests.reserve();
+            requests.start(id, &"x".repeat(len), Instant::from_millis(10));
+            assert!(requests.finish(id));
+            let slot = requests.slots.first().expect("the one that is used again");
+            assert_eq!(slot.subject.capacity() > 0, kept, "{len} bytes");
+        }
+    }
+
+    #[test]
     fn a_late_reply_does_not_reach_the_slots_next_user() {
         let mut requests = requests();
         let (a, subject) = start(&mut requests, 10);
