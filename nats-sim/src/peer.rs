@@ -166,6 +166,9 @@ impl Peer {
         }
         if self.has_more() {
             self.write_by.get_or_insert(now + WRITE_TIMEOUT);
+        } else if !self.closing {
+            // What a terminator had left is written behind all that the broker had.
+            self.write_by = None;
         }
         if !self.closing || !self.out.is_empty() {
             return false;

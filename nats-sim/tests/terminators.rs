@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use nats_broker::Config;
-use nats_sim::{Read, Simulation, StreamId, Terminator};
+use nats_sim::{Read, Simulation, StreamId, Terminator, Weather};
 
 /// Both sides say each byte with its lowest bits turned round, and `!` to take leave.
 #[derive(Debug, Default)]
@@ -47,8 +47,13 @@ impl Terminator for Twisted {
 }
 
 fn opened() -> (Simulation<()>, StreamId) {
+    opened_in(Weather::default(), Config::default())
+}
+
+fn opened_in(weather: Weather, config: Config) -> (Simulation<()>, StreamId) {
     let mut simulation = Simulation::new(7);
-    simulation.add_broker(Config::default());
+    simulation.set_weather(weather);
+    simulation.add_broker(config);
     let terminator = Box::new(Twisted::default());
     let stream = simulation.open_stream_through(0, terminator).expect("the broker runs");
     (simulation, stream)
@@ -95,4 +100,24 @@ fn who_takes_leave_is_gone_and_so_is_a_broker_that_does() {
     let (mut simulation, stream) = opened();
     let (text, ended) = exchange(&mut simulation, stream, &twisted(b"GARBAGE\r\n"));
     assert!(ended && text.contains("-ERR"), "{text:?}");
+}
+
+#[test]
+fn who_has_taken_everything_is_kept_for_as_long_as_there_is_nothing_else() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let mut config = Config::default();
+    (config.ping_interval, config.first_ping) = (HOUR, HOUR);
+    let weather = Weather { window: 4_096, ..Weather::default() };
+    let (mut simulation, stream) = opened_in(weather, config);
+    let said = "CONNECT {\"verbose\":false}\r\nSUB a 1\r\nSUB a 2\r\nSUB a 3\r\nPUB a 3000\r\n";
+    let said = twisted(&[said, &"x".repeat(3_000), "\r\n"].concat().into_bytes());
+    let (mut text, mut rounds) = (exchange(&mut simulation, stream, &said).0, 0);
+    while text.matches("MSG a").count() < 3 || !text.ends_with("x\r\n") {
+        text += &exchange(&mut simulation, stream, b"").0;
+        rounds += 1;
+    }
+    assert!(rounds > 0, "all of it at once");
+    simulation.run_for(Duration::from_secs(11));
+    let came = exchange(&mut simulation, stream, &twisted(b"PING\r\n"));
+    assert_eq!(came, ("PONG\r\n".to_owned(), false));
 }
