@@ -82,9 +82,7 @@ fn front(side: Side, limits: Limits, rest: &[u8]) -> Result<Front, DecodeError> 
         "PONG" => Op::Pong,
         "+OK" => Op::Ok,
         "-ERR" => Op::Err(ServerError::parse(&String::from_utf8_lossy(text))),
-        "CONNECT" if text.trim_ascii() == b"null" => {
-            Op::Connect(serde_json::from_str("{}").map_err(|_| json())?)
-        }
+        "CONNECT" if is_null(text) => Op::Connect(serde_json::from_str("{}").map_err(|_| json())?),
         "INFO" | "CONNECT" if !is_object(text) => return Err(json()),
         "INFO" => Op::Info(serde_json::from_slice(text).map_err(|_| json())?),
         "CONNECT" if has_bare_control(text) => return Err(json()),
@@ -221,6 +219,12 @@ fn has_bare_control(json: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// Whether there is nothing else than what is blank in JSON around it, to which a form feed does not belong.
+fn is_null(text: &[u8]) -> bool {
+    let words = text.split(|byte| b" \t\r\n".contains(byte)).filter(|word| !word.is_empty());
+    words.eq([b"null"])
 }
 
 /// serde would fill a struct from an array, too.
