@@ -1,12 +1,14 @@
 //! How streams to servers are opened.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nats_client::{ConnectErrorKind, Event};
 use nats_tests::server::{Options, RealServer, Release, TestServer};
+use socket2::{Domain, Socket, Type};
 
 use crate::support::{Env, Events, Rt, next};
 
@@ -84,4 +86,42 @@ pub(crate) async fn a_dialler_that_fails_is_quoted_and_one_that_hangs_is_dropped
     assert_eq!(error.kind(), ConnectErrorKind::TimedOut, "{error}");
     assert_eq!(events.rest().await.last(), Some(&Event::Closed));
     crate::support::until::<R>("the dialler to be dropped", || Arc::strong_count(&held) == 1).await;
+}
+
+/// This machine, with a port that the system chooses.
+fn local() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}
+
+pub(crate) async fn a_port_where_nobody_listens_refuses_from_any_address<R: Rt>(_: Env<R, ()>) {
+    // Kept, so that nobody else listens there.
+    let port = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    port.bind(&local().into()).unwrap();
+    let addr = port.local_addr().unwrap().as_socket().unwrap();
+    for local in [None, Some(local())] {
+        let Err(error) = R::connect(addr, local).await else { panic!("somebody listens") };
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "from {local:?}");
+    }
+}
+
+pub(crate) async fn why_an_address_cannot_be_reached_from_another_is_told<R: Rt>(_: Env<R, ()>) {
+    let addr = (Ipv6Addr::LOCALHOST, 4222).into();
+    let Err(error) = R::connect(addr, Some(local())).await else { panic!("of the other family") };
+    // That there is no connection is what comes of it, and not why.
+    assert_ne!(error.kind(), io::ErrorKind::NotConnected);
+}
+
+pub(crate) async fn the_port_of_a_connection_that_has_ended_is_used_again<R: Rt>(_: Env<R, ()>) {
+    let mut from = local();
+    for _ in 0..2 {
+        // Another server each time, for which the port is not one that it has just seen.
+        let listener = R::bind(local()).await.unwrap();
+        let stream = R::connect(R::local_addr(&listener).unwrap(), Some(from)).await.unwrap();
+        let (accepted, peer) = R::accept(&listener).await.unwrap();
+        assert!(from.port() == 0 || from == peer);
+        from = peer;
+        // Who closes first has the port kept.
+        drop(stream);
+        drop(accepted);
+    }
 }

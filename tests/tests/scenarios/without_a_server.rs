@@ -21,6 +21,9 @@ macro_rules! without_a_server {
                 }
                 dialling {
                     a_dialler_that_fails_is_quoted_and_one_that_hangs_is_dropped,
+                    a_port_where_nobody_listens_refuses_from_any_address,
+                    why_an_address_cannot_be_reached_from_another_is_told,
+                    the_port_of_a_connection_that_has_ended_is_used_again,
                 }
                 tls {
                     the_peer_is_told_that_nothing_is_missing_however_a_client_ends,
